@@ -1,0 +1,167 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Action is something the caller must do, in the order given. Actions and what
+// they point to are valid until the next call of [Engine.Step].
+type Action interface{ action() }
+
+type (
+	// SendAdvert sends a VRRP packet with TTL 255.
+	SendAdvert struct {
+		Router RouterID
+		// Interface is the index of the interface to send on.
+		Interface           int
+		Source, Destination netip.Addr
+		// Payload is the whole VRRP message, checksum included.
+		Payload []byte
+	}
+
+	// AddAddresses puts addresses on an interface, all in one exchange with
+	// the kernel. Addresses that are there already stay. The result comes back
+	// as [AddressesChanged].
+	AddAddresses struct {
+		Router    RouterID
+		Interface string
+		Addresses []netip.Prefix
+	}
+
+	// RemoveAddresses takes addresses off an interface. Addresses that are
+	// gone already are no error.
+	RemoveAddresses struct {
+		Router    RouterID
+		Interface string
+		Addresses []netip.Prefix
+	}
+
+	// AnnounceAddresses sends one gratuitous ARP or unsolicited neighbour
+	// advertisement an address, after earlier additions were carried out.
+	AnnounceAddresses struct {
+		Router    RouterID
+		Interface string
+		Addresses []netip.Prefix
+	}
+
+	// Transition records that an instance changed its state.
+	Transition struct {
+		// Sequence counts the transitions of this Engine from 1.
+		Sequence  uint64
+		Instance  string
+		Interface string
+		From, To  State
+		// Stopping is set when the instance goes to init because it is stopped
+		// or removed.
+		Stopping bool
+		// Reason is one plain clause, such as "no advert from 192.0.2.1 for 3.4s".
+		Reason string
+		// Peer is the other router of the story, when there is one.
+		Peer         netip.Addr
+		PeerPriority uint8
+		// Priority is the effective priority of this node.
+		Priority  uint8
+		Addresses []netip.Prefix
+		At        time.Time
+		// Lasted is how long the instance was in the state it left.
+		Lasted time.Duration
+	}
+
+	// Notify runs the hooks of a transition. It follows the [Transition] of
+	// the same sequence: at once when the node takes something over, after the
+	// addresses are removed when it lets go.
+	Notify struct{ Transition Transition }
+
+	// Notice tells people something that they may have to mend. It is
+	// rate-limited by the Engine.
+	Notice struct {
+		Kind      NoticeKind
+		Instance  string
+		Family    Family
+		Interface string
+		Peer      netip.Addr
+		// Detail is what was found, such as "they advertise 2s, we 1s".
+		Detail string
+	}
+)
+
+func (*SendAdvert) action()        {}
+func (*AddAddresses) action()      {}
+func (*RemoveAddresses) action()   {}
+func (*AnnounceAddresses) action() {}
+func (*Transition) action()        {}
+func (*Notify) action()            {}
+func (*Notice) action()            {}
+
+// State is the state of an instance or a virtual router.
+type State uint8
+
+// The states, in the order of the numbers that dashboards know.
+const (
+	StateInit State = iota
+	StateBackup
+	StateMaster
+	StateFault
+)
+
+func (s State) String() string {
+	switch s {
+	case StateInit:
+		return "init"
+	case StateBackup:
+		return "backup"
+	case StateMaster:
+		return "master"
+	case StateFault:
+		return "fault"
+	}
+	return "invalid"
+}
+
+// NoticeKind is what a [Notice] is about.
+type NoticeKind uint8
+
+// The kinds of notice.
+const (
+	NoticeDropped NoticeKind = iota + 1
+	NoticeRival
+	NoticeEqualPriority
+	NoticeTwoOwners
+	NoticeOwnPacket
+	NoticeInterval
+	NoticeAddressList
+	NoticeSendFailed
+	NoticeAddressFailed
+	NoticeAddressRepaired
+	NoticeHandoverFailed
+)
+
+// String returns the kind as a log message.
+func (k NoticeKind) String() string {
+	switch k {
+	case NoticeDropped:
+		return "dropped a packet"
+	case NoticeRival:
+		return "another master is heard"
+	case NoticeEqualPriority:
+		return "a peer has the same priority"
+	case NoticeTwoOwners:
+		return "another address owner is heard"
+	case NoticeOwnPacket:
+		return "own packet came back"
+	case NoticeInterval:
+		return "a peer uses another advert interval"
+	case NoticeAddressList:
+		return "a peer advertises other addresses"
+	case NoticeSendFailed:
+		return "advert could not be sent"
+	case NoticeAddressFailed:
+		return "address could not be set"
+	case NoticeAddressRepaired:
+		return "address was removed by somebody else and put back"
+	case NoticeHandoverFailed:
+		return "nobody took over"
+	}
+	return "invalid"
+}

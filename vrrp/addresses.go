@@ -1,0 +1,173 @@
+package vrrp
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// setAddresses takes this family's addresses out of the configuration and
+// keeps what is known of those that stay.
+func (r *router) setAddresses(all []netip.Prefix) {
+	old, known := r.addresses, r.positions
+	r.addresses, r.advertised = nil, nil
+	r.positions = make(map[netip.Prefix]int, len(all))
+	for _, p := range all {
+		if FamilyOf(p.Addr()) != r.id.Family {
+			continue
+		}
+		s := AddressState{Address: p}
+		if at, ok := known[p]; ok {
+			s = old[at]
+		}
+		r.positions[p] = len(r.addresses)
+		r.addresses = append(r.addresses, s)
+		if len(r.advertised) < maxAdvertised(r.id.Family) {
+			r.advertised = append(r.advertised, p.Addr())
+		}
+	}
+}
+
+func (r *router) prefixes() []netip.Prefix {
+	out := make([]netip.Prefix, len(r.addresses))
+	for n, a := range r.addresses {
+		out[n] = a.Address
+	}
+	return out
+}
+
+// reconfigured follows a changed configuration of the same virtual router.
+func (r *router) reconfigured() {
+	before, known := r.prefixes(), r.positions
+	r.setAddresses(r.inst.cfg.Addresses)
+	r.sent.sends = nil
+	after := r.prefixes()
+	var added, removed []netip.Prefix
+	for _, p := range after {
+		if _, old := known[p]; !old {
+			added = append(added, p)
+		}
+	}
+	for _, p := range before {
+		if _, kept := r.positions[p]; !kept {
+			removed = append(removed, p)
+		}
+	}
+	if r.state == StateMaster {
+		if len(added) > 0 {
+			r.addAddresses(added)
+			r.announceBurst()
+		}
+		if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing {
+			r.timer = next
+		}
+	}
+	if r.state == StateMaster || r.holding() {
+		r.removeAddresses(removed)
+	}
+}
+
+func (r *router) addAddresses(list []netip.Prefix) {
+	if len(list) > 0 {
+		r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list})
+	}
+}
+
+func (r *router) removeAddresses(list []netip.Prefix) {
+	if len(list) == 0 {
+		return
+	}
+	for _, p := range list {
+		if at, ok := r.positions[p]; ok {
+			r.addresses[at].Present = false
+		}
+	}
+	r.do(&RemoveAddresses{r.id, r.inst.cfg.Interface, list})
+}
+
+func (r *router) announce(list []netip.Prefix) {
+	if len(list) > 0 {
+		r.counters.Announcements += uint64(len(list))
+		r.do(&AnnounceAddresses{r.id, r.inst.cfg.Interface, list})
+	}
+}
+
+// announceBurst announces now and repeats as configured.
+func (r *router) announceBurst() {
+	r.announceLeft = r.inst.cfg.Announce.Repeat
+	r.announceNext()
+}
+
+func (r *router) announceNext() {
+	a := r.inst.cfg.Announce
+	r.announce(r.prefixes())
+	r.announceLeft--
+	switch {
+	case r.announceLeft > 0:
+		r.announceAt = r.after(a.Interval)
+	case a.Refresh > 0:
+		r.announceAt = r.after(a.Refresh)
+	default:
+		r.announceAt = time.Time{}
+	}
+}
+
+// addressesChanged takes over what the kernel has. As master, what somebody
+// removed is put back at once; what the kernel refused is tried again later.
+func (r *router) addressesChanged(list []AddressState) {
+	var lost []netip.Prefix
+	var refused []string
+	for _, s := range list {
+		at, ok := r.positions[s.Address]
+		if !ok {
+			continue
+		}
+		was := r.addresses[at].Present
+		r.addresses[at] = s
+		switch {
+		case s.Problem != "":
+			refused = append(refused, s.Problem)
+		case was && !s.Present:
+			lost = append(lost, s.Address)
+		}
+	}
+	if r.state != StateMaster {
+		return
+	}
+	if len(lost) > 0 {
+		r.counters.AddressesRepaired += uint64(len(lost))
+		r.addAddresses(lost)
+		r.announce(lost)
+		r.notice(NoticeAddressRepaired, netip.Addr{}, joinPrefixes(lost))
+	}
+	if len(refused) > 0 {
+		r.repairWait = min(max(2*r.repairWait, repairMin), repairMax)
+		r.repairAt = r.after(r.repairWait)
+		r.notice(NoticeAddressFailed, netip.Addr{}, strings.Join(slices.Compact(refused[:min(len(refused), 3)]), "; "))
+	}
+	r.schedule()
+}
+
+// repair tries again what the kernel refused.
+func (r *router) repair() {
+	var again []netip.Prefix
+	for _, s := range r.addresses {
+		if !s.Present {
+			again = append(again, s.Address)
+		}
+	}
+	r.addAddresses(again)
+	r.announce(again)
+}
+
+func joinPrefixes(list []netip.Prefix) string {
+	var s []string
+	for _, p := range list[:min(len(list), 5)] {
+		s = append(s, p.String())
+	}
+	if len(list) > 5 {
+		s = append(s, "…")
+	}
+	return strings.Join(s, ", ")
+}

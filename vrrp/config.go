@@ -1,0 +1,277 @@
+package vrrp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Version is a version of the protocol.
+type Version uint8
+
+// The protocol versions: RFC 3768 (IPv4 only) and RFC 9568.
+const (
+	Version2 Version = 2
+	Version3 Version = 3
+)
+
+// Family is an address family. An instance with addresses of both is two
+// virtual routers.
+type Family uint8
+
+// The address families.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// FamilyOf returns the family of an address.
+func FamilyOf(a netip.Addr) Family {
+	if a.Is4() {
+		return IPv4
+	}
+	return IPv6
+}
+
+func (f Family) String() string {
+	if f == IPv4 {
+		return "ipv4"
+	}
+	return "ipv6"
+}
+
+// ChecksumMode is how the checksum of a version 3 advert over IPv4 is formed.
+// Either form is accepted on receipt.
+type ChecksumMode uint8
+
+const (
+	// ChecksumAuto sends the form that the peer was last heard to use, and
+	// the form of RFC 9568 until a peer was heard.
+	ChecksumAuto ChecksumMode = iota
+	// ChecksumRFC9568 covers the VRRP message alone (RFC 9568 section 5.2.8).
+	ChecksumRFC9568
+	// ChecksumPseudoHeader also covers the IPv4 pseudo-header, as keepalived
+	// and FRR read RFC 5798.
+	ChecksumPseudoHeader
+)
+
+// OnFailure is what a failing check does to an instance.
+type OnFailure uint8
+
+const (
+	// Demote moves the effective priority into the band of demoted nodes.
+	Demote OnFailure = iota
+	// Release gives the addresses up and stays in fault.
+	Release
+	// Weigh adds or subtracts a weight, as keepalived does.
+	Weigh
+)
+
+// Check says how one health check acts on an instance.
+type Check struct {
+	Name      string
+	OnFailure OnFailure
+	// Weight, with Weigh: when positive it is added while the check passes,
+	// when negative it is added while the check fails. -253 to 253, not 0.
+	Weight int
+}
+
+// Announce is how a master makes its addresses known by gratuitous ARP and
+// unsolicited neighbour advertisements.
+type Announce struct {
+	// Repeat is how often each address is announced after taking over, at
+	// least 1.
+	Repeat int
+	// Interval is the time between two of these.
+	Interval time.Duration
+	// Refresh is the time between announcements while master; 0 for none.
+	Refresh time.Duration
+}
+
+// Config describes one instance: one VRID on one interface.
+type Config struct {
+	// Name tells instances apart to people. Unique, not empty.
+	Name string
+	// Interface sends and receives the adverts and carries the addresses.
+	Interface string
+	// VRID is 1 to 255. It has no default (RFC 9568 section 5.2.3).
+	VRID    uint8
+	Version Version
+	// Priority is the base priority, 1 to 255; 255 is the address owner.
+	Priority uint8
+	// Addresses are the VIPs, in the order in which adverts carry them.
+	Addresses []netip.Prefix
+	// AdvertInterval is the time between two adverts of a master.
+	AdvertInterval time.Duration
+	// Preempt lets this node take over from a master of lower priority
+	// (RFC 9568 section 6.1, Preempt_Mode), after PreemptDelay.
+	Preempt      bool
+	PreemptDelay time.Duration
+	// StartupDelay is how long the instance waits in init after it was
+	// configured.
+	StartupDelay time.Duration
+	// Peers are the unicast peers; none means multicast.
+	Peers []netip.Addr
+	// Source is the address adverts are sent from. The zero Addr means the
+	// first address of the interface (IPv6: the first link-local one).
+	Source   netip.Addr
+	Checksum ChecksumMode
+	// Password is the version 2 clear-text password, at most 8 bytes; empty
+	// for no authentication.
+	Password string
+	Announce Announce
+	Checks   []Check
+}
+
+// Families lists the address families the instance has addresses of.
+func (c *Config) Families() []Family {
+	var fs []Family
+	for _, f := range []Family{IPv4, IPv6} {
+		if slices.ContainsFunc(c.Addresses, func(p netip.Prefix) bool { return FamilyOf(p.Addr()) == f }) {
+			fs = append(fs, f)
+		}
+	}
+	return fs
+}
+
+// Validate reports everything that is wrong with c on its own. What two
+// instances may not share is checked by [ValidateAll].
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Name == "" {
+		bad("name is missing")
+	}
+	if c.Interface == "" {
+		bad("interface is missing")
+	}
+	if c.VRID == 0 {
+		bad("vrid must be between 1 and 255")
+	}
+	if c.Priority <= DemotedMax {
+		bad("priority %d must be between %d and 255: 1 to %d are for demoted nodes", c.Priority, DemotedMax+1, DemotedMax)
+	}
+	if len(c.Addresses) == 0 {
+		bad("addresses must name at least one address")
+	}
+	errs = append(errs, c.validateAddresses()...)
+	errs = append(errs, c.validateVersion()...)
+	errs = append(errs, c.validatePeers()...)
+	if len(c.Password) > authLen {
+		bad("password is %d bytes long: version 2 carries at most %d", len(c.Password), authLen)
+	}
+	if c.Announce.Repeat < 1 {
+		bad("announce repeat must be at least 1")
+	}
+	for _, k := range c.Checks {
+		if k.OnFailure == Weigh && (k.Weight == 0 || k.Weight < -253 || k.Weight > 253) {
+			bad("check %q: weight %d must be between -253 and 253, and not 0", k.Name, k.Weight)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateAddresses() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	seen := map[netip.Addr]bool{}
+	first := true
+	for _, p := range c.Addresses {
+		a := p.Addr()
+		switch {
+		case !p.IsValid():
+			bad("an address is not valid")
+		case a.Is4In6() || a.Zone() != "":
+			bad("address %v must be plain IPv4 or IPv6", a)
+		case a.IsMulticast() || a.IsUnspecified() || a.IsLoopback():
+			bad("address %v cannot be a host's", a)
+		case seen[a]:
+			bad("address %v is listed twice", a)
+		}
+		seen[a] = true
+		if FamilyOf(a) == IPv6 {
+			if first && !a.IsLinkLocalUnicast() {
+				bad("the first IPv6 address must be link-local (RFC 9568 section 5.2.9), not %v", a)
+			}
+			first = false
+		}
+	}
+	return errs
+}
+
+func (c *Config) validateVersion() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	lo, hi, step := MinInterval, time.Duration(MaxInterval), IntervalStep
+	switch c.Version {
+	case Version2:
+		lo, hi, step = MinIntervalV2, MaxIntervalV2, time.Second
+		if slices.Contains(c.Families(), IPv6) {
+			bad("version 2 carries IPv4 addresses only: use version 3 for IPv6")
+		}
+	case Version3:
+		if c.Password != "" {
+			bad("version 3 has no authentication: remove the password or use version 2")
+		}
+	default:
+		bad("version %d must be 2 or 3", c.Version)
+		return errs
+	}
+	if c.AdvertInterval < lo || c.AdvertInterval > hi || c.AdvertInterval%step != 0 {
+		bad("advert interval %v must be between %v and %v in steps of %v with version %d", c.AdvertInterval, lo, hi, step, c.Version)
+	}
+	return errs
+}
+
+func (c *Config) validatePeers() (errs []error) {
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Peers) > 0 {
+		for _, f := range c.Families() {
+			if !slices.ContainsFunc(c.Peers, func(a netip.Addr) bool { return FamilyOf(a) == f }) {
+				bad("peers has no %v address, but the instance has %v addresses", f, f)
+			}
+		}
+	}
+	for _, p := range c.Peers {
+		if p == c.Source {
+			bad("peer %v is this node's own source", p)
+		}
+		if p.IsMulticast() || p.IsUnspecified() {
+			bad("peer %v is not the address of a host", p)
+		}
+	}
+	return errs
+}
+
+// ValidateAll reports what is wrong with each instance, and what two of them
+// may not share: a name, a VRID on one interface and family, an address.
+func ValidateAll(configs []Config) error {
+	var errs []error
+	names := map[string]bool{}
+	ids := map[string]string{}
+	addrs := map[netip.Addr]string{}
+	for i := range configs {
+		c := &configs[i]
+		if err := c.Validate(); err != nil {
+			errs = append(errs, fmt.Errorf("instance %q: %w", c.Name, err))
+		}
+		if names[c.Name] {
+			errs = append(errs, fmt.Errorf("instance %q: the name is used twice", c.Name))
+		}
+		names[c.Name] = true
+		for _, f := range c.Families() {
+			id := fmt.Sprintf("vrid %d on %s (%v)", c.VRID, c.Interface, f)
+			if other, ok := ids[id]; ok {
+				errs = append(errs, fmt.Errorf("instance %q: %s is used by instance %q already", c.Name, id, other))
+			}
+			ids[id] = c.Name
+		}
+		for _, p := range c.Addresses {
+			if other, ok := addrs[p.Addr()]; ok && !p.Addr().IsLinkLocalUnicast() {
+				errs = append(errs, fmt.Errorf("instance %q: address %v belongs to instance %q already", c.Name, p.Addr(), other))
+			}
+			addrs[p.Addr()] = c.Name
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,97 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// From RFC 9568 and RFC 3768.
+const (
+	// Protocol is the IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
+	Protocol = 112
+
+	// TTL is the only IPv4 TTL and IPv6 hop limit an advert from the link may
+	// carry (RFC 9568 sections 5.1.1.3 and 5.1.2.3).
+	TTL = 255
+
+	// PriorityRelease says that the sender gives up the virtual router
+	// (RFC 9568 section 5.2.4).
+	PriorityRelease = 0
+
+	// PriorityDefault is the priority of a router that sets none.
+	PriorityDefault = 100
+
+	// PriorityOwner belongs to the address owner (RFC 9568 section 5.2.4).
+	PriorityOwner = 255
+
+	// downIntervals is how many silent advert intervals make a master dead
+	// (RFC 9568 section 6.1, Active_Down_Interval).
+	downIntervals = 3
+
+	// typeAdvertisement is the only packet type (RFC 9568 section 5.2.2).
+	typeAdvertisement = 1
+
+	headerLen = 8
+	authLen   = 8 // version 2: Authentication Data always follows the list
+	v4Len     = 4
+	v6Len     = 16
+
+	// AuthNone and AuthSimple are the version 2 authentication types: none
+	// (RFC 3768 section 5.3.6) and the clear-text password of RFC 2338.
+	AuthNone   = 0
+	AuthSimple = 1
+
+	// MinInterval, MaxInterval and IntervalStep bound the version 3 advert
+	// interval: 12 bits of centiseconds. Zero is not a legal interval
+	// (RFC 9568 section 5.2.7, erratum 8301).
+	IntervalStep = 10 * time.Millisecond
+	MinInterval  = IntervalStep
+	MaxInterval  = 4095 * IntervalStep
+
+	// MinIntervalV2 and MaxIntervalV2 bound the version 2 advert interval:
+	// one byte of whole seconds (RFC 3768 section 5.3.7).
+	MinIntervalV2 = 1 * time.Second
+	MaxIntervalV2 = 255 * time.Second
+)
+
+// Multicast destinations of adverts (RFC 9568 sections 5.1.1.2 and 5.1.2.2).
+var (
+	GroupIPv4 = netip.AddrFrom4([4]byte{224, 0, 0, 18})
+	GroupIPv6 = netip.AddrFrom16([16]byte{0: 0xff, 1: 0x02, 15: 0x12})
+)
+
+// Ours.
+const (
+	// DemotedMax is the top of the band of priorities, 1 to DemotedMax, that
+	// demoted and drained nodes use. A base priority stands above it, so that
+	// every healthy node beats every demoted one.
+	DemotedMax = 31
+
+	// quickInterval is what a version 3 master advertises just before it
+	// releases, so that its successor waits a skew of at most 10 ms.
+	quickInterval = MinInterval
+
+	// linger is how long a leaving master goes on serving after its successor
+	// was heard: the successor binds and announces its addresses meanwhile.
+	linger = 50 * time.Millisecond
+
+	// handoverGrace is added to the longest skew a successor may wait.
+	handoverGrace = 100 * time.Millisecond
+
+	// answerGap is the least time between two immediate answers to adverts
+	// that lost the election, so that two routers that disagree cannot storm.
+	answerGap = 10 * time.Millisecond
+
+	// rivalGap is the least time between two announcements because a rival
+	// was heard.
+	rivalGap = 1 * time.Second
+
+	// noticeGap is the least time between two notices of one kind on one
+	// virtual router.
+	noticeGap = 1 * time.Minute
+
+	// repairMin and repairMax bound the back-off before addresses that the
+	// kernel refused are tried again.
+	repairMin = 100 * time.Millisecond
+	repairMax = 10 * time.Second
+)

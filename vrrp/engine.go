@@ -1,0 +1,244 @@
+package vrrp
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Engine decides for every virtual router of this node. It is a pure machine:
+// feed it events, carry out the actions it returns, and call it again with a
+// [Tick] when its deadline has come. It is not safe for concurrent use.
+type Engine struct {
+	now       time.Time
+	instances []*instance // in the order of the configuration
+	departing []*instance // removed by a reload, still handing over
+	routers   map[routerKey]*router
+	links     map[string]*link
+	indexes   map[int]*link
+	checks    map[string]checkState
+	timers    timers
+	actions   []Action
+	sequence  uint64
+	stopping  bool
+	packet    Packet // reused for every received advert
+}
+
+// routerKey finds the virtual router of a received packet.
+type routerKey struct {
+	iface  string
+	vrid   uint8
+	family Family
+}
+
+type link struct {
+	Link
+	drops Drops // packets that belong to no virtual router
+}
+
+type checkState struct {
+	known, healthy bool
+	reason         string
+	since          time.Time
+}
+
+// NewEngine returns an Engine without instances.
+func NewEngine() *Engine {
+	return &Engine{
+		routers: map[routerKey]*router{},
+		links:   map[string]*link{},
+		indexes: map[int]*link{},
+		checks:  map[string]checkState{},
+	}
+}
+
+// Step tells the Engine that something happened and returns what to do, in
+// order. The actions are valid until the next call. Only a [Tick] makes timers
+// expire: a caller that was late feeds it what has been waiting first, so that
+// nobody is declared dead whose packet lies in a queue.
+//
+// The time must not run backwards; a call too early, too late or too often is
+// harmless.
+func (e *Engine) Step(now time.Time, ev Event) []Action {
+	if now.After(e.now) {
+		e.now = now
+	}
+	e.actions = e.actions[:0]
+	switch ev := ev.(type) {
+	case *Tick:
+		e.tick()
+	case *AdvertReceived:
+		e.receive(ev)
+	case *Link:
+		e.linkChanged(ev)
+	case *CheckChanged:
+		e.checkChanged(ev)
+	case *AddressesChanged:
+		if r := e.router(ev.Router); r != nil {
+			r.addressesChanged(ev.Addresses)
+		}
+	case *SendFailed:
+		if r := e.router(ev.Router); r != nil {
+			r.counters.SendErrors++
+			r.notice(NoticeSendFailed, netip.Addr{}, ev.Reason)
+		}
+	case *Configure:
+		e.configure(ev.Instances)
+	case *Drain:
+		e.drain(ev.Instance, true)
+	case *Undrain:
+		e.drain(ev.Instance, false)
+	case *AnnounceNow:
+		e.announceNow(ev.Instance)
+	case *Stop:
+		e.stop()
+	}
+	return e.actions
+}
+
+// Deadline returns when the Engine next wants a [Tick]; false when nothing but
+// an event can make it act.
+func (e *Engine) Deadline() (time.Time, bool) {
+	if len(e.timers) == 0 {
+		return time.Time{}, false
+	}
+	return e.timers[0].deadline, true
+}
+
+// Stopped reports whether a [Stop] is complete: every address was handed over
+// or released.
+func (e *Engine) Stopped() bool {
+	return e.stopping && !slices.ContainsFunc(e.instances, (*instance).holding) && !slices.ContainsFunc(e.departing, (*instance).holding)
+}
+
+func (e *Engine) do(a Action) { e.actions = append(e.actions, a) }
+
+func (e *Engine) tick() {
+	for len(e.timers) > 0 && !e.timers[0].deadline.After(e.now) {
+		r := e.timers[0]
+		r.fire()
+		r.schedule()
+		r.inst.settle()
+	}
+	e.departing = slices.DeleteFunc(e.departing, func(i *instance) bool {
+		if i.holding() {
+			return false
+		}
+		e.forget(i)
+		return true
+	})
+}
+
+func (e *Engine) receive(ev *AdvertReceived) {
+	l := e.indexes[ev.Interface]
+	if l == nil {
+		return // no socket of ours is on that interface any more
+	}
+	if len(ev.Payload) < headerLen {
+		l.drops[DropShort]++
+		return
+	}
+	r := e.routers[routerKey{l.Name, ev.Payload[1], FamilyOf(ev.Source)}]
+	if r == nil {
+		l.drops[DropVRID]++
+		return
+	}
+	if reason := r.accept(ev, &e.packet); reason != dropNone {
+		r.dropped(reason, ev, &e.packet)
+	} else {
+		r.hear(ev.Source, &e.packet)
+	}
+	r.schedule()
+	r.inst.settle()
+}
+
+func (e *Engine) linkChanged(ev *Link) {
+	l := e.links[ev.Name]
+	if l == nil {
+		l = &link{}
+		e.links[ev.Name] = l
+	}
+	if e.indexes[l.Index] == l {
+		delete(e.indexes, l.Index)
+	}
+	l.Link = *ev
+	l.Addresses = slices.Clone(ev.Addresses)
+	if l.Index != 0 {
+		e.indexes[l.Index] = l
+	}
+	for _, i := range e.instances {
+		if i.cfg.Interface == ev.Name {
+			i.review()
+		}
+	}
+}
+
+func (e *Engine) checkChanged(ev *CheckChanged) {
+	c := e.checks[ev.Check]
+	if !c.known || c.healthy != ev.Healthy {
+		c.since = e.now
+	}
+	c.known, c.healthy, c.reason = true, ev.Healthy, ev.Reason
+	e.checks[ev.Check] = c
+	for _, i := range e.instances {
+		if i.uses(ev.Check) {
+			i.review()
+		}
+	}
+}
+
+func (e *Engine) drain(name string, on bool) {
+	if i := e.instance(name); i != nil && i.drained != on {
+		i.drained = on
+		i.review()
+	}
+}
+
+func (e *Engine) announceNow(name string) {
+	for _, i := range e.instances {
+		if name != "" && i.cfg.Name != name {
+			continue
+		}
+		for _, r := range i.routers {
+			if r.state == StateMaster {
+				r.announceBurst()
+				r.schedule()
+			}
+		}
+	}
+}
+
+func (e *Engine) stop() {
+	if e.stopping {
+		return
+	}
+	e.stopping = true
+	for _, i := range e.instances {
+		i.leave("stopped")
+	}
+}
+
+func (e *Engine) instance(name string) *instance {
+	for _, i := range e.instances {
+		if i.cfg.Name == name {
+			return i
+		}
+	}
+	return nil
+}
+
+func (e *Engine) router(id RouterID) *router {
+	for _, list := range [][]*instance{e.instances, e.departing} {
+		for _, i := range list {
+			if i.cfg.Name != id.Instance {
+				continue
+			}
+			for _, r := range i.routers {
+				if r.id.Family == id.Family {
+					return r
+				}
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package vrrp
+
+import "net/netip"
+
+// RouterID names a virtual router: an instance in one address family.
+type RouterID struct {
+	Instance string
+	Family   Family
+}
+
+// Event is something that happened. Pass events to [Engine.Step] by pointer;
+// the Engine keeps nothing of one after Step returns.
+type Event interface{ event() }
+
+type (
+	// Tick says nothing but that time has passed.
+	Tick struct{}
+
+	// Configure replaces the whole set of instances. What is unchanged goes on
+	// undisturbed. The set must have passed [ValidateAll].
+	Configure struct{ Instances []Config }
+
+	// Link is the present state of an interface. It is sent for every
+	// configured interface at start, also for one that does not exist, and
+	// after every change.
+	Link struct {
+		Name string
+		// Index is the interface's index; 0 when it does not exist.
+		Index int
+		// Up is the administrative state, Carrier whether the link works.
+		Up, Carrier bool
+		// Addresses are the usable addresses of the interface with their
+		// prefix lengths, in the kernel's order, without any VIP and without
+		// tentative ones.
+		Addresses []netip.Prefix
+		// Problem is why the interface cannot be used although it is up, such
+		// as a socket that could not be opened; empty when there is none.
+		Problem string
+	}
+
+	// AdvertReceived is a VRRP packet as it came from the network, unchecked.
+	AdvertReceived struct {
+		// Interface is the index of the interface it arrived on.
+		Interface           int
+		Source, Destination netip.Addr
+		// TTL is the IPv4 TTL or IPv6 hop limit.
+		TTL int
+		// Payload is what followed the IP header.
+		Payload []byte
+	}
+
+	// CheckChanged is the new result of a health check, or the first one.
+	CheckChanged struct {
+		Check   string
+		Healthy bool
+		// Reason is why it fails, for people.
+		Reason string
+	}
+
+	// AddressesChanged reports addresses of a virtual router as the kernel has
+	// them now: after an action was carried out, and when somebody changed them.
+	AddressesChanged struct {
+		Router    RouterID
+		Addresses []AddressState
+	}
+
+	// SendFailed reports that an advert could not be sent.
+	SendFailed struct {
+		Router RouterID
+		Reason string
+	}
+
+	// Drain asks the node to hand the instance over and to stay behind every
+	// healthy node, until Undrain.
+	Drain struct{ Instance string }
+
+	// Undrain ends a drain.
+	Undrain struct{ Instance string }
+
+	// AnnounceNow asks a master to announce its addresses again. An empty
+	// Instance means all.
+	AnnounceNow struct{ Instance string }
+
+	// Stop asks the node to hand everything over. [Engine.Stopped] tells when
+	// that is done.
+	Stop struct{}
+)
+
+// AddressState is whether an address is on its interface.
+type AddressState struct {
+	Address netip.Prefix
+	Present bool
+	// Problem is why it is not, when the kernel refused it.
+	Problem string
+}
+
+func (*Tick) event()             {}
+func (*Configure) event()        {}
+func (*Link) event()             {}
+func (*AdvertReceived) event()   {}
+func (*CheckChanged) event()     {}
+func (*AddressesChanged) event() {}
+func (*SendFailed) event()       {}
+func (*Drain) event()            {}
+func (*Undrain) event()          {}
+func (*AnnounceNow) event()      {}
+func (*Stop) event()             {}

@@ -1,0 +1,52 @@
+package vrrp
+
+import "time"
+
+// handoverBound is how long a leaving master waits for a successor: the
+// longest skew a peer may have, and some grace. A peer that heard the quick
+// release needs 10 ms of it.
+func handoverBound(interval time.Duration) time.Duration {
+	return min(interval, time.Second) + handoverGrace
+}
+
+// handOver offers the mastership to a healthier node and goes on serving.
+func (r *router) handOver(before uint8) {
+	r.sendRelease(before)
+	r.handing = true
+	r.timer = r.after(handoverBound(r.inst.cfg.AdvertInterval))
+}
+
+// sendRelease sends priority 0. In version 3 an advert with the shortest
+// interval goes first: a backup learns the interval from its master, so that
+// the skew it waits after the release shrinks with it. That advert carries the
+// priority which the backups have been accepting.
+func (r *router) sendRelease(priority uint8) {
+	if r.inst.cfg.Version == Version3 && priority != PriorityRelease {
+		r.sendOnce(priority, quickInterval)
+	}
+	r.sendOnce(PriorityRelease, r.inst.cfg.AdvertInterval)
+	r.counters.ReleasesSent++
+}
+
+// hold keeps the addresses after the mastership ended: for as long as given,
+// or until shortly after a successor is heard.
+func (r *router) hold(most time.Duration, heard bool) {
+	r.heard = heard
+	r.holdUntil = r.after(most)
+}
+
+// successor shortens a hold: the new master has spoken.
+func (r *router) successor() {
+	if r.holding() && !r.heard {
+		r.heard = true
+		if t := r.after(linger); t.Before(r.holdUntil) {
+			r.holdUntil = t
+		}
+	}
+}
+
+// release takes the addresses off the interface.
+func (r *router) release() {
+	r.holdUntil, r.heard = time.Time{}, false
+	r.removeAddresses(r.prefixes())
+}

@@ -1,0 +1,256 @@
+package vrrp
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// instance is what a user configures: one virtual router for each address
+// family. The families elect on their own, as RFC 9568 section 1 wants; they
+// share the priority, the checks and the hooks. To people the instance is in
+// the strongest state of its routers: master before backup before fault.
+type instance struct {
+	e       *Engine
+	cfg     Config
+	routers []*router
+
+	effective uint8
+	demoted   bool   // a check with OnFailure Demote fails
+	why       string // why the instance is demoted
+	drained   bool
+	removed   bool // by a reload
+
+	state  State
+	since  time.Time
+	reason string
+	// notify are transitions whose hooks wait for addresses to be removed.
+	notify []Transition
+}
+
+func newInstance(e *Engine, cfg Config) *instance {
+	i := &instance{e: e, cfg: cfg, since: e.now, reason: "starting"}
+	for _, f := range cfg.Families() {
+		i.addRouter(f)
+	}
+	i.effective = cfg.Priority
+	return i
+}
+
+func (i *instance) addRouter(f Family) *router {
+	r := &router{inst: i, id: RouterID{i.cfg.Name, f}, slot: -1, since: i.e.now}
+	if i.cfg.StartupDelay > 0 {
+		r.readyAt = i.e.now.Add(i.cfg.StartupDelay)
+	}
+	r.setAddresses(i.cfg.Addresses)
+	i.routers = append(i.routers, r)
+	i.e.routers[routerKey{i.cfg.Interface, i.cfg.VRID, f}] = r
+	return r
+}
+
+func (i *instance) uses(check string) bool {
+	return slices.ContainsFunc(i.cfg.Checks, func(c Check) bool { return c.Name == check })
+}
+
+func (i *instance) holding() bool { return slices.ContainsFunc(i.routers, (*router).holding) }
+
+// review works out the effective priority anew and lets every router act on
+// what has changed.
+func (i *instance) review() {
+	if i.removed || i.e.stopping {
+		return
+	}
+	before := i.effective
+	i.weigh()
+	for _, r := range i.routers {
+		r.review(before)
+		r.schedule()
+	}
+	i.settle()
+}
+
+// weigh sets the effective priority: the base, the weights, and the band of
+// demoted nodes for what a check demotes or the operator drains.
+func (i *instance) weigh() {
+	var failing []string
+	for _, c := range i.cfg.Checks {
+		if c.OnFailure == Demote && i.fails(c.Name) {
+			failing = append(failing, i.failure(c.Name))
+		}
+	}
+	i.demoted, i.why = len(failing) > 0, strings.Join(failing, "; ")
+	switch {
+	case i.demoted && i.drained:
+		i.effective = 1
+	case i.demoted || i.drained:
+		i.effective = demotedPriority(i.cfg.Priority)
+	default:
+		i.effective = weigh(i.cfg.Priority, i.cfg.Checks, i.fails)
+	}
+}
+
+func (i *instance) fails(check string) bool {
+	c := i.e.checks[check]
+	return c.known && !c.healthy
+}
+
+// failure tells people which check fails and why.
+func (i *instance) failure(check string) string {
+	if why := i.e.checks[check].reason; why != "" {
+		return fmt.Sprintf("check %s fails: %s", check, why)
+	}
+	return fmt.Sprintf("check %s fails", check)
+}
+
+// waiting returns the check that has not answered yet, if any.
+func (i *instance) waiting() (string, bool) {
+	for _, c := range i.cfg.Checks {
+		if !i.e.checks[c.Name].known {
+			return c.Name, true
+		}
+	}
+	return "", false
+}
+
+// releasing returns why a failing check makes the instance give up, if one does.
+func (i *instance) releasing() (string, bool) {
+	for _, c := range i.cfg.Checks {
+		if c.OnFailure == Release && i.fails(c.Name) {
+			return i.failure(c.Name), true
+		}
+	}
+	return "", false
+}
+
+// leave ends the instance: a master hands over.
+func (i *instance) leave(reason string) {
+	for _, r := range i.routers {
+		r.leave(StateInit, reason)
+		r.schedule()
+	}
+	i.settle()
+}
+
+// settle records a transition when the strongest state of the routers changed.
+func (i *instance) settle() {
+	strongest := i.routers[0]
+	for _, r := range i.routers[1:] {
+		if rank(r.state) > rank(strongest.state) {
+			strongest = r
+		}
+	}
+	i.reason = strongest.reason
+	if strongest.state != i.state {
+		i.transition(strongest)
+	}
+	if !i.holding() {
+		i.flush()
+	}
+}
+
+// rank orders the states from weakest to strongest.
+func rank(s State) int {
+	switch s {
+	case StateMaster:
+		return 3
+	case StateBackup:
+		return 2
+	case StateFault:
+		return 1
+	}
+	return 0
+}
+
+func (i *instance) transition(r *router) {
+	i.e.sequence++
+	t := Transition{
+		Sequence: i.e.sequence, Instance: i.cfg.Name, Interface: i.cfg.Interface,
+		From: i.state, To: r.state, Stopping: r.state == StateInit && (i.removed || i.e.stopping),
+		Reason: r.reason, Peer: r.peer, PeerPriority: r.peerPriority, Priority: i.effective,
+		Addresses: i.cfg.Addresses, At: i.e.now, Lasted: i.e.now.Sub(i.since),
+	}
+	i.state, i.since = r.state, i.e.now
+	i.e.do(&t)
+	if t.To == StateMaster {
+		i.flush() // hooks see every state in order
+		i.e.do(&Notify{t})
+		return
+	}
+	i.notify = append(i.notify, t)
+}
+
+func (i *instance) flush() {
+	for _, t := range i.notify {
+		i.e.do(&Notify{t})
+	}
+	i.notify = nil
+}
+
+// configure changes the set of instances. A virtual router is known by its
+// interface, VRID and families; whoever keeps these keeps its state.
+func (e *Engine) configure(configs []Config) {
+	if e.stopping {
+		return
+	}
+	old := e.instances
+	e.instances = nil
+	for _, cfg := range configs {
+		at := slices.IndexFunc(old, func(i *instance) bool { return i.cfg.sameRouters(&cfg) })
+		if at < 0 {
+			e.instances = append(e.instances, nil)
+			continue
+		}
+		e.instances = append(e.instances, old[at])
+		old = slices.Delete(slices.Clone(old), at, at+1)
+	}
+	for _, i := range old {
+		e.remove(i)
+	}
+	for n, cfg := range configs {
+		if i := e.instances[n]; i != nil {
+			i.reconfigure(cfg)
+			continue
+		}
+		e.instances[n] = newInstance(e, cfg)
+		e.instances[n].review()
+	}
+	maps.DeleteFunc(e.checks, func(name string, _ checkState) bool {
+		return !slices.ContainsFunc(e.instances, func(i *instance) bool { return i.uses(name) })
+	})
+}
+
+func (e *Engine) remove(i *instance) {
+	i.removed = true
+	i.leave("removed from the configuration")
+	if i.holding() {
+		e.departing = append(e.departing, i) // it must hear its successor
+		return
+	}
+	e.forget(i)
+}
+
+// forget stops packets from reaching i, unless another took over its place.
+func (e *Engine) forget(i *instance) {
+	for _, r := range i.routers {
+		if k := (routerKey{i.cfg.Interface, i.cfg.VRID, r.id.Family}); e.routers[k] == r {
+			delete(e.routers, k)
+		}
+	}
+}
+
+// sameRouters reports whether a reload from c to d keeps the virtual routers.
+func (c *Config) sameRouters(d *Config) bool {
+	return c.Interface == d.Interface && c.VRID == d.VRID && c.Version == d.Version &&
+		slices.Equal(c.Families(), d.Families())
+}
+
+func (i *instance) reconfigure(cfg Config) {
+	i.cfg = cfg
+	for _, r := range i.routers {
+		r.id.Instance = cfg.Name
+		r.reconfigured()
+	}
+	i.review()
+}

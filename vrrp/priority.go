@@ -1,0 +1,44 @@
+package vrrp
+
+import "time"
+
+// demotedPriority maps a base priority into the band of demoted nodes, keeping
+// the order of the bases as well as 31 numbers can.
+func demotedPriority(base uint8) uint8 {
+	if base <= DemotedMax {
+		return 1
+	}
+	const span = PriorityOwner - DemotedMax // bases above the band
+	return uint8(1 + (int(base)-DemotedMax-1)*DemotedMax/span)
+}
+
+// skew is Skew_Time: the time by which a backup of lower priority waits longer.
+// It is computed in nanoseconds, so that neighbouring priorities differ also at
+// short intervals. Version 2 skews by up to a second whatever the interval.
+func skew(v Version, priority uint8, interval time.Duration) time.Duration {
+	if v == Version2 {
+		interval = time.Second
+	}
+	return time.Duration(256-int(priority)) * interval / 256
+}
+
+// downInterval is Active_Down_Interval (version 2: Master_Down_Interval).
+func downInterval(v Version, priority uint8, interval time.Duration) time.Duration {
+	return downIntervals*interval + skew(v, priority, interval)
+}
+
+// weigh applies the weights of checks as keepalived does: a positive weight
+// counts while the check passes, a negative one while it fails; the sum stays
+// within 1 to 254; an address owner is not weighed.
+func weigh(base uint8, checks []Check, failing func(name string) bool) uint8 {
+	if base == PriorityOwner {
+		return base
+	}
+	n := int(base)
+	for _, c := range checks {
+		if c.OnFailure == Weigh && (c.Weight < 0) == failing(c.Name) {
+			n += c.Weight
+		}
+	}
+	return uint8(min(max(n, 1), PriorityOwner-1))
+}

@@ -1,0 +1,365 @@
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// router is one virtual router: the state machine of RFC 9568 section 6.4, with
+// fault beside Initialize for what is wrong around it, and with the handover.
+type router struct {
+	inst     *instance
+	id       RouterID
+	deadline time.Time // earliest of the times below; see schedule
+	slot     int       // in Engine.timers, -1 when not there
+
+	state  State
+	since  time.Time
+	reason string
+
+	// From the link: where adverts leave and from which address.
+	index  int
+	source netip.Addr
+	onLink []netip.Prefix
+
+	interval time.Duration // Active_Adver_Interval
+	timer    time.Time     // Adver_Timer as master, Active_Down_Timer as backup
+	readyAt  time.Time     // end of the start-up delay
+
+	// preemptAt is when the preempt delay ends; zero while no weaker master
+	// is heard.
+	preemptAt time.Time
+
+	// handing is set while a demoted or drained master has released and waits
+	// for a successor. It goes on serving, and on as master when nobody comes.
+	handing bool
+	// holdUntil is when addresses that outlived the mastership are removed;
+	// zero when none are held. heard tells that the successor has spoken.
+	holdUntil time.Time
+	heard     bool
+
+	// Announcing: what is left of the burst, and when the next one is due.
+	announceLeft int
+	announceAt   time.Time
+
+	addresses  []AddressState
+	positions  map[netip.Prefix]int // in addresses
+	advertised []netip.Addr
+	repairAt   time.Time
+	repairWait time.Duration
+
+	form checksumForm // last form heard of a peer
+	sent cachedAdvert
+
+	// The other router last heard: the master while this one is backup.
+	peer         netip.Addr
+	peerPriority uint8
+	peerInterval time.Duration
+	peerHeard    time.Time
+	oddInterval  int // adverts in a row with another interval
+
+	answeredAt time.Time
+	rivalSince time.Time
+	rivalSeen  time.Time
+	rivalTold  time.Time
+
+	counters Counters
+	noticed  [NoticeHandoverFailed + 1]time.Time
+	dropTold [dropReasons]time.Time
+}
+
+// Counters count what a virtual router did since it was made.
+type Counters struct {
+	AdvertsSent, AdvertsReceived     uint64
+	ReleasesSent, ReleasesReceived   uint64
+	SendErrors                       uint64
+	BecameMaster, LeftMaster         uint64
+	Announcements, AddressesRepaired uint64
+	Rivals                           uint64
+	Dropped                          Drops
+}
+
+func (r *router) now() time.Time                  { return r.inst.e.now }
+func (r *router) after(d time.Duration) time.Time { return r.now().Add(d) }
+func (r *router) do(a Action)                     { r.inst.e.do(a) }
+func (r *router) holding() bool                   { return !r.holdUntil.IsZero() }
+func (r *router) due(t time.Time) bool            { return !t.IsZero() && !t.After(r.now()) }
+func (r *router) skew() time.Duration             { return skew(r.inst.cfg.Version, r.inst.effective, r.interval) }
+func (r *router) downInterval() time.Duration {
+	return downInterval(r.inst.cfg.Version, r.inst.effective, r.interval)
+}
+func (r *router) owner() bool                    { return r.inst.effective == PriorityOwner }
+func (r *router) say(format string, args ...any) { r.reason = fmt.Sprintf(format, args...) }
+func (r *router) enter(s State)                  { r.state, r.since = s, r.now() }
+
+// schedule works out when this router next needs a Tick.
+func (r *router) schedule() {
+	r.deadline = time.Time{}
+	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.repairAt} {
+		if !t.IsZero() && (r.deadline.IsZero() || t.Before(r.deadline)) {
+			r.deadline = t
+		}
+	}
+	r.inst.e.timers.set(r)
+}
+
+// fire does all that is due.
+func (r *router) fire() {
+	if r.due(r.readyAt) {
+		r.readyAt = time.Time{}
+		r.review(r.inst.effective)
+	}
+	if r.due(r.timer) {
+		r.expire()
+	}
+	if r.due(r.holdUntil) {
+		r.release()
+	}
+	if r.due(r.announceAt) {
+		r.announceNext()
+	}
+	if r.due(r.repairAt) {
+		r.repairAt = time.Time{}
+		r.repair()
+	}
+}
+
+// expire is the one protocol timer: Adver_Timer or Active_Down_Timer.
+func (r *router) expire() {
+	switch {
+	case r.state == StateBackup:
+		r.becomeMaster(r.silence())
+	case r.handing:
+		r.handing = false
+		r.notice(NoticeHandoverFailed, netip.Addr{}, "this node stays master at priority "+fmt.Sprint(r.inst.effective))
+		r.advertise()
+	default:
+		// From the time it was due, so that lateness does not add up.
+		due := r.timer
+		r.advertise()
+		if next := due.Add(r.inst.cfg.AdvertInterval); next.After(r.now()) {
+			r.timer = next
+		}
+	}
+}
+
+// silence tells why a backup takes over.
+func (r *router) silence() string {
+	switch {
+	case !r.peer.IsValid():
+		return fmt.Sprintf("no master heard for %v", round(r.now().Sub(r.since)))
+	case r.peerPriority == PriorityRelease:
+		return fmt.Sprintf("%v released", r.peer)
+	case r.peerPriority < r.inst.effective && r.now().Sub(r.peerHeard) < r.peerInterval*downIntervals/2:
+		return fmt.Sprintf("priority %d beats %d of %v", r.inst.effective, r.peerPriority, r.peer)
+	}
+	return fmt.Sprintf("no advert from %v for %v", r.peer, round(r.now().Sub(r.peerHeard)))
+}
+
+// round keeps durations in sentences short.
+func round(d time.Duration) time.Duration {
+	switch {
+	case d > 10*time.Second:
+		return d.Round(time.Second)
+	case d > time.Second:
+		return d.Round(10 * time.Millisecond)
+	}
+	return d.Round(100 * time.Microsecond)
+}
+
+// review acts on a changed link, check, priority or configuration. before is
+// the effective priority until now.
+func (r *router) review(before uint8) {
+	r.followLink()
+	if why, bad := r.fault(); bad {
+		if r.state == StateFault {
+			r.reason = why
+			return
+		}
+		r.leave(StateFault, why)
+		return
+	}
+	switch r.state {
+	case StateInit, StateFault:
+		if why, wait := r.wait(); wait {
+			if r.state == StateFault {
+				r.enter(StateInit)
+			}
+			r.reason = why
+			return
+		}
+		r.start()
+	case StateBackup:
+		// A running timer moves with the skew instead of starting again.
+		if !r.timer.IsZero() && before != r.inst.effective {
+			v := r.inst.cfg.Version
+			r.timer = r.timer.Add(skew(v, r.inst.effective, r.interval) - skew(v, before, r.interval))
+		}
+		if before != r.inst.effective {
+			r.preemptAt = time.Time{}
+		}
+	case StateMaster:
+		r.reviewMaster(before)
+	}
+}
+
+func (r *router) reviewMaster(before uint8) {
+	now := r.inst.effective
+	switch {
+	case now <= DemotedMax && before > DemotedMax:
+		r.handOver(before)
+	case r.handing && now > DemotedMax:
+		r.handing = false // healthy again before anybody took over
+		r.advertise()
+	}
+}
+
+// followLink takes over what the interface says.
+func (r *router) followLink() {
+	l := r.inst.e.links[r.inst.cfg.Interface]
+	r.index, r.onLink, r.source = 0, nil, netip.Addr{}
+	if l == nil || l.Index == 0 {
+		return
+	}
+	r.index, r.onLink = l.Index, l.Addresses
+	r.source = r.pickSource(l.Addresses)
+}
+
+// pickSource returns the address to send from: the configured one, else the
+// first of the interface, for IPv6 the first link-local (RFC 9568 section
+// 5.1.2.1). Unicast over IPv6 may need a global one: it takes the first that
+// shares a prefix with a peer.
+func (r *router) pickSource(list []netip.Prefix) netip.Addr {
+	cfg := &r.inst.cfg
+	want := cfg.Source
+	if want.IsValid() && FamilyOf(want) != r.id.Family {
+		want = netip.Addr{}
+	}
+	routedPeer := r.id.Family == IPv6 && slices.ContainsFunc(cfg.Peers, func(a netip.Addr) bool {
+		return FamilyOf(a) == IPv6 && !a.IsLinkLocalUnicast()
+	})
+	var first netip.Addr
+	for _, p := range list {
+		a := p.Addr()
+		switch {
+		case FamilyOf(a) != r.id.Family:
+		case want.IsValid():
+			if a == want {
+				return a
+			}
+		case r.id.Family == IPv6 && a.IsLinkLocalUnicast() == routedPeer:
+		case !first.IsValid():
+			first = a
+		}
+	}
+	return first
+}
+
+// fault returns what keeps this virtual router from taking part.
+func (r *router) fault() (string, bool) {
+	cfg := &r.inst.cfg
+	if why, bad := r.inst.releasing(); bad {
+		return why, true
+	}
+	l := r.inst.e.links[cfg.Interface]
+	switch {
+	case l == nil:
+		return "", false // not known yet: wait says so
+	case l.Index == 0:
+		return fmt.Sprintf("interface %s does not exist", cfg.Interface), true
+	case !l.Up:
+		return fmt.Sprintf("interface %s is down", cfg.Interface), true
+	case !l.Carrier:
+		return fmt.Sprintf("interface %s has no carrier", cfg.Interface), true
+	case l.Problem != "":
+		return l.Problem, true
+	case !r.source.IsValid() && cfg.Source.IsValid() && FamilyOf(cfg.Source) == r.id.Family:
+		return fmt.Sprintf("source %v is not on interface %s", cfg.Source, cfg.Interface), true
+	case !r.source.IsValid() && r.id.Family == IPv6 && len(cfg.Peers) == 0:
+		return fmt.Sprintf("interface %s has no IPv6 link-local address to send from", cfg.Interface), true
+	case !r.source.IsValid():
+		return fmt.Sprintf("interface %s has no %s address to send from", cfg.Interface, r.id.Family), true
+	}
+	return "", false
+}
+
+// wait returns what a router in init waits for.
+func (r *router) wait() (string, bool) {
+	if r.inst.e.links[r.inst.cfg.Interface] == nil {
+		return fmt.Sprintf("waiting for the state of interface %s", r.inst.cfg.Interface), true
+	}
+	if !r.readyAt.IsZero() {
+		return fmt.Sprintf("start-up delay of %v", r.inst.cfg.StartupDelay), true
+	}
+	if name, is := r.inst.waiting(); is {
+		return fmt.Sprintf("waiting for the first result of check %s", name), true
+	}
+	return "", false
+}
+
+// start leaves Initialize (RFC 9568 section 6.4.1).
+func (r *router) start() {
+	r.peer, r.peerPriority = netip.Addr{}, 0
+	if r.owner() {
+		r.becomeMaster("address owner")
+		return
+	}
+	r.interval = r.inst.cfg.AdvertInterval
+	r.becomeBackup("listening for a master")
+}
+
+func (r *router) becomeBackup(reason string) {
+	r.enter(StateBackup)
+	r.reason = reason
+	r.handing = false
+	r.preemptAt = time.Time{}
+	r.timer = r.after(r.downInterval())
+	r.announceAt, r.repairAt = time.Time{}, time.Time{}
+	r.rivalSince = time.Time{}
+}
+
+// becomeMaster follows RFC 9568 section 6.4.2 (erratum 7949): advert first,
+// then the addresses, then their announcement.
+func (r *router) becomeMaster(reason string) {
+	r.enter(StateMaster)
+	r.reason = reason
+	r.interval = r.inst.cfg.AdvertInterval
+	r.handing, r.holdUntil, r.heard = false, time.Time{}, false
+	r.counters.BecameMaster++
+	r.repairWait = 0
+	r.advertise()
+	r.addAddresses(r.prefixes())
+	r.announceBurst()
+}
+
+// leave goes to init or fault. A master hands over as far as it still can.
+func (r *router) leave(to State, reason string) {
+	was := r.state
+	r.enter(to)
+	r.reason = reason
+	r.handing = false
+	r.timer, r.announceAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}
+	r.rivalSince = time.Time{}
+	if r.inst.removed || r.inst.e.stopping {
+		r.readyAt = time.Time{}
+	}
+	switch {
+	case was == StateMaster && r.reachable():
+		r.counters.LeftMaster++
+		r.sendRelease(r.sent.priority)
+		r.hold(handoverBound(r.inst.cfg.AdvertInterval), false)
+	case was == StateMaster:
+		r.counters.LeftMaster++
+		r.release()
+	case r.holding() && !r.reachable():
+		r.release()
+	}
+}
+
+// reachable reports whether adverts can leave at all.
+func (r *router) reachable() bool {
+	l := r.inst.e.links[r.inst.cfg.Interface]
+	return l != nil && l.Index != 0 && l.Up && l.Carrier && l.Problem == "" && r.source.IsValid()
+}
