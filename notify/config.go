@@ -1,0 +1,40 @@
+package notify
+
+import "time"
+
+// Config describes one hook.
+type Config struct {
+	// On lists the states whose entry runs the hook: "master", "backup",
+	// "fault" and "stop"; none means all.
+	On []string
+	// Instances lists the instances whose events run the hook; none means all.
+	Instances []string
+	// Exec is the program, as an absolute path, and its arguments. There is
+	// no shell.
+	Exec []string
+	// Timeout is how long the program may run before it is killed, more than 0.
+	Timeout time.Duration
+	// Style is how the program is told about the event.
+	Style Style
+}
+
+// Style is how a hook is told about an event.
+type Style uint8
+
+const (
+	// Holdfast tells it by the environment and by JSON on standard input.
+	Holdfast Style = iota
+	// Keepalived also appends the arguments that keepalived's notify scripts
+	// get: INSTANCE, name, state in capitals, priority.
+	Keepalived
+)
+
+func (s Style) String() string {
+	switch s {
+	case Holdfast:
+		return "holdfast"
+	case Keepalived:
+		return "keepalived"
+	}
+	return "invalid"
+}
