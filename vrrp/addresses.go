@@ -42,16 +42,17 @@ func (r *router) reconfigured() {
 	before, known := r.prefixes(), r.positions
 	r.setAddresses(r.inst.cfg.Addresses)
 	r.sent.sends = nil
+	r.reviewInterval()
 	after := r.prefixes()
-	var added, removed []netip.Prefix
+	var added []netip.Prefix
 	for _, p := range after {
 		if _, old := known[p]; !old {
 			added = append(added, p)
 		}
 	}
 	for _, p := range before {
-		if _, kept := r.positions[p]; !kept {
-			removed = append(removed, p)
+		if _, kept := r.positions[p]; !kept && (r.state == StateMaster || r.holding()) {
+			r.unwanted = append(r.unwanted, p)
 		}
 	}
 	if r.state == StateMaster {
@@ -63,9 +64,44 @@ func (r *router) reconfigured() {
 			r.timer = next
 		}
 	}
-	if r.state == StateMaster || r.holding() {
-		r.removeAddresses(removed)
+}
+
+// reviewInterval follows a changed advert interval, unless the interval in
+// force was learned from the master (RFC 9568 section 6.1; version 2 learns
+// none).
+func (r *router) reviewInterval() {
+	own := r.inst.cfg.AdvertInterval
+	learned := r.state == StateBackup && r.inst.cfg.Version == Version3 && r.peer.IsValid()
+	if learned || r.interval == own {
+		return
 	}
+	r.interval = own
+	if r.state == StateBackup {
+		r.timer = r.after(r.downInterval())
+	}
+}
+
+// removeUnwanted takes off what a reload took out of the configuration.
+func (r *router) removeUnwanted() {
+	r.removeAddresses(r.inst.e.unclaimed(r, r.unwanted))
+	r.unwanted = nil
+}
+
+// unclaimed drops from list the addresses that a reload gave to another
+// virtual router on the same interface which holds them now.
+func (e *Engine) unclaimed(r *router, list []netip.Prefix) []netip.Prefix {
+	return slices.DeleteFunc(list, func(p netip.Prefix) bool {
+		return slices.ContainsFunc(e.instances, func(i *instance) bool {
+			return i.cfg.Interface == r.inst.cfg.Interface &&
+				slices.ContainsFunc(i.routers, func(o *router) bool { return o != r && o.holds(p) })
+		})
+	})
+}
+
+// holds reports whether p is on the interface on behalf of this router.
+func (r *router) holds(p netip.Prefix) bool {
+	_, ours := r.positions[p]
+	return ours && (r.state == StateMaster || r.holding())
 }
 
 func (r *router) addAddresses(list []netip.Prefix) {
@@ -130,6 +166,9 @@ func (r *router) addressesChanged(list []AddressState) {
 			refused = append(refused, s.Problem)
 		case was && !s.Present:
 			lost = append(lost, s.Address)
+		case !s.Present && r.state == StateMaster && r.repairAt.IsZero():
+			// On its way, or gone again before it was seen.
+			r.repairAt = r.after(repairMin)
 		}
 	}
 	if r.state != StateMaster {

@@ -125,6 +125,15 @@ type Config struct {
 	Checks   []Check
 }
 
+// clone returns a copy that shares nothing with c.
+func (c *Config) clone() Config {
+	d := *c
+	d.Addresses = slices.Clone(c.Addresses)
+	d.Peers = slices.Clone(c.Peers)
+	d.Checks = slices.Clone(c.Checks)
+	return d
+}
+
 // Families lists the address families the instance has addresses of.
 func (c *Config) Families() []Family {
 	var fs []Family
@@ -165,7 +174,18 @@ func (c *Config) Validate() error {
 	if c.Announce.Repeat < 1 {
 		bad("announce repeat must be at least 1")
 	}
+	if c.Announce.Interval < 0 || c.Announce.Refresh < 0 {
+		bad("announce interval and refresh must not be negative")
+	}
+	if c.PreemptDelay < 0 || c.StartupDelay < 0 {
+		bad("preempt delay and startup delay must not be negative")
+	}
+	used := map[string]bool{}
 	for _, k := range c.Checks {
+		if used[k.Name] {
+			bad("check %q is listed twice", k.Name)
+		}
+		used[k.Name] = true
 		if k.OnFailure == Weigh && (k.Weight == 0 || k.Weight < -253 || k.Weight > 253) {
 			bad("check %q: weight %d must be between -253 and 253, and not 0", k.Name, k.Weight)
 		}
@@ -182,8 +202,10 @@ func (c *Config) validateAddresses() (errs []error) {
 		switch {
 		case !p.IsValid():
 			bad("an address is not valid")
+			continue
 		case a.Is4In6() || a.Zone() != "":
 			bad("address %v must be plain IPv4 or IPv6", a)
+			continue
 		case a.IsMulticast() || a.IsUnspecified() || a.IsLoopback():
 			bad("address %v cannot be a host's", a)
 		case seen[a]:
@@ -232,7 +254,10 @@ func (c *Config) validatePeers() (errs []error) {
 			}
 		}
 	}
-	for _, p := range c.Peers {
+	for n, p := range c.Peers {
+		if slices.Contains(c.Peers[:n], p) {
+			bad("peer %v is listed twice", p)
+		}
 		if p == c.Source {
 			bad("peer %v is this node's own source", p)
 		}
@@ -249,7 +274,11 @@ func ValidateAll(configs []Config) error {
 	var errs []error
 	names := map[string]bool{}
 	ids := map[string]string{}
-	addrs := map[netip.Addr]string{}
+	type place struct {
+		addr  netip.Addr
+		iface string // for link-local addresses
+	}
+	addrs := map[place]string{}
 	for i := range configs {
 		c := &configs[i]
 		if err := c.Validate(); err != nil {
@@ -267,10 +296,14 @@ func ValidateAll(configs []Config) error {
 			ids[id] = c.Name
 		}
 		for _, p := range c.Addresses {
-			if other, ok := addrs[p.Addr()]; ok && !p.Addr().IsLinkLocalUnicast() {
+			at := place{addr: p.Addr()}
+			if at.addr.IsLinkLocalUnicast() {
+				at.iface = c.Interface
+			}
+			if other, ok := addrs[at]; ok && other != c.Name {
 				errs = append(errs, fmt.Errorf("instance %q: address %v belongs to instance %q already", c.Name, p.Addr(), other))
 			}
-			addrs[p.Addr()] = c.Name
+			addrs[at] = c.Name
 		}
 	}
 	return errors.Join(errs...)

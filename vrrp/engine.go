@@ -14,6 +14,8 @@ type Engine struct {
 	instances []*instance // in the order of the configuration
 	departing []*instance // removed by a reload, still handing over
 	routers   map[routerKey]*router
+	serials   map[uint64]*router
+	serial    uint64 // the last one given
 	links     map[string]*link
 	indexes   map[int]*link
 	checks    map[string]checkState
@@ -46,6 +48,7 @@ type checkState struct {
 func NewEngine() *Engine {
 	return &Engine{
 		routers: map[routerKey]*router{},
+		serials: map[uint64]*router{},
 		links:   map[string]*link{},
 		indexes: map[int]*link{},
 		checks:  map[string]checkState{},
@@ -228,15 +231,13 @@ func (e *Engine) instance(name string) *instance {
 }
 
 func (e *Engine) router(id RouterID) *router {
-	for _, list := range [][]*instance{e.instances, e.departing} {
-		for _, i := range list {
-			if i.cfg.Name != id.Instance {
-				continue
-			}
-			for _, r := range i.routers {
-				if r.id.Family == id.Family {
-					return r
-				}
+	if id.Serial != 0 {
+		return e.serials[id.Serial]
+	}
+	if i := e.instance(id.Instance); i != nil {
+		for _, r := range i.routers {
+			if r.id.Family == id.Family {
+				return r
 			}
 		}
 	}

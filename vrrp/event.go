@@ -6,6 +6,11 @@ import "net/netip"
 type RouterID struct {
 	Instance string
 	Family   Family
+	// Serial tells routers apart for as long as the Engine lives: it stays
+	// when a reload renames the instance, and differs when a reload puts a new
+	// virtual router in the place of an old one that still hands over. In an
+	// event it may be left at 0: the instance and family are looked up then.
+	Serial uint64
 }
 
 // Event is something that happened. Pass events to [Engine.Step] by pointer;

@@ -31,7 +31,7 @@ type instance struct {
 }
 
 func newInstance(e *Engine, cfg Config) *instance {
-	i := &instance{e: e, cfg: cfg, since: e.now, reason: "starting"}
+	i := &instance{e: e, cfg: cfg.clone(), since: e.now, reason: "starting"}
 	for _, f := range cfg.Families() {
 		i.addRouter(f)
 	}
@@ -40,7 +40,9 @@ func newInstance(e *Engine, cfg Config) *instance {
 }
 
 func (i *instance) addRouter(f Family) *router {
-	r := &router{inst: i, id: RouterID{i.cfg.Name, f}, slot: -1, since: i.e.now}
+	i.e.serial++
+	r := &router{inst: i, id: RouterID{i.cfg.Name, f, i.e.serial}, slot: -1, since: i.e.now}
+	i.e.serials[r.id.Serial] = r
 	if i.cfg.StartupDelay > 0 {
 		r.readyAt = i.e.now.Add(i.cfg.StartupDelay)
 	}
@@ -134,10 +136,11 @@ func (i *instance) leave(reason string) {
 }
 
 // settle records a transition when the strongest state of the routers changed.
+// Of two in the same state, the one that changed last tells why.
 func (i *instance) settle() {
 	strongest := i.routers[0]
 	for _, r := range i.routers[1:] {
-		if rank(r.state) > rank(strongest.state) {
+		if by := rank(r.state) - rank(strongest.state); by > 0 || by == 0 && r.since.After(strongest.since) {
 			strongest = r
 		}
 	}
@@ -189,7 +192,7 @@ func (i *instance) flush() {
 }
 
 // configure changes the set of instances. A virtual router is known by its
-// interface, VRID and families; whoever keeps these keeps its state.
+// interface, VRID, version and family; whoever keeps these keeps its state.
 func (e *Engine) configure(configs []Config) {
 	if e.stopping {
 		return
@@ -208,6 +211,11 @@ func (e *Engine) configure(configs []Config) {
 	for _, i := range old {
 		e.remove(i)
 	}
+	for _, i := range e.departing {
+		if slices.ContainsFunc(configs, func(c Config) bool { return c.Name == i.cfg.Name }) {
+			i.flush() // before the hooks of the instance that now has the name
+		}
+	}
 	for n, cfg := range configs {
 		if i := e.instances[n]; i != nil {
 			i.reconfigure(cfg)
@@ -215,6 +223,11 @@ func (e *Engine) configure(configs []Config) {
 		}
 		e.instances[n] = newInstance(e, cfg)
 		e.instances[n].review()
+	}
+	for _, i := range e.instances { // last, so that an address may move to another instance
+		for _, r := range i.routers {
+			r.removeUnwanted()
+		}
 	}
 	maps.DeleteFunc(e.checks, func(name string, _ checkState) bool {
 		return !slices.ContainsFunc(e.instances, func(i *instance) bool { return i.uses(name) })
@@ -234,23 +247,45 @@ func (e *Engine) remove(i *instance) {
 // forget stops packets from reaching i, unless another took over its place.
 func (e *Engine) forget(i *instance) {
 	for _, r := range i.routers {
+		delete(e.serials, r.id.Serial)
 		if k := (routerKey{i.cfg.Interface, i.cfg.VRID, r.id.Family}); e.routers[k] == r {
 			delete(e.routers, k)
 		}
 	}
 }
 
-// sameRouters reports whether a reload from c to d keeps the virtual routers.
+// sameRouters reports whether a reload from c to d keeps a virtual router.
 func (c *Config) sameRouters(d *Config) bool {
 	return c.Interface == d.Interface && c.VRID == d.VRID && c.Version == d.Version &&
-		slices.Equal(c.Families(), d.Families())
+		slices.ContainsFunc(c.Families(), func(f Family) bool { return slices.Contains(d.Families(), f) })
 }
 
 func (i *instance) reconfigure(cfg Config) {
-	i.cfg = cfg
+	families := cfg.Families()
+	for _, r := range slices.Clone(i.routers) {
+		if !slices.Contains(families, r.id.Family) {
+			i.part(r)
+		}
+	}
+	i.cfg = cfg.clone()
 	for _, r := range i.routers {
 		r.id.Instance = cfg.Name
 		r.reconfigured()
 	}
+	for _, f := range families {
+		if !slices.ContainsFunc(i.routers, func(r *router) bool { return r.id.Family == f }) {
+			i.addRouter(f)
+		}
+	}
+	slices.SortFunc(i.routers, func(a, b *router) int { return int(a.id.Family) - int(b.id.Family) })
 	i.review()
+}
+
+// part lets the router of one family go. It hands over on its own, without
+// hooks: the instance goes on.
+func (i *instance) part(r *router) {
+	i.routers = slices.DeleteFunc(i.routers, func(o *router) bool { return o == r })
+	gone := &instance{e: i.e, cfg: i.cfg, effective: i.effective, since: i.e.now, routers: []*router{r}}
+	r.inst = gone
+	i.e.remove(gone)
 }

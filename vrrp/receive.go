@@ -47,7 +47,7 @@ func (r *router) acceptV2(p *Packet) DropReason {
 		return DropAuthData
 	case p.Interval != cfg.AdvertInterval:
 		return DropInterval
-	case r.owner():
+	case r.owner() && r.state == StateMaster: // one that is leaving hears its successor
 		return DropOwner
 	}
 	return dropNone

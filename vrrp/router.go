@@ -49,6 +49,7 @@ type router struct {
 	advertised []netip.Addr
 	repairAt   time.Time
 	repairWait time.Duration
+	unwanted   []netip.Prefix // to be removed at the end of a reload
 
 	form checksumForm // last form heard of a peer
 	sent cachedAdvert
@@ -229,8 +230,8 @@ func (r *router) followLink() {
 
 // pickSource returns the address to send from: the configured one, else the
 // first of the interface, for IPv6 the first link-local (RFC 9568 section
-// 5.1.2.1). Unicast over IPv6 may need a global one: it takes the first that
-// shares a prefix with a peer.
+// 5.1.2.1). Unicast over IPv6 to a peer with a global address takes the first
+// global one.
 func (r *router) pickSource(list []netip.Prefix) netip.Addr {
 	cfg := &r.inst.cfg
 	want := cfg.Source

@@ -1,0 +1,69 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+)
+
+func checkCommand() command {
+	c := command{
+		name: "check", args: "[FILE]", short: "check a configuration file",
+		long: `
+Checks a configuration file and prints every error with its place, without
+touching anything; it needs no root. FILE is ` + config.DefaultPath + ` when
+none is named. Exit status: 0 the file is good, 1 it is not.
+
+  holdfast check                     # the installed configuration
+  holdfast check ./holdfast.toml     # before installing it
+  holdfast check --reference         # print every key with its documentation`,
+	}
+	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
+		path := flags.String("config", config.DefaultPath, "the configuration file")
+		reference := flags.Bool("reference", false, "print the reference configuration")
+		rest, ok := c.parse(env, flags, args, 1)
+		if !ok {
+			return exitUsage
+		}
+		if *reference {
+			env.stdout.Write(config.Reference())
+			return exitDone
+		}
+		if len(rest) == 1 {
+			*path = rest[0]
+		}
+		return check(env, *path)
+	}
+	return c
+}
+
+func check(env *environment, path string) int {
+	cfg, warnings, err := load(path)
+	for _, w := range warnings {
+		fmt.Fprintf(env.stderr, "%s\n", w)
+	}
+	if err != nil {
+		return env.failAll(err)
+	}
+	fmt.Fprintf(env.stdout, "%s is good: %s, %s, %s\n", path,
+		count(len(cfg.Instances), "instance"), count(len(cfg.Checks), "check"), count(len(cfg.Hooks), "hook"))
+	return exitDone
+}
+
+// load reads a configuration with its warnings.
+func load(path string) (*config.Config, []string, error) {
+	cfg, warnings, err := config.Load(path)
+	lines := make([]string, len(warnings))
+	for n, w := range warnings {
+		lines[n] = w.String()
+	}
+	return cfg, lines, err
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

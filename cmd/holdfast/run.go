@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/daemon"
+)
+
+func runCommand() command {
+	c := command{
+		name: "run", short: "run the daemon in the foreground",
+		long: `
+Runs the daemon in the foreground, as systemd wants it, until SIGTERM or
+SIGINT. It then hands its addresses over and leaves the host as it was. SIGHUP
+reloads the configuration. Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.
+
+  --config FILE   the configuration (default ` + config.DefaultPath + `)
+
+Exit status: 0 stopped, 1 could not start or could not clean up.`,
+	}
+	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
+		path := flags.String("config", config.DefaultPath, "the configuration file")
+		if _, ok := c.parse(env, flags, args, 0); !ok {
+			return exitUsage
+		}
+		return runDaemon(env, *path)
+	}
+	return c
+}
+
+func runDaemon(env *environment, path string) int {
+	cfg, warnings, err := load(path)
+	if err != nil {
+		return env.failAll(err)
+	}
+	for _, w := range warnings {
+		fmt.Fprintln(env.stderr, w)
+	}
+	ctx, stop := signal.NotifyContext(env.ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err = daemon.Serve(ctx, daemon.Setup{
+		Config: cfg, Version: versionString(), Log: env.stderr, Reload: reload,
+		Load: func() (*config.Config, []string, error) { return load(path) },
+	})
+	if err != nil {
+		return env.fail(err)
+	}
+	return exitDone
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+)
+
+func statusCommand() command {
+	c := command{
+		name: "status", args: "[--json]", short: "tell who is master and why",
+		long: `
+Asks the running daemon and tells for each instance its state, since when and
+why, who is master, which addresses are here and which checks fail.
+
+  --json          print the whole state as JSON, for programs
+  --socket PATH   the daemon's control socket (default ` + config.DefaultSocket + `)
+  --config FILE   take the socket from this configuration
+
+Exit status: 0 all is well, 1 an instance is in fault or demoted, 3 no daemon
+answers.`,
+	}
+	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
+		asJSON := flags.Bool("json", false, "print JSON")
+		socket := socketFlags(flags)
+		if _, ok := c.parse(env, flags, args, 0); !ok {
+			return exitUsage
+		}
+		path, err := socket()
+		if err != nil {
+			return env.failAll(err)
+		}
+		return status(env, path, *asJSON)
+	}
+	return c
+}
+
+func status(env *environment, socket string, asJSON bool) int {
+	st, raw, err := control.NewClient(socket).Status(env.ctx)
+	if err != nil {
+		env.fail(err)
+		if errors.Is(err, control.ErrNotRunning) {
+			return exitNotRunning
+		}
+		return exitRefused
+	}
+	if asJSON {
+		env.stdout.Write(raw)
+	} else {
+		printStatus(env.stdout, st, time.Now())
+	}
+	return health(st)
+}
+
+// health is the exit status that a state deserves.
+func health(st *control.Status) int {
+	for _, i := range st.Instances {
+		if i.State == "fault" || i.Demoted {
+			return exitRefused
+		}
+		for _, f := range i.Families {
+			if f.State == "fault" {
+				return exitRefused
+			}
+		}
+	}
+	return exitDone
+}
+
+// printStatus writes the one glance: a block for each instance, then what
+// fails.
+func printStatus(w io.Writer, st *control.Status, now time.Time) {
+	fmt.Fprintf(w, "%s: %s\n", st.Node, sumUp(st.Instances))
+	if st.Daemon.ReloadError != "" {
+		fmt.Fprintf(w, "  the last reload was refused: %s\n", indent(st.Daemon.ReloadError))
+	}
+	width := 0
+	for _, i := range st.Instances {
+		width = max(width, len(i.Name))
+	}
+	for n := range st.Instances {
+		printInstance(w, &st.Instances[n], width, now)
+	}
+	for _, c := range st.Checks {
+		if c.State != "healthy" {
+			fmt.Fprintf(w, "check %s is %s%s: %s\n", c.Name, c.State, forHow(c.Since, now), indent(c.LastOutput))
+		}
+	}
+}
+
+func sumUp(list []control.Instance) string {
+	count := map[string]int{}
+	for _, i := range list {
+		count[i.State]++
+	}
+	var parts []string
+	for _, s := range []string{"master", "backup", "fault", "init"} {
+		if count[s] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count[s], s))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func printInstance(w io.Writer, i *control.Instance, width int, now time.Time) {
+	fmt.Fprintf(w, "\n%-*s  %s for %s: %s\n", width, i.Name, strings.ToUpper(i.State), age(now.Sub(i.Since)), i.Reason)
+	line := func(format string, args ...any) {
+		fmt.Fprintf(w, "%*s  %s\n", width, "", fmt.Sprintf(format, args...))
+	}
+	line("%s, vrid %d, priority %s", i.Interface, i.VRID, priority(i))
+	if m := i.Master; m != nil && !m.Self {
+		line("master is %s, priority %d, heard %s ago", m.Address, m.Priority, age(now.Sub(*m.LastHeard)))
+	}
+	for _, f := range i.Families {
+		if f.State != i.State {
+			line("%s is in %s: %s", f.Family, f.State, f.Reason)
+		}
+	}
+	line("addresses %s", addresses(i))
+	for _, a := range i.Addresses {
+		if a.Problem != "" {
+			line("%s", a.Problem)
+		}
+	}
+	if i.Demoted {
+		line("demoted: %s", indent(i.DemotedWhy))
+	}
+	if i.Drained {
+		line("drained by the operator")
+	}
+	if i.ConflictSince != nil {
+		line("conflict for %s: another master is heard", age(now.Sub(*i.ConflictSince)))
+	}
+}
+
+func priority(i *control.Instance) string {
+	if i.Priority.Base == i.Priority.Effective {
+		return fmt.Sprint(i.Priority.Base)
+	}
+	return fmt.Sprintf("%d (base %d)", i.Priority.Effective, i.Priority.Base)
+}
+
+// addresses lists the VIPs; when some but not all are here it says which.
+func addresses(i *control.Instance) string {
+	var here, gone []string
+	for _, a := range i.Addresses {
+		if a.Present {
+			here = append(here, a.Address)
+		} else {
+			gone = append(gone, a.Address)
+		}
+	}
+	switch {
+	case len(gone) == 0:
+		return shorten(here) + " (here)"
+	case len(here) == 0:
+		return shorten(gone) + " (not here)"
+	}
+	return shorten(here) + " (here), " + shorten(gone) + " (not here)"
+}
+
+func shorten(list []string) string {
+	if len(list) > 6 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:5], " "), len(list)-5)
+	}
+	return strings.Join(list, " ")
+}
+
+func forHow(since *time.Time, now time.Time) string {
+	if since == nil {
+		return ""
+	}
+	return " for " + age(now.Sub(*since))
+}
+
+// age renders a duration as a person would say it.
+func age(d time.Duration) string {
+	switch {
+	case d < 0:
+		return "0s"
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(time.Second).String()
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%02dh", int(d.Hours())/24, int(d.Hours())%24)
+}
+
+// indent keeps the further lines of an output below its first one.
+func indent(s string) string {
+	return strings.ReplaceAll(strings.TrimSpace(s), "\n", "\n    ")
+}

@@ -1,0 +1,84 @@
+package config
+
+import "time"
+
+// feature is a part of the schema that this version checks but cannot carry
+// out. It is refused, since to ignore it would be worse. Delete the entry when
+// the feature is there.
+type feature struct {
+	// key is table.key, or the name of a table as a whole.
+	key string
+	// is picks the values that are refused; nil refuses any. Of an array each
+	// element is asked.
+	is func(value any) bool
+	// what names it in the message.
+	what string
+}
+
+var unavailable = []feature{
+	{"group", nil, "[[group]]"},
+	{"metrics.listen", isString, "metrics.listen"},
+	{"instance.virtual_mac", equals(true), "virtual_mac"},
+	{"instance.accept", equals(false), "accept = false"},
+	{"instance.lease", isLength, "an explicit lease"},
+	{"check.process", isString, "a process check"},
+	{"check.pid_file", isString, "a pid_file check"},
+	{"check.systemd", isString, "a systemd check"},
+	{"check.interface", isString, "an interface check"},
+	{"check.file", isString, "a file check"},
+	{"notify.webhook", isString, "webhook"},
+	{"notify.fifo", isString, "fifo"},
+	{"notify.on", equals("rival"), `on "rival"`},
+	{"notify.on", equals("check"), `on "check"`},
+	{"notify.on", equals("address"), `on "address"`},
+}
+
+func isString(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
+// isLength picks the leases that are a length, not a word.
+func isLength(v any) bool {
+	switch v := v.(type) {
+	case int64:
+		return true
+	case string:
+		_, err := time.ParseDuration(v)
+		return err == nil
+	}
+	return false
+}
+
+func equals(want any) func(any) bool {
+	return func(v any) bool { return v == want }
+}
+
+const notYet = "%s is not available yet in this version of holdfast"
+
+// refuse reports what of a key's value is not available yet.
+func (s *section) refuse(key string) {
+	for _, f := range unavailable {
+		if f.key != s.table.name+"."+key || s.table.within != nil {
+			continue
+		}
+		if list, ok := s.data[key].([]any); ok {
+			for i, v := range list {
+				if f.is == nil || f.is(v) {
+					s.src.problem(s.itemAt(key, i), "", notYet, f.what)
+				}
+			}
+		} else if f.is == nil || f.is(s.data[key]) {
+			s.src.problem(s.keyAt(key), "", notYet, f.what)
+		}
+	}
+}
+
+// refuseTable reports a table that is not available yet as a whole.
+func (s *section) refuseTable() {
+	for _, f := range unavailable {
+		if f.key == s.table.name {
+			s.src.problem(s.at.start, "", notYet, f.what)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+)
+
+// ErrNotRunning is why a call fails when no daemon answers on the socket.
+var ErrNotRunning = errors.New("no daemon answers")
+
+// Client talks to the daemon behind a socket.
+type Client struct {
+	path string
+	http http.Client
+}
+
+// NewClient returns a client of the socket at path. It connects on each call.
+func NewClient(path string) *Client {
+	return &Client{path: path, http: http.Client{
+		Timeout: 40 * time.Second,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", path)
+			},
+		},
+	}}
+}
+
+// Status asks for the state of the daemon. raw is the document as it came.
+func (c *Client) Status(ctx context.Context) (st *Status, raw []byte, err error) {
+	st = &Status{}
+	raw, err = c.call(ctx, http.MethodGet, "/v1/status", st)
+	if err == nil && st.Version != Version {
+		return nil, raw, fmt.Errorf("the daemon speaks version %d, this program version %d: use the holdfast of the same release", st.Version, Version)
+	}
+	return st, raw, err
+}
+
+// Reload makes the daemon read its configuration again.
+func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
+	done := &Reloaded{}
+	_, err := c.call(ctx, http.MethodPost, "/v1/reload", done)
+	return done, err
+}
+
+func (c *Client) call(ctx context.Context, method, path string, into any) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return nil, c.explain(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var e Error
+		if json.Unmarshal(raw, &e) != nil || e.Error == "" {
+			e.Error = "the daemon answered " + resp.Status
+		}
+		return raw, errors.New(e.Error)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return raw, fmt.Errorf("cannot read the answer of the daemon on %s: %w", c.path, err)
+	}
+	return raw, nil
+}
+
+// explain turns a failed connection into a sentence that says what to do.
+func (c *Client) explain(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%w on %s: start it, or name its socket with --socket", ErrNotRunning, c.path)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%w on %s: the socket is left over from a daemon that died; start it again", ErrNotRunning, c.path)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("may not open %s: use sudo, or join the group set in [control]", c.path)
+	}
+	return fmt.Errorf("%w on %s: %w", ErrNotRunning, c.path, err)
+}

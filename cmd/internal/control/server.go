@@ -1,0 +1,209 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Backend is what the daemon offers. Its methods may be called at any time and
+// must respect the context.
+type Backend interface {
+	Status(ctx context.Context) (*Status, error)
+	// Reload reads the configuration again. who is the asking user, for the log.
+	Reload(ctx context.Context, who string) (*Reloaded, error)
+}
+
+// Refused is an error that is the asker's to mend, such as a bad configuration.
+type Refused struct{ Err error }
+
+func (r *Refused) Error() string { return r.Err.Error() }
+func (r *Refused) Unwrap() error { return r.Err }
+
+// Limits that keep a slow or abusive client from costing much.
+const (
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 30 * time.Second
+	maxHeader      = 16 << 10
+)
+
+// Listen opens the socket. A socket that a dead daemon left is replaced; one
+// that answers, and anything that is no socket, is left alone. Members of the
+// group may connect.
+func Listen(path, group string) (net.Listener, error) {
+	if err := clear(path); err != nil {
+		return nil, err
+	}
+	old := unix.Umask(0o177) // no moment in which others may connect
+	l, err := net.Listen("unix", path)
+	unix.Umask(old)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open control socket %s: %w", path, reason(err))
+	}
+	if err := admit(path, group); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func clear(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot use control socket %s: %w", path, reason(err))
+	case info.Mode().Type() != os.ModeSocket:
+		return fmt.Errorf("cannot use control socket %s: there is something else of that name; move it or set another control socket", path)
+	}
+	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		c.Close()
+		return fmt.Errorf("control socket %s answers: another holdfast is running; stop it first or set another control socket", path)
+	}
+	if err := os.Remove(path); err != nil {
+		return fmt.Errorf("cannot replace the stale control socket %s: %w", path, reason(err))
+	}
+	return nil
+}
+
+// admit lets a group connect. An empty group admits nobody but the owner.
+func admit(path, group string) error {
+	if group == "" {
+		return nil
+	}
+	g, err := user.LookupGroup(group)
+	if err != nil {
+		return fmt.Errorf("control group %q does not exist: create it or set another in [control]", group)
+	}
+	gid, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return fmt.Errorf("control group %q has no numeric id: %w", group, err)
+	}
+	if err := os.Chown(path, -1, gid); err != nil {
+		return fmt.Errorf("cannot give control socket %s to group %s: %w", path, group, reason(err))
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		return fmt.Errorf("cannot open control socket %s to group %s: %w", path, group, reason(err))
+	}
+	return nil
+}
+
+// reason strips the operation and path from an error that will be told with both.
+func reason(err error) error {
+	if e, ok := errors.AsType[*os.SyscallError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// Server answers requests on a listener.
+type Server struct {
+	http    http.Server
+	backend Backend
+}
+
+type credKey struct{}
+
+// NewServer returns a server for a backend.
+func NewServer(b Backend) *Server {
+	s := &Server{backend: b}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", s.status)
+	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		answer(w, http.StatusNotFound, Error{fmt.Sprintf("there is no %s %s: try GET /v1/status", r.Method, r.URL.Path)})
+	})
+	s.http = http.Server{
+		Handler:           http.TimeoutHandler(mux, requestTimeout, `{"error":"the daemon did not answer in time"}`),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      2 * requestTimeout,
+		IdleTimeout:       requestTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, credKey{}, peer(c))
+		},
+	}
+	return s
+}
+
+// Serve answers until Close. It returns nil then.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	return nil
+}
+
+// Close stops the server and ends its connections.
+func (s *Server) Close() error { return s.http.Close() }
+
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
+	st, err := s.backend.Status(r.Context())
+	if err != nil {
+		answer(w, http.StatusServiceUnavailable, Error{err.Error()})
+		return
+	}
+	answer(w, http.StatusOK, st)
+}
+
+func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
+	cred, _ := r.Context().Value(credKey{}).(*unix.Ucred)
+	if !mayChange(cred) {
+		answer(w, http.StatusForbidden, Error{"only root and the user that runs the daemon may change anything"})
+		return
+	}
+	done, err := s.backend.Reload(r.Context(), fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid))
+	if _, refused := errors.AsType[*Refused](err); refused {
+		answer(w, http.StatusUnprocessableEntity, Error{err.Error()})
+	} else if err != nil {
+		answer(w, http.StatusServiceUnavailable, Error{err.Error()})
+	} else {
+		answer(w, http.StatusOK, done)
+	}
+}
+
+func mayChange(cred *unix.Ucred) bool {
+	return cred != nil && (cred.Uid == 0 || int(cred.Uid) == os.Geteuid())
+}
+
+// peer returns who is at the other end, nil when the kernel does not say.
+func peer(c net.Conn) *unix.Ucred {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return nil
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	var cred *unix.Ucred
+	if raw.Control(func(fd uintptr) { cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }) != nil || err != nil {
+		return nil
+	}
+	return cred
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, `{"error":"cannot encode the answer"}`, http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	w.Write(append(text, '\n'))
+}

@@ -1,0 +1,211 @@
+// Package daemon puts the parts together: the loop that owns the Engine, the
+// sockets, the addresses, the checks, the hooks and the control socket.
+//
+// One goroutine runs the loop. Everything else hands it packets or closures by
+// channel, and gets its orders without ever making the loop wait.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/healthcheck"
+	"github.com/holdfast-vrrp/holdfast/notify"
+	"github.com/holdfast-vrrp/holdfast/vip"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+	"github.com/holdfast-vrrp/holdfast/vrrp/transport"
+)
+
+// Options are what the outside gives the daemon. Tests put twins in place of
+// the kernel and the network.
+type Options struct {
+	// Config is the configuration to start with.
+	Config *config.Config
+	// Load reads the configuration again, for a reload.
+	Load func() (*config.Config, []string, error)
+	// Version is shown in status.
+	Version string
+	// Log is where the log goes.
+	Log io.Writer
+	// Control, when not nil, is the listener of the control socket.
+	Control net.Listener
+
+	Kernel  vip.Kernel
+	Network transport.Network
+	// Watch delivers the state of links, first all of them and then changes,
+	// until the context ends.
+	Watch func(ctx context.Context, deliver func([]vip.LinkState)) error
+}
+
+const (
+	// stopGrace is how long removing the last addresses may take at the end.
+	stopGrace = 10 * time.Second
+	// callBacklog is how many closures may wait for the loop.
+	callBacklog = 256
+)
+
+// Daemon is one running node. All fields but the channels belong to the loop.
+type Daemon struct {
+	opts    Options
+	log     hclog.Logger
+	cfg     *config.Config
+	engine  *vrrp.Engine
+	now     time.Time
+	started time.Time
+
+	packets chan *batch
+	calls   chan func()
+	ended   chan struct{} // closed when the loop is over
+	workers sync.WaitGroup
+	batches sync.Pool
+
+	links       map[string]vip.LinkState
+	synced      bool // the first full state of the links was seen
+	sockets     map[socketKey]*socket
+	socketNames map[socketKey]string
+	writing     []*socket
+	work        []vrrp.Action
+	advert      vrrp.AdvertReceived
+
+	addresses *vip.Manager
+	checks    *healthcheck.Runner
+	results   map[string]healthcheck.Result
+	hooks     *notify.Queue
+
+	supervisor   *supervisor
+	tellStatus   bool
+	fed          time.Time
+	stopping     bool
+	reloadError  string
+	hooksFailed  uint64
+	hooksDropped uint64
+}
+
+// New returns a daemon that has not touched anything yet.
+func New(opts Options) *Daemon {
+	d := &Daemon{
+		opts: opts, cfg: opts.Config, engine: vrrp.NewEngine(),
+		packets: make(chan *batch, 64), calls: make(chan func(), callBacklog), ended: make(chan struct{}),
+		batches: sync.Pool{New: newBatch},
+		links:   map[string]vip.LinkState{}, sockets: map[socketKey]*socket{}, socketNames: map[socketKey]string{},
+		results:    map[string]healthcheck.Result{},
+		supervisor: &supervisor{},
+	}
+	d.log = newLogger(opts.Log, opts.Config.Node.LogLevel, opts.Config.Node.LogFormat)
+	return d
+}
+
+// Run runs the daemon until ctx ends, and then hands everything over, removes
+// what it installed and runs the last hooks. reload asks for a reload.
+func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
+	d.started = time.Now()
+	d.now = d.started
+	d.log.Info("starting", "version", d.opts.Version, "node", d.cfg.Node.Name, "pid", os.Getpid(), "config", d.cfg.File, "instances", len(d.cfg.Instances))
+	var err error
+	if d.supervisor, err = newSupervisor(); err != nil {
+		d.log.Warn("systemd will not hear of this daemon", "error", err)
+	}
+	d.addresses = vip.NewManager(d.opts.Kernel, d.addressReport)
+	if err := d.clean(); err != nil {
+		return err
+	}
+	d.hooks = notify.NewQueue(d.cfg.Hooks, d.hookDone)
+	d.checks = healthcheck.NewRunner(d.checkDone)
+
+	background, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	d.workers.Go(func() { d.addresses.Run(background) })
+	watchErr := make(chan error, 1)
+	d.workers.Go(func() { watchErr <- d.opts.Watch(background, func(s []vip.LinkState) { d.post(func() { d.watched(s) }) }) })
+	stopServing := d.serve()
+
+	err = d.loop(ctx, reload, watchErr)
+	err = errors.Join(err, d.shutdown())
+	cancel()
+	stopServing()
+	d.workers.Wait()
+	d.log.Info("stopped", "ran", round(time.Since(d.started)).String())
+	return err
+}
+
+// clean removes what an earlier run left on the interfaces.
+func (d *Daemon) clean() error {
+	left, err := d.addresses.CleanLeftovers(nil)
+	for _, p := range left {
+		d.log.Info("removed an address of an earlier run", "address", p.Prefix.String(), "interface", p.Interface)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remove what an earlier run left: %w", err)
+	}
+	return nil
+}
+
+// serve answers on the control socket until the returned function is called.
+func (d *Daemon) serve() (stop func()) {
+	if d.opts.Control == nil {
+		return func() {}
+	}
+	s := control.NewServer(backend{d})
+	d.workers.Go(func() {
+		if err := s.Serve(d.opts.Control); err != nil {
+			d.log.Error("nobody can ask this daemon any more", "error", err)
+		}
+	})
+	return func() { s.Close() }
+}
+
+// shutdown follows the loop: the addresses are gone, the last hooks wait.
+func (d *Daemon) shutdown() error {
+	d.checks.Close()
+	for key := range d.sockets {
+		d.closeSocket(key)
+	}
+	// The loop is over, but reports and outcomes still come: take them.
+	drained := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case f := <-d.calls:
+				f()
+			case <-drained:
+				return
+			}
+		}
+	}()
+	defer close(drained)
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	err := d.addresses.Close(ctx)
+	longest := time.Duration(0)
+	for _, h := range d.cfg.Hooks {
+		longest = max(longest, h.Timeout)
+	}
+	hooks, cancelHooks := context.WithTimeout(context.Background(), longest+stopGrace)
+	defer cancelHooks()
+	if herr := d.hooks.Close(hooks); herr != nil {
+		d.log.Warn("not all hooks ended", "error", herr)
+	}
+	close(d.ended)
+	return err
+}
+
+// round keeps durations in logs short.
+func round(t time.Duration) time.Duration {
+	switch {
+	case t > time.Minute:
+		return t.Round(time.Second)
+	case t > time.Second:
+		return t.Round(time.Millisecond)
+	}
+	return t.Round(10 * time.Microsecond)
+}

@@ -1,0 +1,74 @@
+package daemon
+
+import (
+	"net/netip"
+
+	"github.com/holdfast-vrrp/holdfast/vip"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// watched takes in what became of links and addresses. The first delivery has
+// all of them: what it lacks does not exist, and the daemon is ready.
+func (d *Daemon) watched(states []vip.LinkState) {
+	for _, s := range states {
+		d.links[s.Name] = s
+		if s.Index == 0 {
+			delete(d.links, s.Name)
+		}
+	}
+	if !d.synced {
+		d.synced = true
+		for _, name := range interfaces(d.cfg) {
+			d.linkChanged(name)
+		}
+		d.flush()
+		d.supervisor.tell("READY=1\nSTATUS=" + d.summary())
+		return
+	}
+	used := map[string]bool{}
+	for _, name := range interfaces(d.cfg) {
+		used[name] = true
+	}
+	for _, s := range states {
+		if used[s.Name] {
+			d.linkChanged(s.Name)
+		}
+	}
+}
+
+// linkChanged opens and closes sockets as the interface asks for, tells the
+// Engine, and has the addresses compared with what should be there.
+func (d *Daemon) linkChanged(iface string) {
+	if d.stopping {
+		return
+	}
+	s := d.links[iface]
+	problem := d.ensureSockets(iface)
+	ev := vrrp.Link{Name: iface, Index: s.Index, Up: s.Up, Carrier: s.Carrier, Problem: problem}
+	present := make([]netip.Prefix, 0, len(s.Addresses))
+	for _, a := range s.Addresses {
+		present = append(present, a.Prefix)
+		if !a.Tentative && a.Proto != vip.Proto && !d.isVIP(iface, a.Prefix.Addr()) {
+			ev.Addresses = append(ev.Addresses, a.Prefix)
+		}
+	}
+	d.step(&ev)
+	d.addresses.Audit(iface, present)
+}
+
+// isVIP tells VIPs from the interface's own addresses where the kernel keeps no
+// mark. The addresses of an owner are real.
+func (d *Daemon) isVIP(iface string, a netip.Addr) bool {
+	for n := range d.cfg.Instances {
+		c := &d.cfg.Instances[n]
+		if c.Interface != iface || c.Priority == vrrp.PriorityOwner {
+			continue
+		}
+		for _, p := range c.Addresses {
+			if p.Addr() == a {
+				return true
+			}
+		}
+	}
+	return false
+}

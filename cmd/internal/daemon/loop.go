@@ -1,0 +1,184 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/healthcheck"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// turnLimit bounds what one turn takes in before it looks at the timers, so
+// that a flood of packets cannot hold an advert up.
+const turnLimit = 256
+
+// loop owns the Engine. Each turn reads the clock once, takes in what is ready,
+// lets timers expire, sends all adverts, and only then orders the slower work.
+func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-chan error) error {
+	d.apply(d.cfg)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	stop := ctx.Done()
+	for {
+		select {
+		case b := <-d.packets:
+			d.now = time.Now()
+			d.receive(b)
+		case f := <-d.calls:
+			d.now = time.Now()
+			f()
+		case <-timer.C:
+			d.now = time.Now()
+		case <-reload:
+			d.now = time.Now()
+			d.startReload("signal", nil)
+		case err := <-watchErr:
+			return fmt.Errorf("cannot watch interfaces: %w", err)
+		case <-stop:
+			d.now = time.Now()
+			stop = nil
+			d.stop()
+		}
+		d.takeReady()
+		d.step(&vrrp.Tick{})
+		d.flush()
+		if d.stopping && d.engine.Stopped() {
+			return nil
+		}
+		d.supervise()
+		d.arm(timer)
+	}
+}
+
+// takeReady folds what else is waiting into this turn.
+func (d *Daemon) takeReady() {
+	for range turnLimit {
+		select {
+		case b := <-d.packets:
+			d.receive(b)
+		case f := <-d.calls:
+			f()
+		default:
+			return
+		}
+	}
+}
+
+// arm sets the timer for what is due next.
+func (d *Daemon) arm(timer *time.Timer) {
+	next, ok := d.engine.Deadline()
+	if w := d.supervisor.watchdog; w > 0 {
+		if t := d.fed.Add(w); !ok || t.Before(next) {
+			next, ok = t, true
+		}
+	}
+	if !ok {
+		timer.Stop()
+		return
+	}
+	timer.Reset(max(0, time.Until(next)))
+}
+
+// step tells the Engine what happened and queues what it wants done.
+func (d *Daemon) step(ev vrrp.Event) {
+	for _, a := range d.engine.Step(d.now, ev) {
+		if s, ok := a.(*vrrp.SendAdvert); ok {
+			d.send(s)
+			continue
+		}
+		d.work = append(d.work, a)
+	}
+}
+
+// flush ends the turn: adverts first, then the rest in order.
+func (d *Daemon) flush() {
+	d.flushSockets()
+	for n := 0; n < len(d.work); n++ { // acting may add work
+		d.act(d.work[n])
+		d.work[n] = nil
+	}
+	d.work = d.work[:0]
+}
+
+// post hands a closure to the loop. It may wait for the loop, which never waits
+// for it; after the end it does nothing.
+func (d *Daemon) post(f func()) {
+	select {
+	case d.calls <- f:
+	case <-d.ended:
+	}
+}
+
+// later posts a closure after a while.
+func (d *Daemon) later(after time.Duration, f func()) {
+	time.AfterFunc(after, func() { d.post(f) })
+}
+
+// stop begins to hand everything over.
+func (d *Daemon) stop() {
+	d.log.Info("stopping")
+	d.supervisor.tell("STOPPING=1")
+	d.stopping = true
+	d.step(&vrrp.Stop{})
+}
+
+// supervise feeds the watchdog, from here so that a stuck loop is noticed, and
+// keeps the status line of systemd current.
+func (d *Daemon) supervise() {
+	if w := d.supervisor.watchdog; w > 0 && d.now.Sub(d.fed) >= w {
+		d.fed = d.now
+		d.supervisor.tell("WATCHDOG=1")
+	}
+	if d.tellStatus {
+		d.tellStatus = false
+		d.supervisor.tell("STATUS=" + d.summary())
+	}
+}
+
+// summary counts the instances by state, in one line.
+func (d *Daemon) summary() string {
+	count := map[vrrp.State]int{}
+	for _, i := range d.engine.Snapshot(d.now).Instances {
+		count[i.State]++
+	}
+	line := ""
+	for _, s := range []vrrp.State{vrrp.StateMaster, vrrp.StateBackup, vrrp.StateFault, vrrp.StateInit} {
+		if count[s] == 0 {
+			continue
+		}
+		if line != "" {
+			line += ", "
+		}
+		line += fmt.Sprintf("%d %v", count[s], s)
+	}
+	return line
+}
+
+// checkDone hears the result of a probe. It runs on the goroutine of the check.
+func (d *Daemon) checkDone(r healthcheck.Result) {
+	d.post(func() {
+		if d.stopping {
+			return
+		}
+		known := false
+		for n := range d.cfg.Checks {
+			known = known || d.cfg.Checks[n].Name == r.Check
+		}
+		if !known {
+			return // the last result of a check that a reload removed
+		}
+		d.results[r.Check] = r
+		if !r.Changed {
+			return
+		}
+		args := []any{"check", r.Check, "output", r.Output, "took", round(r.Duration).String()}
+		if r.Healthy {
+			d.log.Info("check passes", args...)
+		} else {
+			d.log.Warn("check fails", args...)
+		}
+		d.step(&vrrp.CheckChanged{Check: r.Check, Healthy: r.Healthy, Reason: r.Output})
+	})
+}

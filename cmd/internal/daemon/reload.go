@@ -1,0 +1,104 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/hashicorp/go-hclog"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/healthcheck"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// startReload reads the configuration on another goroutine, for a disk may be
+// slow, and applies it on the loop. done, when not nil, hears how it went.
+func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
+	if done == nil {
+		done = func(*control.Reloaded, error) {}
+	}
+	if d.stopping {
+		done(nil, errors.New("the daemon is stopping"))
+		return
+	}
+	d.supervisor.reloading()
+	d.workers.Go(func() {
+		next, warnings, err := d.opts.Load()
+		d.post(func() {
+			if err == nil {
+				err = d.changeable(next)
+			}
+			d.supervisor.tell("READY=1")
+			if err != nil {
+				d.reloadError = err.Error()
+				d.log.Error("configuration refused, the running one goes on", "asked-by", who, "error", err)
+				done(nil, &control.Refused{Err: err})
+				return
+			}
+			d.reloadError = ""
+			d.log.Info("configuration reloaded", "asked-by", who, "instances", len(next.Instances), "checks", len(next.Checks))
+			for _, w := range warnings {
+				d.log.Warn("configuration", "warning", w)
+			}
+			d.apply(next)
+			done(&control.Reloaded{Version: control.Version, Warnings: warnings}, nil)
+		})
+	})
+}
+
+// changeable refuses what a running daemon cannot take over.
+func (d *Daemon) changeable(next *config.Config) error {
+	var errs []error
+	for _, c := range []struct{ key, now, then string }{
+		{"node.run_dir", d.cfg.Node.RunDir, next.Node.RunDir},
+		{"node.log_format", d.cfg.Node.LogFormat, next.Node.LogFormat},
+		{"control.socket", d.cfg.Control.Socket, next.Control.Socket},
+		{"control.group", d.cfg.Control.Group, next.Control.Group},
+	} {
+		if c.now != c.then {
+			errs = append(errs, fmt.Errorf("%s: changing %s from %q to %q needs a restart", next.File, c.key, c.now, c.then))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// apply makes cfg the configuration. The checks come first, so that their
+// results are on the way when instances that wait for them are made.
+func (d *Daemon) apply(cfg *config.Config) {
+	old := d.cfg
+	d.cfg = cfg
+	d.log.SetLevel(hclog.LevelFromString(cfg.Node.LogLevel))
+	if err := d.checks.Set(cfg.Checks); err != nil {
+		d.log.Error("checks were not changed", "error", err) // validated: cannot happen
+	}
+	maps.DeleteFunc(d.results, func(name string, _ healthcheck.Result) bool {
+		return !slices.ContainsFunc(cfg.Checks, func(c healthcheck.Config) bool { return c.Name == name })
+	})
+	d.hooks.Set(cfg.Hooks)
+	d.step(&vrrp.Configure{Instances: cfg.Instances})
+	for _, r := range d.results { // an instance may have begun to use a known check
+		d.step(&vrrp.CheckChanged{Check: r.Check, Healthy: r.Healthy, Reason: r.Output})
+	}
+	if d.synced {
+		for _, name := range interfaces(old, cfg) {
+			d.linkChanged(name)
+		}
+	}
+	d.tellStatus = true
+}
+
+// interfaces lists the interfaces of several configurations, each once.
+func interfaces(configs ...*config.Config) []string {
+	var names []string
+	for _, c := range configs {
+		for n := range c.Instances {
+			if !slices.Contains(names, c.Instances[n].Interface) {
+				names = append(names, c.Instances[n].Interface)
+			}
+		}
+	}
+	return names
+}

@@ -1,0 +1,63 @@
+package daemon
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"os/user"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/vip"
+	"github.com/holdfast-vrrp/holdfast/vrrp/transport"
+)
+
+// Setup is what the command line gives the daemon.
+type Setup struct {
+	Config  *config.Config
+	Version string
+	Log     io.Writer
+	Reload  <-chan os.Signal
+	// Load reads the configuration again, with its warnings.
+	Load func() (*config.Config, []string, error)
+}
+
+// Serve runs a daemon on the real kernel until ctx ends. Before it touches
+// anything it makes sure that it may, and that it is alone.
+func Serve(ctx context.Context, s Setup) error {
+	if err := privileges(); err != nil {
+		return err
+	}
+	held, err := lock(s.Config.Node.RunDir)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	listener, err := listen(s.Config.Control)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	kernel, err := vip.NewKernel()
+	if err != nil {
+		return err
+	}
+	defer kernel.Close()
+	log := newAsyncWriter(s.Log)
+	defer log.Close()
+	d := New(Options{
+		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, Control: listener,
+		Kernel: kernel, Network: transport.New(), Watch: vip.Watch,
+	})
+	return d.Run(ctx, s.Reload)
+}
+
+// listen opens the control socket. The default group need not exist.
+func listen(c config.Control) (net.Listener, error) {
+	group := c.Group
+	if _, err := user.LookupGroup(group); err != nil && group == config.DefaultGroup {
+		group = ""
+	}
+	return control.Listen(c.Socket, group)
+}

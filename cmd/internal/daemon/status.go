@@ -1,0 +1,203 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// errStopping is why the daemon does not answer any more.
+var errStopping = errors.New("the daemon is stopping")
+
+// backend answers the control socket. The loop only takes the snapshot; what
+// costs time happens on the goroutine of the request.
+type backend struct{ d *Daemon }
+
+// Status implements [control.Backend].
+func (b backend) Status(ctx context.Context) (*control.Status, error) {
+	d := b.d
+	got := make(chan *control.Status, 1)
+	ask := func() {
+		s := d.engine.Snapshot(d.now)
+		st := &control.Status{
+			Version: control.Version, Node: d.cfg.Node.Name,
+			Daemon: control.Daemon{
+				Version: d.opts.Version, PID: os.Getpid(), Started: d.started, Config: d.cfg.File,
+				ReloadError: d.reloadError, HooksFailed: d.hooksFailed, HooksDropped: d.hooksDropped,
+			},
+			Checks: d.checkStatus(s),
+		}
+		go func() {
+			render(st, s)
+			got <- st
+		}()
+	}
+	select {
+	case d.calls <- ask:
+	case <-d.ended:
+		return nil, errStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case st := <-got:
+		return st, nil
+	case <-d.ended:
+		return nil, errStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Reload implements [control.Backend].
+func (b backend) Reload(ctx context.Context, who string) (*control.Reloaded, error) {
+	type result struct {
+		done *control.Reloaded
+		err  error
+	}
+	got := make(chan result, 1)
+	ask := func() {
+		b.d.startReload(who, func(r *control.Reloaded, err error) { got <- result{r, err} })
+	}
+	select {
+	case b.d.calls <- ask:
+	case <-b.d.ended:
+		return nil, errStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case r := <-got:
+		return r.done, r.err
+	case <-b.d.ended:
+		return nil, errStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// checkStatus joins what the Engine and the probes know of the checks.
+func (d *Daemon) checkStatus(s *vrrp.Snapshot) []control.Check {
+	since := map[string]time.Time{}
+	for _, c := range s.Checks {
+		since[c.Name] = c.Since
+	}
+	list := make([]control.Check, 0, len(d.cfg.Checks))
+	for n := range d.cfg.Checks {
+		name := d.cfg.Checks[n].Name
+		c := control.Check{Name: name, State: "unknown"}
+		if r, ok := d.results[name]; ok {
+			c.State = "failing"
+			if r.Healthy {
+				c.State = "healthy"
+			}
+			c.LastDurationMS = float64(r.Duration.Microseconds()) / 1000
+			c.LastOutput = r.Output
+		}
+		if t, ok := since[name]; ok {
+			c.Since = &t
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// render fills in the instances.
+func render(st *control.Status, s *vrrp.Snapshot) {
+	st.Daemon.Dropped = map[string]uint64{}
+	for _, l := range s.Links {
+		addDrops(st.Daemon.Dropped, &l.Drops)
+	}
+	st.Instances = make([]control.Instance, 0, len(s.Instances))
+	for n := range s.Instances {
+		st.Instances = append(st.Instances, renderInstance(&s.Instances[n]))
+	}
+}
+
+func addDrops(into map[string]uint64, d *vrrp.Drops) {
+	for _, r := range vrrp.DropReasons() {
+		into[r.String()] += d.Of(r)
+	}
+}
+
+func renderInstance(i *vrrp.InstanceStatus) control.Instance {
+	c := control.Instance{
+		Name: i.Config.Name, State: i.State.String(), Since: i.Since, Reason: i.Reason,
+		Interface: i.Config.Interface, VRID: int(i.Config.VRID), Protocol: int(i.Config.Version),
+		Priority: control.Priority{Base: int(i.Config.Priority), Effective: int(i.Effective)},
+		Demoted:  i.Demoted, DemotedWhy: i.DemotedWhy, Drained: i.Drained,
+		Addresses: []control.Address{}, Checks: []string{},
+		Counters: control.Counters{Dropped: map[string]uint64{}},
+	}
+	for _, k := range i.Config.Checks {
+		c.Checks = append(c.Checks, k.Name)
+	}
+	for n := range i.Routers {
+		r := &i.Routers[n]
+		f := renderFamily(r)
+		c.Families = append(c.Families, f)
+		// The instance shows the master of the family that gives it its state.
+		if c.Master == nil || r.State == i.State && c.Families[0].State != c.State {
+			c.Master = f.Master
+		}
+		c.AdvertIntervalMS = max(c.AdvertIntervalMS, float64(r.Interval.Microseconds())/1000)
+		c.HandingOver = c.HandingOver || r.HandingOver
+		if !r.ConflictSince.IsZero() {
+			c.ConflictSince = &r.ConflictSince
+		}
+		addCounters(&c.Counters, &r.Counters)
+	}
+	c.Addresses = renderAddresses(i)
+	return c
+}
+
+// renderAddresses keeps the order of the configuration.
+func renderAddresses(i *vrrp.InstanceStatus) []control.Address {
+	states := map[netip.Prefix]vrrp.AddressState{}
+	for n := range i.Routers {
+		for _, a := range i.Routers[n].Addresses {
+			states[a.Address] = a
+		}
+	}
+	list := make([]control.Address, 0, len(states))
+	for _, p := range i.Config.Addresses {
+		a := states[p]
+		list = append(list, control.Address{Address: p.String(), Present: a.Present, Problem: a.Problem})
+	}
+	return list
+}
+
+func renderFamily(r *vrrp.RouterStatus) control.Family {
+	f := control.Family{Family: r.Family.String(), State: r.State.String(), Since: r.Since, Reason: r.Reason}
+	if r.Source.IsValid() {
+		f.Source = r.Source.String()
+	}
+	if r.Master.IsValid() {
+		f.Master = &control.Master{
+			Address: r.Master.String(), Priority: int(r.MasterPriority), Self: r.State == vrrp.StateMaster,
+		}
+		if !f.Master.Self {
+			f.Master.LastHeard = &r.MasterHeard
+		}
+	}
+	return f
+}
+
+func addCounters(c *control.Counters, r *vrrp.Counters) {
+	c.AdvertsSent += r.AdvertsSent
+	c.AdvertsReceived += r.AdvertsReceived
+	c.ReleasesSent += r.ReleasesSent
+	c.ReleasesReceived += r.ReleasesReceived
+	c.SendErrors += r.SendErrors
+	c.BecameMaster += r.BecameMaster
+	c.LeftMaster += r.LeftMaster
+	c.Announcements += r.Announcements
+	c.AddressesRepaired += r.AddressesRepaired
+	c.Rivals += r.Rivals
+	addDrops(c.Dropped, &r.Dropped)
+}

@@ -1,0 +1,86 @@
+package lab
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// HTTPProbe is Probe with web requests: rate times a second, 1 to 1000, a new
+// connection and GET / to port 80 of target. Answered is what brings status 200
+// with the server's name as the first line of the body within the patience,
+// connecting included.
+func (h *Host) HTTPProbe(target netip.Addr, rate int) (*Probe, error) {
+	if rate > 1000 {
+		return nil, fmt.Errorf("start probe: rate %d is not from 1 to 1000 web requests a second", rate)
+	}
+	return h.probe(rate, func(rec *record) (asker, error) {
+		a := &httpAsker{host: h, to: netip.AddrPortFrom(target, 80).String(), rec: rec}
+		a.ctx, a.cancel = context.WithCancel(context.Background())
+		return a, nil
+	})
+}
+
+type httpAsker struct {
+	host   *Host
+	to     string
+	rec    *record
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+func (a *httpAsker) ask(n int) {
+	a.wg.Go(func() {
+		if server, err := a.get(); err == nil {
+			a.rec.answer(n, server, time.Now())
+		} // else it stays unanswered: lost
+	})
+}
+
+func (a *httpAsker) close() error {
+	a.cancel()
+	a.wg.Wait()
+	return nil
+}
+
+// get makes one request and returns the first line of the answer.
+func (a *httpAsker) get() (string, error) {
+	ctx, cancel := context.WithTimeout(a.ctx, a.rec.patience)
+	defer cancel()
+	var conn net.Conn
+	err := a.host.Do(func() (err error) {
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", a.to)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := fmt.Fprintf(conn, "GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", a.to); err != nil {
+		return "", err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 256))
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("status %s", resp.Status)
+	}
+	name, _, _ := strings.Cut(string(body), "\n")
+	return name, nil
+}

@@ -1,0 +1,111 @@
+package vip
+
+import (
+	"net/netip"
+	"testing"
+	"testing/synctest"
+)
+
+func TestAudit(t *testing.T) {
+	p := prefixes("192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128")
+	tests := []struct {
+		name string
+		// somebody does it after p was added for a, and the first of it for b.
+		somebody func(f *Fake)
+		seen     []netip.Prefix
+		want     []string
+	}{
+		{"all there", func(*Fake) {}, p, nil},
+		{"seen before it was added", func(*Fake) {}, nil, nil},
+		{"one removed", func(f *Fake) { f.Delete("eth0", p[1]) }, prefixes("192.0.2.1/32", "2001:db8::1/128"), []string{"audit a eth0: 192.0.2.2/32"}},
+		{"one of two owners removed", func(f *Fake) { f.Delete("eth0", p[0]) }, p[1:], []string{"audit a eth0: 192.0.2.1/32", "audit b eth0: 192.0.2.1/32"}},
+		{"removed and not seen yet", func(f *Fake) { f.Delete("eth0", p[1]) }, p, nil},
+		{"interface gone", func(f *Fake) { f.DeleteInterface("eth0") }, nil, []string{
+			"audit a eth0: 192.0.2.1/32 192.0.2.2/32 2001:db8::1/128", "audit b eth0: 192.0.2.1/32",
+		}},
+		{"ipv4 of another length is another address", func(f *Fake) {
+			f.Delete("eth0", p[1])
+			f.Install("eth0", netip.MustParsePrefix("192.0.2.2/24"), 0)
+		}, prefixes("192.0.2.1/32", "192.0.2.2/24", "2001:db8::1/128"), []string{"audit a eth0: 192.0.2.2/32"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBench(t, NewFake("eth0"), func(b *bench) {
+				b.Add("a", "eth0", p)
+				b.Add("b", "eth0", p[:1])
+				b.said()
+				tt.somebody(b.fake)
+				b.Audit("eth0", tt.seen)
+				b.expectReports(tt.want...)
+				b.Audit("eth0", tt.seen) // once said is enough
+				if tt.want != nil {
+					b.expectReports()
+				}
+			})
+		})
+	}
+}
+
+func TestAuditThenRepair(t *testing.T) {
+	inBench(t, NewFake("eth0"), func(b *bench) {
+		p := prefixes("192.0.2.1/32")
+		b.Add("a", "eth0", p)
+		b.expect("ip addr add 192.0.2.1/32 dev eth0 proto 72")
+		b.fake.Delete("eth0", p[0])
+		b.Audit("eth0", nil)
+		b.expect()
+		b.Announce("a", "eth0", p, ARPRequest) // it is known not to be there
+		b.expect()
+		b.Add("a", "eth0", p)
+		b.expect("ip addr add 192.0.2.1/32 dev eth0 proto 72")
+		b.close()
+		b.expect("ip addr del 192.0.2.1/32 dev eth0")
+	})
+}
+
+// An IPv6 address that somebody configured with another length is the same
+// address: it is there.
+func TestAuditForeignIPv6Length(t *testing.T) {
+	fake := NewFake("eth0")
+	fake.Install("eth0", netip.MustParsePrefix("2001:db8::1/64"), 0)
+	inBench(t, fake, func(b *bench) {
+		b.Add("owner", "eth0", prefixes("2001:db8::1/128"))
+		b.said()
+		b.Audit("eth0", prefixes("2001:db8::1/64"))
+		b.expectReports()
+	})
+}
+
+// What was put on an interface is taken off it also under its new name, even
+// when the audit came first.
+func TestAuditOfRenamedInterface(t *testing.T) {
+	inBench(t, NewFake("eth0"), func(b *bench) {
+		p := prefixes("192.0.2.1/32", "192.0.2.2/32")
+		b.Add("a", "eth0", p)
+		synctest.Wait()
+		b.fake.RenameInterface("eth0", "wan")
+		b.fake.Log()
+		b.Audit("eth0", nil)
+		b.expectReports("add a eth0: 192.0.2.1/32 present 192.0.2.2/32 present", "audit a eth0: 192.0.2.1/32 192.0.2.2/32")
+		b.Remove("a", "eth0", p[:1])
+		b.expect("ip addr del 192.0.2.1/32 dev wan")
+		b.close()
+		b.expect("ip addr del 192.0.2.2/32 dev wan")
+	})
+}
+
+func TestAuditCannotList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []Report
+		m := NewManager(unlisted{NewFake("eth0")}, func(r Report) { got = append(got, r) })
+		go func() { _ = m.Run(t.Context()) }()
+		m.Add("a", "eth0", prefixes("192.0.2.1/32"))
+		m.Audit("eth0", nil)
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if len(got) != 2 || got[1].Order != OrderAudit || !errorHas(got[1].Err, "cannot list addresses: out of memory") {
+			t.Errorf("reports %+v", got)
+		}
+	})
+}

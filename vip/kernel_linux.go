@@ -1,0 +1,154 @@
+package vip
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// Linux is the [Kernel] that this program runs on. Its sockets belong to the
+// network namespace in which NewKernel was called; settings are those of the
+// calling thread's.
+type Linux struct {
+	mu     sync.Mutex // guards route
+	route  *rtnl
+	packet *packetSocket
+}
+
+var _ Kernel = (*Linux)(nil)
+
+// NewKernel opens the sockets. Changing addresses needs CAP_NET_ADMIN, and
+// opening the sockets CAP_NET_RAW.
+func NewKernel() (*Linux, error) {
+	route, err := dialRTNL()
+	if err != nil {
+		return nil, err
+	}
+	packet, err := dialPacket()
+	if err != nil {
+		return nil, errors.Join(err, route.close())
+	}
+	return &Linux{route: route, packet: packet}, nil
+}
+
+// Close closes the sockets.
+func (k *Linux) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return errors.Join(k.route.close(), k.packet.close())
+}
+
+// Apply implements [Kernel].
+func (k *Linux) Apply(iface string, changes []Change) []error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	link, err := k.route.link(iface)
+	if err != nil {
+		errs := make([]error, len(changes))
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	return k.route.batch(link.Index, changes)
+}
+
+// Addresses implements [Kernel].
+func (k *Linux) Addresses() ([]Present, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	links, err := k.route.links()
+	if err != nil {
+		return nil, err
+	}
+	names := make(map[int]string, len(links))
+	for _, l := range links {
+		names[l.Index] = l.Name
+	}
+	addrs, err := k.route.addrs(unix.AF_UNSPEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	present := make([]Present, 0, len(addrs))
+	for _, a := range addrs {
+		if names[a.index] == "" {
+			continue // the interface came after the first list
+		}
+		present = append(present, Present{
+			Interface: names[a.index], Index: a.index, Prefix: a.Prefix, Proto: a.Proto,
+			Tentative: a.Tentative, Secondary: a.secondary, Deprecated: a.deprecated, ValidLifetime: a.valid,
+		})
+	}
+	return present, nil
+}
+
+// Announce implements [Kernel]. On an interface without ARP, such as a tunnel,
+// there is nobody to tell, and it succeeds.
+func (k *Linux) Announce(iface string, form ARPForm, addrs []netip.Addr) error {
+	index, a, err := k.announcer(iface, form, addrs)
+	if err != nil || a == nil {
+		return err
+	}
+	frames, err := a.frames(addrs)
+	if err != nil {
+		return err
+	}
+	return k.packet.send(index, frames)
+}
+
+// announcer finds out what announcements are sent from; nil without neighbours.
+func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, *announcer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	link, err := k.route.link(iface)
+	if err != nil || !link.neighbours {
+		return 0, nil, err
+	}
+	a := &announcer{mac: link.MAC, form: form}
+	v6 := func(addr netip.Addr) bool { return addr.Is6() && !addr.IsLinkLocalUnicast() }
+	if !slices.ContainsFunc(addrs, v6) {
+		return link.Index, a, nil
+	}
+	own, err := k.route.addrs(unix.AF_INET6, link.Index)
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, p := range own {
+		// A link-local VIP is a poor sender: it may move away next.
+		if p.Prefix.Addr().IsLinkLocalUnicast() && !p.Tentative && p.Proto != Proto {
+			a.linkLocal = p.Prefix.Addr()
+			break
+		}
+	}
+	return link.Index, a, nil
+}
+
+// Sysctl implements [Kernel].
+func (k *Linux) Sysctl(path string) (string, error) {
+	b, err := os.ReadFile(filepath.Join("/proc/sys", path))
+	if err != nil {
+		return "", fmt.Errorf("read setting: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
+
+// SetSysctl implements [Kernel].
+func (k *Linux) SetSysctl(path, value string) error {
+	// Without O_CREATE: a setting that is missing is one that does not exist.
+	f, err := os.OpenFile(filepath.Join("/proc/sys", path), os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("write setting: %w", err)
+	}
+	_, err = f.WriteString(value)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("write setting: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package vip
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ifaProto is IFA_PROTO of linux/if_addr.h, since Linux 5.18.
+const ifaProto = 11
+
+// batchTries is how often requests are sent whose answers get lost.
+const batchTries = 8
+
+// forever is the lifetime of an address without one.
+const forever = ^uint32(0)
+
+// appendChange appends the request for a change on the interface of an index.
+func appendChange(dst []byte, seq uint32, index int, c Change) []byte {
+	kind, flags := uint16(unix.RTM_NEWADDR), uint16(unix.NLM_F_ACK)
+	switch c.Verb {
+	case Create:
+		flags |= unix.NLM_F_CREATE | unix.NLM_F_EXCL
+	case Replace:
+		flags |= unix.NLM_F_CREATE | unix.NLM_F_REPLACE
+	default:
+		kind = unix.RTM_DELADDR
+	}
+	return appendRequest(dst, kind, flags, seq, func(b []byte) []byte {
+		addr := c.Address.Prefix.Addr()
+		b = append(b, family(addr.Is4()), byte(c.Address.Prefix.Bits()), 0, scope(c.Address))
+		b = binary.NativeEndian.AppendUint32(b, uint32(index))
+		b = appendAttr(b, unix.IFA_LOCAL, addr.AsSlice())
+		b = appendAttr(b, unix.IFA_ADDRESS, addr.AsSlice())
+		if kind == unix.RTM_DELADDR {
+			return b
+		}
+		return c.Address.appendDetails(b)
+	})
+}
+
+// appendDetails appends how the address is to be, beside what it is.
+func (a Address) appendDetails(b []byte) []byte {
+	b = appendAttr(b, ifaProto, []byte{Proto})
+	var flags uint32
+	if a.Prefix.Addr().Is6() {
+		flags |= unix.IFA_F_NODAD // must serve at once, also where it just was
+	}
+	preferred, valid := forever, forever
+	if a.ValidLifetime > 0 {
+		valid = uint32(a.ValidLifetime / time.Second)
+		preferred = valid
+	}
+	if a.hidden() {
+		flags |= unix.IFA_F_NOPREFIXROUTE
+		preferred = 0
+	}
+	if flags != 0 {
+		b = appendAttr32(b, unix.IFA_FLAGS, flags)
+	}
+	if preferred != forever || valid != forever {
+		info := binary.NativeEndian.AppendUint32(nil, preferred)
+		info = binary.NativeEndian.AppendUint32(info, valid)
+		b = appendAttr(b, unix.IFA_CACHEINFO, append(info, make([]byte, 8)...))
+	}
+	return b
+}
+
+func family(v4 bool) byte {
+	if v4 {
+		return unix.AF_INET
+	}
+	return unix.AF_INET6
+}
+
+func scope(a Address) byte {
+	if a.Prefix.Addr().IsLinkLocalUnicast() && a.Prefix.Addr().Is6() {
+		return unix.RT_SCOPE_LINK
+	}
+	return unix.RT_SCOPE_UNIVERSE
+}
+
+// batch carries out changes on the interface of an index: as many requests a
+// datagram as fit, and then their answers. Changes whose answers were lost are
+// sent again, fewer at a time: a change that was made already says so.
+func (s *rtnl) batch(index int, changes []Change) []error {
+	errs := make([]error, len(changes))
+	todo := make([]int, len(changes))
+	for i := range changes {
+		todo[i] = i
+		errs[i] = errUnanswered
+	}
+	for range batchTries {
+		for rest := todo; len(rest) > 0; {
+			rest = rest[s.exchange(index, changes, rest, errs):]
+		}
+		var lost []int
+		for _, i := range todo {
+			if errors.Is(errs[i], errUnanswered) {
+				lost = append(lost, i)
+			}
+		}
+		if todo = lost; len(todo) == 0 {
+			break
+		}
+		s.acks = max(1, s.acks/4)
+	}
+	for i, err := range errs {
+		errs[i] = meaning(changes[i].Verb, err)
+	}
+	return errs
+}
+
+// exchange sends the first of the changes in todo, as many as fit, sets their
+// errors, and returns how many they were.
+func (s *rtnl) exchange(index int, changes []Change, todo []int, errs []error) int {
+	s.send = s.send[:0]
+	first := s.seq + 1
+	n := 0
+	for n < len(todo) && n < s.acks && len(s.send) < batchSize {
+		s.seq++
+		s.send = appendChange(s.send, s.seq, index, changes[todo[n]])
+		n++
+	}
+	if err := s.write(s.send); err != nil {
+		for _, i := range todo[:n] {
+			errs[i] = err
+		}
+		return n
+	}
+	s.collect(first, n, func(k int, err error) { errs[todo[k]] = err })
+	return n
+}
+
+// collect reads the answers to n requests numbered from first, until all are
+// there or no more come.
+func (s *rtnl) collect(first uint32, n int, set func(k int, err error)) {
+	flags := 0
+	for got := 0; got < n; {
+		b, err := s.read(flags)
+		switch {
+		case errors.Is(err, unix.ENOBUFS):
+			flags = unix.MSG_DONTWAIT // some are lost: take what is there
+			continue
+		case err != nil:
+			return
+		}
+		for m := range messages(b) {
+			if k := m.seq - first; m.kind == unix.NLMSG_ERROR && k < uint32(n) {
+				set(int(k), m.answer())
+				got++
+			}
+		}
+	}
+}
+
+// meaning tells what an errno means for a change.
+func meaning(v Verb, err error) error {
+	switch {
+	case errors.Is(err, unix.ENODEV):
+		return ErrNoInterface
+	case v != Remove && errors.Is(err, unix.EEXIST):
+		return ErrExists
+	case v == Remove && errors.Is(err, unix.EADDRNOTAVAIL):
+		return ErrNotFound
+	}
+	return err
+}

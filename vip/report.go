@@ -1,0 +1,56 @@
+package vip
+
+import "net/netip"
+
+// Order is a kind of order to a [Manager].
+type Order uint8
+
+// The orders.
+const (
+	OrderAdd Order = iota + 1
+	OrderRemove
+	OrderAnnounce
+	OrderAudit
+)
+
+func (o Order) String() string {
+	switch o {
+	case OrderAdd:
+		return "add"
+	case OrderRemove:
+		return "remove"
+	case OrderAnnounce:
+		return "announce"
+	case OrderAudit:
+		return "audit"
+	}
+	return "invalid"
+}
+
+// Report says how an order was carried out. There is one an order, in the
+// order in which they were carried out.
+type Report struct {
+	Order     Order
+	Owner     string
+	Interface string
+	// Addresses has one result for each address of the order. After an
+	// announcement it has those that were announced.
+	Addresses []Result
+	// Err is what went wrong beside the addresses: an announcement or a
+	// setting of the interface.
+	Err error
+}
+
+// Result is what became of one address.
+type Result struct {
+	Prefix netip.Prefix
+	// Present is set while the owner has the address on the interface: after
+	// an addition that succeeded, and after a removal that failed.
+	Present bool
+	// Kept is set when the address is on the interface whatever the owner
+	// does: somebody else configured it, or, after a removal, another owner
+	// holds it.
+	Kept bool
+	// Err is why the kernel refused.
+	Err error
+}

@@ -1,0 +1,385 @@
+package vip
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/netip"
+	"slices"
+)
+
+// turn is the work of carrying out some orders for one interface. Changes are
+// collected, and committed in one exchange with the kernel as late as possible.
+type turn struct {
+	m     *Manager
+	iface string
+	link  *link
+
+	changes []Change
+	of      []*entry        // the entry of each change
+	pending map[*entry]bool // the entries that a change or doubtful has
+	// doubtful are entries to remove that we do not know to be there: they may
+	// be of an earlier run, or somebody else's.
+	doubtful []*entry
+	// results waits for the commit.
+	results []result
+
+	failed   map[*entry]error // what the last change of an entry came to
+	settings []error          // what went wrong beside the addresses
+}
+
+// result says what to fill in once the entry's changes are carried out.
+type result struct {
+	kind  Order
+	entry *entry
+	to    *Result
+}
+
+func (m *Manager) newTurn(iface string) *turn {
+	l := m.links[iface]
+	if l == nil {
+		l = &link{entries: map[netip.Prefix]*entry{}}
+		m.links[iface] = l
+	}
+	return &turn{m: m, iface: iface, link: l, pending: map[*entry]bool{}, failed: map[*entry]error{}}
+}
+
+// turn carries out orders, which are for one interface, and reports on them.
+func (m *Manager) turn(orders []order) []Report {
+	if len(orders) == 0 {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.newTurn(orders[0].iface)
+	reports := make([]Report, len(orders))
+	for i, o := range orders {
+		reports[i] = Report{Order: o.kind, Owner: o.owner, Interface: o.iface}
+		if o.kind == OrderAnnounce || o.kind == OrderAudit {
+			continue
+		}
+		reports[i].Addresses = make([]Result, len(o.addrs))
+		for j, p := range o.addrs {
+			reports[i].Addresses[j].Prefix = p
+			t.plan(o.kind, o.owner, p, &reports[i].Addresses[j])
+		}
+	}
+	t.commit()
+	for i := range reports {
+		if reports[i].Order == OrderAdd || reports[i].Order == OrderRemove {
+			reports[i].Err = errors.Join(t.settings...)
+		}
+	}
+	t.announce(orders, reports)
+	for _, o := range orders {
+		if o.kind == OrderAudit {
+			reports = append(reports, t.audit(o.addrs)...)
+		}
+	}
+	reports = slices.DeleteFunc(reports, func(r Report) bool { return r.Order == OrderAudit && r.Addresses == nil && r.Err == nil })
+	if len(t.link.entries) == 0 && t.link.promote == "" {
+		delete(m.links, t.iface)
+	}
+	return reports
+}
+
+// plan notes what an order means for one address.
+func (t *turn) plan(kind Order, owner string, p netip.Prefix, to *Result) {
+	e := t.link.entries[p]
+	if e != nil && t.pending[e] {
+		t.commit() // what to do depends on what comes of the earlier change
+		e = t.link.entries[p]
+	}
+	if e == nil {
+		e = &entry{prefix: p, owners: map[string]bool{}}
+		t.link.entries[p] = e
+	}
+	t.results = append(t.results, result{kind, e, to})
+	if kind == OrderAdd {
+		e.owners[owner] = true
+		// Also when we think that it is there: somebody may have removed it.
+		t.change(e, Create)
+		return
+	}
+	delete(e.owners, owner)
+	switch {
+	case len(e.owners) > 0 || e.foreign:
+	case e.installed:
+		t.change(e, Remove)
+	default:
+		t.doubt(e)
+	}
+}
+
+func (t *turn) doubt(e *entry) {
+	t.doubtful = append(t.doubtful, e)
+	t.pending[e] = true
+}
+
+func (t *turn) change(e *entry, v Verb) {
+	t.changes = append(t.changes, Change{Verb: v, Address: Address{Prefix: e.prefix}})
+	t.of = append(t.of, e)
+	t.pending[e] = true
+}
+
+// commit carries out what was planned, and fills in the results.
+func (t *turn) commit() {
+	t.promoteSecondaries()
+	doubtful := t.doubtful
+	var lost []netip.Prefix // not where we put them
+	for _, e := range doubtful {
+		if e.lost {
+			lost = append(lost, e.prefix)
+		}
+	}
+	for i, err := range t.apply(t.changes) {
+		e := t.of[i]
+		delete(t.failed, e)
+		switch verb := t.changes[i].Verb; {
+		case verb == Remove:
+			if errors.Is(err, ErrNoInterface) {
+				lost = append(lost, e.prefix)
+			}
+			t.removed(e, err)
+		case errors.Is(err, ErrExists) && e.installed:
+		case errors.Is(err, ErrExists):
+			doubtful = append(doubtful, e)
+		default:
+			t.added(e, err)
+		}
+	}
+	if len(doubtful) > 0 {
+		t.resolve(doubtful)
+	}
+	if len(lost) > 0 {
+		t.follow(lost)
+	}
+	t.finish()
+}
+
+// apply passes changes to the kernel, if there are any.
+func (t *turn) apply(changes []Change) []error {
+	if len(changes) == 0 {
+		return nil
+	}
+	return t.m.kernel.Apply(t.iface, changes)
+}
+
+// added notes what came of adding e.
+func (t *turn) added(e *entry, err error) {
+	if err == nil {
+		e.installed, e.foreign, e.lost = true, false, false
+		return
+	}
+	if errors.Is(err, ErrNoInterface) {
+		e.installed, e.foreign = false, false
+	}
+	t.failed[e] = fmt.Errorf("cannot add %v to %s: %w", e.prefix, t.iface, err)
+}
+
+// removed notes what came of removing e.
+func (t *turn) removed(e *entry, err error) {
+	if err = removeError(t.iface, e.prefix, err); err != nil {
+		t.failed[e] = err
+		return
+	}
+	e.installed = false
+}
+
+// removeError makes an error for people of err, and nil of one that says that
+// there is nothing to remove.
+func removeError(iface string, p netip.Prefix, err error) error {
+	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoInterface) {
+		return nil
+	}
+	return fmt.Errorf("cannot remove %v from %s: %w", p, iface, err)
+}
+
+// resolve looks up who configured the doubtful addresses, and does with each
+// what its owners want: an address that carries our mark is taken over or
+// removed, one that does not is left alone.
+func (t *turn) resolve(doubtful []*entry) {
+	present, err := t.m.kernel.Addresses()
+	if err != nil {
+		for _, e := range doubtful {
+			t.failed[e] = fmt.Errorf("cannot list addresses to find %v on %s: %w", e.prefix, t.iface, err)
+		}
+		return
+	}
+	found := map[netip.Addr][]Present{}
+	for _, p := range present {
+		if p.Interface == t.iface {
+			found[p.Prefix.Addr()] = append(found[p.Prefix.Addr()], p)
+		}
+	}
+	var changes []Change
+	var of []*entry
+	for _, e := range doubtful {
+		for _, c := range e.settle(found[e.prefix.Addr()]) {
+			changes, of = append(changes, c), append(of, e)
+		}
+	}
+	for i, err := range t.apply(changes) {
+		switch e := of[i]; {
+		case changes[i].Verb != Remove:
+			t.added(e, err)
+		case len(e.owners) == 0:
+			t.removed(e, err)
+		}
+		// Removing another length to make room shows in the addition.
+	}
+}
+
+// settle decides about an entry, given the addresses of the interface that
+// look like it.
+func (e *entry) settle(present []Present) []Change {
+	wanted := len(e.owners) > 0
+	add := func(v Verb) Change { return Change{Verb: v, Address: Address{Prefix: e.prefix}} }
+	i := slices.IndexFunc(present, func(p Present) bool { return sameAddress(p.Prefix, e.prefix) })
+	switch {
+	case i < 0 && wanted:
+		return []Change{add(Create)} // it lapsed between the two exchanges
+	case i < 0:
+		return nil
+	case !present[i].Ours():
+		e.foreign = true
+		return nil
+	case present[i].Prefix == e.prefix && wanted:
+		return []Change{add(Replace)}
+	case present[i].Prefix == e.prefix:
+		return []Change{add(Remove)}
+	case wanted: // IPv6: ours with another length
+		old := Change{Verb: Remove, Address: Address{Prefix: present[i].Prefix}}
+		return []Change{old, add(Create)}
+	}
+	return nil
+}
+
+// follow removes addresses from wherever they are when they are not where we
+// put them: after an interface was renamed they are on it still.
+func (t *turn) follow(lost []netip.Prefix) {
+	present, err := t.m.kernel.Addresses()
+	if err != nil {
+		t.settings = append(t.settings, fmt.Errorf("cannot list addresses: %w", err))
+		return
+	}
+	_, err = t.m.clean(present, func(p Present) bool { return !slices.Contains(lost, p.Prefix) })
+	if err != nil {
+		t.settings = append(t.settings, err)
+	}
+}
+
+// finish fills in the results, and forgets what nobody wants and is not there.
+func (t *turn) finish() {
+	for _, r := range t.results {
+		if t.pending[r.entry] {
+			r.to.Err = t.failed[r.entry]
+		}
+		if r.kind == OrderAdd {
+			r.to.Present, r.to.Kept = r.entry.present(), r.entry.foreign
+			continue
+		}
+		r.to.Present = r.to.Err != nil && r.entry.installed
+		r.to.Kept = r.entry.foreign || len(r.entry.owners) > 0 && r.entry.present()
+	}
+	for e := range t.pending {
+		t.forget(e)
+	}
+	for _, r := range t.results {
+		t.forget(r.entry)
+	}
+	t.changes, t.of, t.doubtful, t.results = nil, nil, nil, nil
+	clear(t.pending)
+	t.restoreSecondaries()
+}
+
+func (t *turn) forget(e *entry) {
+	if len(e.owners) == 0 && !e.installed {
+		delete(t.link.entries, e.prefix)
+	}
+}
+
+// announce carries out the orders to announce, all in one go.
+func (t *turn) announce(orders []order, reports []Report) {
+	addrs := map[ARPForm][]netip.Addr{}
+	seen := map[netip.Addr]bool{}
+	for i, o := range orders {
+		if o.kind != OrderAnnounce {
+			continue
+		}
+		for _, p := range o.addrs {
+			e := t.link.entries[p]
+			if e == nil || !e.owners[o.owner] || !e.present() {
+				continue
+			}
+			reports[i].Addresses = append(reports[i].Addresses, Result{Prefix: p, Present: true, Kept: e.foreign})
+			if !seen[p.Addr()] {
+				seen[p.Addr()] = true
+				addrs[o.arp] = append(addrs[o.arp], p.Addr())
+			}
+		}
+	}
+	for _, form := range slices.Sorted(maps.Keys(addrs)) {
+		err := t.m.kernel.Announce(t.iface, form, addrs[form])
+		if err == nil {
+			continue
+		}
+		for i, o := range orders {
+			if o.kind == OrderAnnounce && o.arp == form {
+				reports[i].Err = fmt.Errorf("cannot announce addresses on %s: %w", t.iface, err)
+			}
+		}
+	}
+}
+
+// promoteSecondaries makes the kernel keep the other addresses of a network
+// when the first one of it is removed, before we add one to a network: else
+// removing ours could take those of others with it.
+func (t *turn) promoteSecondaries() {
+	if t.link.promote != "" || !slices.ContainsFunc(t.changes, joinsNetwork) {
+		return
+	}
+	path := promotePath(t.iface)
+	value, err := t.m.kernel.Sysctl(path)
+	if err == nil && value == "0" {
+		if err = t.m.kernel.SetSysctl(path, "1"); err == nil {
+			t.link.promote = value
+		}
+	}
+	t.setting(err)
+}
+
+// restoreSecondaries puts the setting back once no address of ours is left.
+func (t *turn) restoreSecondaries() {
+	if t.link.promote == "" {
+		return
+	}
+	for _, e := range t.link.entries {
+		if e.installed {
+			return
+		}
+	}
+	err := t.m.kernel.SetSysctl(promotePath(t.iface), t.link.promote)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.link.promote = ""
+	}
+	t.setting(err)
+}
+
+// setting notes what came of a setting; an interface that is gone has none.
+func (t *turn) setting(err error) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.settings = append(t.settings, fmt.Errorf("cannot keep the secondary addresses of %s: %w", t.iface, err))
+	}
+}
+
+// joinsNetwork reports whether a change adds an IPv4 address that shares a
+// network with others.
+func joinsNetwork(c Change) bool {
+	return c.Verb != Remove && c.Address.Prefix.Addr().Is4() && !c.Address.Prefix.IsSingleIP()
+}
+
+func promotePath(iface string) string {
+	return "net/ipv4/conf/" + iface + "/promote_secondaries"
+}

@@ -1,0 +1,238 @@
+package vip
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// watched runs Watch in the namespace of the test. The function returned waits
+// for deliveries until one about the interface satisfies ok.
+func watched(t *testing.T) (until func(iface string, ok func(LinkState) bool) LinkState) {
+	t.Helper()
+	deliveries := make(chan []LinkState, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error, 1)
+	wait := goNetns(t, func() { result <- Watch(ctx, func(s []LinkState) { deliveries <- s }) })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-result; !errors.Is(err, context.Canceled) {
+			t.Errorf("watch: %v", err)
+		}
+		wait()
+	})
+	return func(iface string, ok func(LinkState) bool) LinkState {
+		t.Helper()
+		var seen []string
+		timeout := time.After(10 * time.Second)
+		for {
+			select {
+			case states := <-deliveries:
+				for _, s := range states {
+					if s.Name == iface && ok(s) {
+						return s
+					}
+					seen = append(seen, sayLink(s))
+				}
+			case <-timeout:
+				t.Fatalf("what was waited for did not come; seen:\n%s", strings.Join(seen, "\n"))
+			}
+		}
+	}
+}
+
+func has(prefix string, proto uint8) func(LinkState) bool {
+	return func(s LinkState) bool {
+		return slices.Contains(s.Addresses, LinkAddress{Prefix: netip.MustParsePrefix(prefix), Proto: proto})
+	}
+}
+
+func lacks(prefix string) func(LinkState) bool {
+	return func(s LinkState) bool {
+		return s.Index != 0 && !slices.ContainsFunc(s.Addresses, func(a LinkAddress) bool { return a.Prefix.String() == prefix })
+	}
+}
+
+func TestLinuxWatch(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	k := newKernel(t)
+	until := watched(t)
+
+	first := until("hf0", func(s LinkState) bool { return s.Up && s.Carrier })
+	if first.MTU != 1500 || first.MAC.String() != "02:42:c0:00:02:01" || len(first.Addresses) != 0 {
+		t.Errorf("first state %+v", first)
+	}
+
+	run(t, "ip link set hf1 down")
+	until("hf0", func(s LinkState) bool { return s.Up && !s.Carrier })
+	run(t, "ip link set hf1 up")
+	until("hf0", func(s LinkState) bool { return s.Up && s.Carrier })
+	run(t, "ip link set hf0 down")
+	until("hf0", func(s LinkState) bool { return !s.Up && !s.Carrier })
+	run(t, "ip link set hf0 up")
+	until("hf0", func(s LinkState) bool { return s.Up && s.Carrier })
+
+	run(t, "ip addr add 192.0.2.1/24 dev hf0")
+	until("hf0", has("192.0.2.1/24", 0))
+	run(t, "ip addr add 2001:db8::1/64 dev hf0") // tentative at first
+	until("hf0", has("2001:db8::1/64", 0))
+	run(t, "ip addr del 192.0.2.1/24 dev hf0")
+	until("hf0", lacks("192.0.2.1/24"))
+
+	vips := changes(Create, prefixes("192.0.2.100/24", "2001:db8::100/128"))
+	if err := errors.Join(k.Apply("hf0", vips)...); err != nil {
+		t.Fatal(err)
+	}
+	until("hf0", func(s LinkState) bool { return has("192.0.2.100/24", Proto)(s) && has("2001:db8::100/128", Proto)(s) })
+	run(t, "ip addr del 192.0.2.100/24 dev hf0")
+	until("hf0", lacks("192.0.2.100/24"))
+
+	run(t, "ip link set hf0 down")
+	run(t, "ip link set hf0 name hf2")
+	until("hf0", func(s LinkState) bool { return s.Index == 0 })
+	run(t, "ip link set hf2 mtu 1400")
+	until("hf2", func(s LinkState) bool { return s.Index == first.Index && s.MTU == 1400 })
+
+	run(t, "ip link del hf2")
+	until("hf2", func(s LinkState) bool { return s.Index == 0 })
+	vethPair(t)
+	again := until("hf0", func(s LinkState) bool { return s.Up && s.Carrier })
+	if again.Index == first.Index {
+		t.Errorf("index %d as before", again.Index)
+	}
+}
+
+// A port that leaves a bridge is announced by a message that looks like the
+// deletion of the link.
+func TestLinuxWatchBridgePort(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	run(t, "ip link add hfbr type bridge")
+	run(t, "ip link set hf0 master hfbr")
+	until := watched(t)
+	until("hf0", func(s LinkState) bool { return s.Up })
+	run(t, "ip link set hf0 nomaster")
+	run(t, "ip link set hf0 mtu 1400")
+	until("hf0", func(s LinkState) bool {
+		if s.Index == 0 {
+			t.Errorf("hf0 was taken for deleted")
+		}
+		return s.MTU == 1400
+	})
+}
+
+// A renewal is not an event, and the order of addresses stays that of the
+// kernel, whatever is added and removed.
+func TestLinuxWatchFollowsTheKernel(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	run(t, "sysctl -q net.ipv4.conf.hf0.promote_secondaries=1")
+	w, err := newWatcher(func([]LinkState) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	if err := w.resync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{
+		"ip addr add 192.0.2.1/24 dev hf0",
+		"ip addr add 192.0.2.2/24 dev hf0", // secondary
+		"ip addr add 198.51.100.1/24 dev hf0",
+		"ip addr add 169.254.0.1/16 scope link dev hf0",
+		"ip addr add 203.0.113.1/32 dev hf0",
+		"ip addr add fe80::1/64 dev hf0 nodad",
+		"ip addr add 2001:db8::1/64 dev hf0 nodad",
+		"ip addr add 2001:db8::2/64 dev hf0 nodad",
+		"ip addr del 192.0.2.1/24 dev hf0", // the other one is promoted
+		"ip addr add 192.0.2.3/24 dev hf0",
+		"ip addr change 203.0.113.1/32 dev hf0 valid_lft 60 preferred_lft 60",
+	} {
+		run(t, command)
+		var told LinkState
+		w.table.deliver = func(s []LinkState) { told = s[0] }
+		if err := w.turn(); err != nil {
+			t.Fatal(err)
+		}
+		links, addrs, err := w.route.listing()
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(links, func(s LinkState) bool { return s.Name == "hf0" })
+		want := links[i]
+		for _, a := range addrs[want.Index] {
+			want.Addresses = append(want.Addresses, a.LinkAddress)
+		}
+		if strings.Contains(command, "change") {
+			if told.Name != "" {
+				t.Errorf("a renewal was delivered: %s", sayLink(told))
+			}
+			continue
+		}
+		if diff := cmp.Diff(sayLink(want), sayLink(told)); diff != "" {
+			t.Errorf("%s (-kernel +table):\n%s", command, diff)
+		}
+	}
+}
+
+// A burst that overflows the socket ends in a fresh listing.
+func TestLinuxWatchOverflow(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	k := newKernel(t)
+	var last LinkState
+	w, err := newWatcher(func(states []LinkState) {
+		for _, s := range states {
+			if s.Name == "hf0" {
+				last = s
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	conn, err := w.file.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var small error
+	err = conn.Control(func(fd uintptr) { small = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
+	if err = errors.Join(err, small); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.resync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v4, _ := many(200, 0)
+	if err := errors.Join(k.Apply("hf0", changes(Create, v4))...); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.turn(); !errors.Is(err, unix.ENOBUFS) {
+		t.Fatalf("turn: %v, want an overflow: else the test is worth nothing", err)
+	}
+
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	w.table.deliver = func(states []LinkState) {
+		last = states[0]
+		if len(last.Addresses) == len(v4) {
+			cancel()
+			_ = w.file.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
+	if err := w.run(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("run: %v", err)
+	}
+	if last.Name != "hf0" || len(last.Addresses) != len(v4) {
+		t.Errorf("%d addresses on %s, want %d on hf0", len(last.Addresses), last.Name, len(v4))
+	}
+}

@@ -1,0 +1,480 @@
+package vrrp
+
+import (
+	"bytes"
+	"encoding/hex"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+)
+
+func unhex(t testing.TB, s string) []byte {
+	t.Helper()
+	b, err := hex.DecodeString(strings.ReplaceAll(s, " ", ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+var samePacket = cmp.Options{
+	cmpopts.IgnoreUnexported(Packet{}), cmpopts.EquateEmpty(),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+}
+
+// Golden packets: the bytes on the wire, both ways.
+func TestPacketGolden(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		src, to string
+		pseudo  bool
+		packet  Packet
+		wire    string
+	}{
+		{
+			"version 3, checksum of RFC 9568", "192.0.2.1", "224.0.0.18", false,
+			Packet{Version: 3, VRID: 5, Priority: 100, Interval: second, Addresses: []netip.Addr{addr("192.0.2.100")}},
+			"31 05 64 01 00 64 a8 30 c0 00 02 64",
+		}, {
+			"version 3, checksum with pseudo-header", "192.0.2.1", "224.0.0.18", true,
+			Packet{Version: 3, VRID: 5, Priority: 100, Interval: second, Addresses: []netip.Addr{addr("192.0.2.100")}},
+			"31 05 64 01 00 64 05 a0 c0 00 02 64",
+		}, {
+			"version 3 over IPv6", "fe80::1", "ff02::12", false,
+			Packet{Version: 3, VRID: 5, Priority: 100, Interval: 40950 * time.Millisecond, Addresses: []netip.Addr{addr("fe80::100")}},
+			"31 05 64 01 0f ff 5d 5a fe80 0000 0000 0000 0000 0000 0000 0100",
+		}, {
+			"version 2", "192.0.2.1", "224.0.0.18", false,
+			Packet{Version: 2, VRID: 5, Priority: 100, Interval: second, Addresses: []netip.Addr{addr("192.0.2.100"), addr("192.0.2.101")}},
+			"21 05 64 02 00 01 f6 2c c0 00 02 64 c0 00 02 65 00 00 00 00 00 00 00 00",
+		}, {
+			"version 2 with a password, pseudo-header not asked", "192.0.2.1", "224.0.0.18", true,
+			Packet{Version: 2, VRID: 5, Priority: 0, Interval: 255 * second, Addresses: []netip.Addr{addr("192.0.2.100")},
+				AuthType: AuthSimple, Auth: [8]byte{'s', 'e', 'c', 'r', 'e', 't'}},
+			"21 05 00 01 01 ff de 49 c0 00 02 64 73 65 63 72 65 74 00 00",
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			wire, src, to := unhex(t, tt.wire), addr(tt.src), addr(tt.to)
+			b, err := tt.packet.AppendTo([]byte("before"), src, to, tt.pseudo)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(append([]byte("before"), wire...), b); diff != "" {
+				t.Errorf("encoded % x (-want +got):\n%s", b[6:], diff)
+			}
+			var got Packet
+			if reason, ok := got.Parse(wire, src, to); !ok {
+				t.Fatalf("parse: %v", reason)
+			}
+			if diff := cmp.Diff(tt.packet, got, samePacket); diff != "" {
+				t.Errorf("parsed (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPacketThatCannotBeEncoded(t *testing.T) {
+	four, six := []netip.Addr{addr("192.0.2.100")}, []netip.Addr{addr("fe80::100")}
+	for _, tt := range []struct {
+		name   string
+		packet Packet
+		want   string
+	}{
+		{"no address", Packet{Version: 3, Interval: second}, "1 to 255 addresses, not 0"},
+		{"too many", Packet{Version: 3, Interval: second, Addresses: make([]netip.Addr, 256)}, "not 256"},
+		{"no version", Packet{Interval: second, Addresses: four}, "unknown version 0"},
+		{"version 4", Packet{Version: 4, Interval: second, Addresses: four}, "unknown version 4"},
+		{"interval 0", Packet{Version: 3, Addresses: four}, "version 3 cannot carry an interval of 0s"},
+		{"interval too long", Packet{Version: 3, Interval: MaxInterval + IntervalStep, Addresses: four}, "40.96s"},
+		{"interval between two steps", Packet{Version: 3, Interval: 15 * time.Millisecond, Addresses: four}, "15ms"},
+		{"version 2, half a second", Packet{Version: 2, Interval: second / 2, Addresses: four}, "version 2 cannot carry an interval of 500ms"},
+		{"version 2, interval too long", Packet{Version: 2, Interval: 256 * second, Addresses: four}, "4m16s"},
+		{"version 2 over IPv6", Packet{Version: 2, Interval: second, Addresses: six}, "IPv4 addresses only"},
+		{"two families", Packet{Version: 3, Interval: second, Addresses: append(four[:1:1], six...)}, "one family"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b, err := tt.packet.AppendTo([]byte{1, 2}, self, GroupIPv4, false)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one about %q", err, tt.want)
+			}
+			if !bytes.Equal(b, []byte{1, 2}) {
+				t.Errorf("left % x behind", b)
+			}
+		})
+	}
+}
+
+// The two readings of RFC 5798 are both accepted over IPv4, and told apart.
+func TestChecksumForms(t *testing.T) {
+	for _, pseudo := range []bool{false, true} {
+		ev := advertFrom(peer, 100, func(p *packet) { p.pseudo = pseudo }).event(t)
+		var p Packet
+		if reason, ok := p.Parse(ev.Payload, peer, GroupIPv4); !ok || (p.form == formPseudo) != pseudo {
+			t.Errorf("pseudo-header %v: reason %v, form %d", pseudo, reason, p.form)
+		}
+		for bit := range 8 * len(ev.Payload) {
+			if bit/8 < 4 && bit/8 != 1 && bit/8 != 2 {
+				continue // version, type and count are looked at before
+			}
+			ev.Payload[bit/8] ^= 1 << (bit % 8)
+			if reason, ok := p.Parse(ev.Payload, peer, GroupIPv4); ok || reason != DropChecksum {
+				t.Errorf("pseudo-header %v, bit %d flipped: %v", pseudo, bit, reason)
+			}
+			ev.Payload[bit/8] ^= 1 << (bit % 8)
+		}
+	}
+	// IPv6 has the pseudo-header always.
+	ev := advertFrom(peer6, 100).event(t)
+	ev.Payload[6], ev.Payload[7] = 0, 0
+	setChecksum(ev.Payload, formMessage, peer6, GroupIPv6)
+	var p Packet
+	if reason, ok := p.Parse(ev.Payload, peer6, GroupIPv6); ok || reason != DropChecksum {
+		t.Errorf("IPv6 without pseudo-header: %v", reason)
+	}
+}
+
+// The form that is sent: as configured, or as the peer was heard to use.
+func TestChecksumFormOfAdverts(t *testing.T) {
+	withPseudo := func(p *packet) { p.pseudo = true }
+	for _, tt := range []struct {
+		name  string
+		mode  ChecksumMode
+		heard []*packet
+		want  checksumForm
+	}{
+		{"auto before anybody is heard", ChecksumAuto, nil, formMessage},
+		{"auto after the pseudo-header form", ChecksumAuto, []*packet{advertFrom(peer, 100, withPseudo)}, formPseudo},
+		{"auto after the other form", ChecksumAuto, []*packet{advertFrom(peer, 100, withPseudo), advertFrom(peer, 100)}, formMessage},
+		{"rfc9568", ChecksumRFC9568, []*packet{advertFrom(peer, 100, withPseudo)}, formMessage},
+		{"pseudo-header", ChecksumPseudoHeader, []*packet{advertFrom(peer, 100)}, formPseudo},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			te := newMaster(t, web(func(c *Config) { c.Checksum = tt.mode }))
+			for _, p := range tt.heard {
+				te.do(p.event(t))
+			}
+			got := sends(te, second)
+			if len(got) != 1 {
+				t.Fatalf("%d adverts, want 1", len(got))
+			}
+			if !validChecksum(got[0].Payload, tt.want, got[0].Source, got[0].Destination) {
+				t.Errorf("advert % x does not have the checksum form %d", got[0].Payload, tt.want)
+			}
+		})
+	}
+}
+
+// drop is a packet that is refused for one reason.
+type drop struct {
+	name   string
+	cfg    Config
+	packet *packet
+	mangle func(*AdvertReceived) // after encoding
+	want   DropReason
+	onLink bool // counted on the link instead of the router
+	detail string
+}
+
+// reseal makes the checksum right after a packet was changed.
+func reseal(ev *AdvertReceived) {
+	ev.Payload[6], ev.Payload[7] = 0, 0
+	form := formMessage
+	if FamilyOf(ev.Source) == IPv6 {
+		form = formPseudo
+	}
+	setChecksum(ev.Payload, form, ev.Source, ev.Destination)
+}
+
+// set changes a byte and makes the checksum right again.
+func set(at int, b byte) func(*AdvertReceived) {
+	return func(ev *AdvertReceived) { ev.Payload[at] = b; reseal(ev) }
+}
+
+func ttl(n int) func(*packet) { return func(p *packet) { p.ttl = n } }
+
+// drops has at least one packet for each reason (RFC 9568 section 7.1, R1 to
+// R10; RFC 3768 section 7.1, V6 to V10). All would win against the node.
+func drops() []drop {
+	six := web(vips("fe80::100/64", "2001:db8::100/64"))
+	uni := web(unicast(peer))
+	secret := web(v2, password("secret"))
+	cut := func(n int) func(*AdvertReceived) {
+		return func(ev *AdvertReceived) { ev.Payload = ev.Payload[:n] }
+	}
+	return []drop{
+		{"empty", web(), advertFrom(peer, 254), cut(0), DropShort, true, ""},
+		{"7 bytes", web(), advertFrom(peer, 254), cut(7), DropShort, true, ""},
+		{"other VRID", web(), advertFrom(peer, 254, ofVRID(52)), nil, DropVRID, true, ""},
+		{"other family", web(), advertFrom(peer6, 254), nil, DropVRID, true, ""},
+		{"ttl 254", web(), advertFrom(peer, 254, ttl(254)), nil, DropTTL, false, "ttl 254 instead of 255: it did not come from this link"},
+		{"ttl 1", web(), advertFrom(peer, 254, ttl(1)), nil, DropTTL, false, "ttl 1 instead of 255: it did not come from this link"},
+		{"hop limit 64", six, advertFrom(peer6, 254, ttl(64)), nil, DropTTL, false, "ttl 64 instead of 255: it did not come from this link"},
+		{"ttl 254 of a unicast peer on the link", uni, advertFrom(peer, 254, to(self), ttl(254)), nil, DropTTL, false, "ttl 254 instead of 255: it did not come from this link"},
+		{"version 2 to version 3", web(), advertFrom(peer, 254, version2), nil, DropVersion, false, "version 2, this instance uses version 3"},
+		{"version 3 to version 2", web(v2), advertFrom(peer, 254), nil, DropVersion, false, "version 3, this instance uses version 2"},
+		{"version 4", web(), advertFrom(peer, 254), set(0, 0x41), DropVersion, false, "version 4, this instance uses version 3"},
+		{"type 0", web(), advertFrom(peer, 254), set(0, 0x30), DropType, false, "type 0 is not an advertisement"},
+		{"type 2", web(), advertFrom(peer, 254), set(0, 0x32), DropType, false, "type 2 is not an advertisement"},
+		{"type 7", web(v2), advertFrom(peer, 254, version2), set(0, 0x27), DropType, false, "type 7 is not an advertisement"},
+		{"type 15", web(), advertFrom(peer, 254), set(0, 0x3f), DropType, false, "type 15 is not an advertisement"},
+		{"no address", web(), advertFrom(peer, 254), set(3, 0), DropCount, false, "it carries no address"},
+		{"no address, header alone", web(), advertFrom(peer, 254), func(ev *AdvertReceived) { cut(8)(ev); set(3, 0)(ev) }, DropCount, false, "it carries no address"},
+		{"header alone", web(), advertFrom(peer, 254), func(ev *AdvertReceived) { cut(8)(ev); reseal(ev) }, DropLength, false, "8 bytes do not fit its 1 addresses"},
+		{"255 addresses said, one there", web(), advertFrom(peer, 254), set(3, 255), DropLength, false, "12 bytes do not fit its 255 addresses"},
+		{"a byte too many", web(), advertFrom(peer, 254), func(ev *AdvertReceived) { ev.Payload = append(ev.Payload, 0); reseal(ev) }, DropLength, false, "13 bytes do not fit its 1 addresses"},
+		{"version 2 without its trailer", web(v2), advertFrom(peer, 254, version2), func(ev *AdvertReceived) { cut(12)(ev); reseal(ev) }, DropLength, false, "12 bytes do not fit its 1 addresses"},
+		{"IPv4 addresses over IPv6", six, advertFrom(peer6, 254), func(ev *AdvertReceived) { cut(12)(ev); set(3, 1)(ev) }, DropLength, false, "12 bytes do not fit its 1 addresses"},
+		{"wrong checksum", web(), advertFrom(peer, 254), func(ev *AdvertReceived) { ev.Payload[6] ^= 0x40 }, DropChecksum, false, "wrong checksum"},
+		{"wrong checksum over IPv6", six, advertFrom(peer6, 254), func(ev *AdvertReceived) { ev.Payload[7] ^= 1 }, DropChecksum, false, "wrong checksum"},
+		{"interval 0", web(), advertFrom(peer, 254), func(ev *AdvertReceived) { ev.Payload[5] = 0; reseal(ev) }, DropIntervalZero, false, "advert interval 0"},
+		{"interval 0 under reserved bits", web(), advertFrom(peer, 254), func(ev *AdvertReceived) { ev.Payload[5] = 0; set(4, 0xf0)(ev) }, DropIntervalZero, false, "advert interval 0"},
+		{"global address first", six, advertFrom(peer6, 254, carrying("2001:db8::100", "fe80::100")), nil, DropFirstAddress, false,
+			"first address 2001:db8::100 is not link-local: put the link-local address first on the sender"},
+		{"unicast to a multicast instance", web(), advertFrom(peer, 254, to(self)), nil, DropDestination, false, "sent to 192.0.2.1, this instance speaks multicast"},
+		{"multicast to a unicast instance", uni, advertFrom(peer, 254), nil, DropDestination, false, "sent to 224.0.0.18, this instance speaks unicast with its peers"},
+		{"own address", web(), advertFrom(self, 254), nil, DropOwn, false, "the network sends own packets back, or another host uses this address"},
+		{"not a peer", uni, advertFrom(peer3, 254, to(self)), nil, DropPeer, false, "the sender is not in peers"},
+		{"password to none", web(v2), advertFrom(peer, 254, version2, authenticated("secret")), nil, DropAuthType, false, "authentication type 1, this instance uses no authentication"},
+		{"none to password", secret, advertFrom(peer, 254, version2), nil, DropAuthType, false, "authentication type 0, this instance uses type 1 (pass)"},
+		{"wrong password", secret, advertFrom(peer, 254, version2, authenticated("secreT")), nil, DropAuthData, false, "wrong password"},
+		{"longer password", secret, advertFrom(peer, 254, version2, authenticated("secrets")), nil, DropAuthData, false, "wrong password"},
+		{"another interval in version 2", web(v2), advertFrom(peer, 254, version2, interval(2*second)), nil, DropInterval, false,
+			"it advertises every 2s, this instance every 1s: version 2 needs the same on all routers"},
+		{"master heard by a version 2 owner", web(v2, prio(255)), advertFrom(peer, 255, version2), nil, DropOwner, false,
+			"this node is the address owner, yet another master of priority 255 is heard"},
+	}
+}
+
+// A refused packet is counted by its reason and changes nothing; people are
+// told of it once a while.
+func TestDrops(t *testing.T) {
+	seen := map[DropReason]bool{}
+	for _, tt := range drops() {
+		seen[tt.want] = true
+		t.Run(tt.name, func(t *testing.T) {
+			te := newMaster(t, tt.cfg)
+			ev := tt.packet.event(t)
+			if tt.mangle != nil {
+				tt.mangle(ev)
+			}
+			before := *te.e.instances[0].routers[0]
+			deadline, _ := te.e.Deadline()
+
+			te.do(ev)
+			if tt.onLink {
+				te.wantNone()
+			} else {
+				te.want("web: notice: " + noticeOf(tt.want).String() + ": " + tt.detail)
+			}
+			for range 99 {
+				te.do(ev)
+			}
+			te.wantNone() // rate-limited
+
+			after := te.e.instances[0].routers[0]
+			counted := after.counters.Dropped
+			if tt.onLink {
+				counted = te.e.Snapshot(te.now).Links[0].Drops
+			}
+			var want Drops
+			want[tt.want] = 100
+			if diff := cmp.Diff(want, counted); diff != "" || counted.Of(tt.want) != 100 || counted.Total() != 100 {
+				t.Errorf("counters (-want +got):\n%s", diff)
+			}
+			before.counters.Dropped, before.dropTold = after.counters.Dropped, after.dropTold
+			if diff := cmp.Diff(before, *after, cmp.AllowUnexported(router{}, cachedAdvert{}, advertKey{}),
+				cmpopts.IgnoreFields(router{}, "inst"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+				cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+				t.Errorf("the packet changed the router (-before +after):\n%s", diff)
+			}
+			if at, _ := te.e.Deadline(); !at.Equal(deadline) {
+				t.Errorf("the packet moved the deadline by %v", at.Sub(deadline))
+			}
+			if !tt.onLink {
+				te.now = te.now.Add(noticeGap)
+				te.do(ev)
+				te.wantOnly("notice", "web: notice: "+noticeOf(tt.want).String()+": "+tt.detail)
+			}
+		})
+	}
+	for _, d := range DropReasons() {
+		if !seen[d] {
+			t.Errorf("no packet is refused for %v", d)
+		}
+	}
+}
+
+func noticeOf(d DropReason) NoticeKind {
+	if d == DropOwn {
+		return NoticeOwnPacket
+	}
+	return NoticeDropped
+}
+
+// Packets on an interface that is not ours are nobody's.
+func TestPacketOnUnknownInterface(t *testing.T) {
+	te := newMaster(t, web())
+	te.advert(peer, 254, func(p *packet) { p.on = 3 })
+	te.wantNone()
+	te.wantState("web", StateMaster)
+}
+
+// Section 5.2.6: the reserved bits are ignored.
+func TestRFC9568_R11_ReservedBitsAreIgnored(t *testing.T) {
+	te := newTest(t, web())
+	ev := advertFrom(peer, 200).event(t)
+	set(4, 0xf0)(ev)
+	te.do(ev)
+	te.wantNone()
+	te.wantDue(down150)
+	if r := te.router(); r.Master != peer || r.Interval != second {
+		t.Errorf("master %v with interval %v, want %v with 1s", r.Master, r.Interval, peer)
+	}
+}
+
+// A unicast peer behind a router comes with a lower TTL.
+func TestUnicastPeers(t *testing.T) {
+	far := addr("198.51.100.7")
+	te := newTest(t, web(unicast(peer, far)))
+	te.advert(far, 200, to(self), ttl(62))
+	te.wantNone()
+	te.advance(3 * down150)
+	te.wantOnly("advert prio",
+		"web: advert prio=150 interval=1s to=192.0.2.2", "web: advert prio=150 interval=1s to=198.51.100.7",
+		"web: advert prio=150 interval=1s to=192.0.2.2", "web: advert prio=150 interval=1s to=198.51.100.7",
+		"web: advert prio=150 interval=1s to=192.0.2.2", "web: advert prio=150 interval=1s to=198.51.100.7",
+		"web: advert prio=150 interval=1s to=192.0.2.2", "web: advert prio=150 interval=1s to=198.51.100.7",
+		"web: advert prio=150 interval=1s to=192.0.2.2", "web: advert prio=150 interval=1s to=198.51.100.7",
+		"web: advert prio=150 interval=1s to=192.0.2.2", "web: advert prio=150 interval=1s to=198.51.100.7",
+		"web: advert prio=150 interval=1s to=192.0.2.2", "web: advert prio=150 interval=1s to=198.51.100.7",
+	)
+}
+
+// A list that does not fit an advert is cut, at the same place on every node;
+// all addresses are held none the less.
+func TestLongAddressLists(t *testing.T) {
+	for _, tt := range []struct {
+		first      string
+		bits, n    int
+		advertised int
+	}{
+		{"10.0.0.1", 32, 300, 255},
+		{"fe80::1:0", 128, 100, 77},
+	} {
+		var list []netip.Prefix
+		for a := addr(tt.first); len(list) < tt.n; a = a.Next() {
+			list = append(list, netip.PrefixFrom(a, tt.bits))
+		}
+		te := newMaster(t, web(func(c *Config) { c.Addresses = list }))
+		got := sends(te, second)
+		if len(got) != 1 || int(got[0].Payload[3]) != tt.advertised {
+			t.Errorf("%d addresses: %d are advertised, want %d", tt.n, got[0].Payload[3], tt.advertised)
+		}
+		if n := len(te.kernel["eth0"]); n != tt.n {
+			t.Errorf("%d addresses are held, want %d", n, tt.n)
+		}
+	}
+}
+
+// Every packet that encodes parses to the same.
+func TestPacketRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := drawPacket(t)
+		src, to := peer, GroupIPv4
+		if FamilyOf(p.Addresses[0]) == IPv6 {
+			src, to = peer6, GroupIPv6
+		}
+		b, err := p.AppendTo(nil, src, to, rapid.Bool().Draw(t, "pseudo"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := Packet{Addresses: make([]netip.Addr, 3), AuthType: 7, Auth: [8]byte{9}}
+		if reason, ok := got.Parse(b, src, to); !ok {
+			t.Fatalf("% x: %v", b, reason)
+		}
+		if diff := cmp.Diff(p, got, samePacket); diff != "" {
+			t.Fatalf("-sent +parsed:\n%s", diff)
+		}
+	})
+}
+
+func drawPacket(t *rapid.T) Packet {
+	p := Packet{
+		Version: Version3, VRID: rapid.Byte().Draw(t, "vrid"), Priority: rapid.Byte().Draw(t, "priority"),
+		Interval: time.Duration(rapid.IntRange(1, 4095).Draw(t, "centiseconds")) * IntervalStep,
+	}
+	if rapid.Bool().Draw(t, "version 2") {
+		p.Version = Version2
+		p.Interval = time.Duration(rapid.IntRange(1, 255).Draw(t, "seconds")) * second
+		p.AuthType = rapid.Byte().Draw(t, "auth type")
+		copy(p.Auth[:], rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "auth"))
+	}
+	six := p.Version == Version3 && rapid.Bool().Draw(t, "ipv6")
+	for range rapid.IntRange(1, 255).Draw(t, "addresses") {
+		raw := rapid.Uint32().Draw(t, "address")
+		four := [4]byte{byte(raw >> 24), byte(raw >> 16), byte(raw >> 8), byte(raw)}
+		if six {
+			p.Addresses = append(p.Addresses, netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 12: four[0], 13: four[1], 14: four[2], 15: four[3]}))
+		} else {
+			p.Addresses = append(p.Addresses, netip.AddrFrom4(four))
+		}
+	}
+	return p
+}
+
+// Parse never panics, and what it accepts encodes to the same bytes, but for
+// the reserved bits and the checksum that goes with them.
+func FuzzPacket(f *testing.F) {
+	for _, tt := range drops() {
+		ev := tt.packet.event(f)
+		f.Add(bytes.Clone(ev.Payload), tt.packet.from.Is6())
+		if tt.mangle != nil {
+			tt.mangle(ev)
+		}
+		f.Add(ev.Payload, tt.packet.from.Is6())
+	}
+	f.Fuzz(func(t *testing.T, b []byte, six bool) {
+		src, to := peer, GroupIPv4
+		if six {
+			src, to = peer6, GroupIPv6
+		}
+		for _, fix := range []bool{false, true} { // as it is, and with the right checksum
+			if fix && len(b) >= headerLen {
+				b = bytes.Clone(b)
+				reseal(&AdvertReceived{Source: src, Destination: to, Payload: b})
+			}
+			var p Packet
+			reason, ok := p.Parse(b, src, to)
+			if ok != (reason == dropNone) || reason.String() == "invalid" {
+				t.Fatalf("ok %v with reason %v", ok, reason)
+			}
+			if !ok {
+				continue
+			}
+			again, err := p.AppendTo(nil, src, to, p.form == formPseudo)
+			if p.Version == Version2 && p.Interval == 0 {
+				if err == nil {
+					t.Fatal("version 2 encodes an interval of 0")
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := bytes.Clone(b)
+			if p.Version == Version3 {
+				want[4] &= 0x0f
+			}
+			want[6], want[7], again[6], again[7] = 0, 0, 0, 0
+			if !bytes.Equal(again, want) {
+				t.Fatalf("% x encodes to % x", want, again)
+			}
+		}
+	})
+}

@@ -1,0 +1,49 @@
+package transport
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+	"golang.org/x/sys/unix"
+)
+
+// kernel is the real network.
+type kernel struct{}
+
+// New returns the network of the kernel. Listen opens a raw socket in the
+// network namespace of the calling thread and needs CAP_NET_RAW.
+func New() Network { return kernel{} }
+
+// Listen implements [Network].
+func (kernel) Listen(ifindex int, ifname string, f vrrp.Family) (Conn, error) {
+	s, err := listen(ifindex, ifname, f)
+	if err != nil {
+		return nil, fmt.Errorf("listen for %v adverts on %s: %w", f, ifname, err)
+	}
+	return s, nil
+}
+
+func listen(ifindex int, ifname string, f vrrp.Family) (*socket, error) {
+	var domain int
+	switch f {
+	case vrrp.IPv4:
+		domain = unix.AF_INET
+	case vrrp.IPv6:
+		domain = unix.AF_INET6
+	default:
+		return nil, fmt.Errorf("address family %d is neither IPv4 nor IPv6", f)
+	}
+	if ifindex <= 0 {
+		return nil, fmt.Errorf("interface index %d: %w", ifindex, unix.ENODEV)
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, vrrp.Protocol)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	if err := setup(fd, ifindex, ifname, f); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return newSocket(fd, ifindex, ifname, f)
+}
