@@ -74,7 +74,7 @@ func (b *batch) prepareReceive(dst []Packet, f vrrp.Family) {
 func (b *batch) received(i int, p *Packet, f vrrp.Family, ifindex int) bool {
 	m, s := &b.headers[i], &b.slots[i]
 	from := parseControl(s.control.bytes()[:m.Hdr.Controllen])
-	if false {
+	if from.ifindex != ifindex {
 		return false
 	}
 	n := int(m.Len)

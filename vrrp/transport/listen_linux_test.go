@@ -115,18 +115,15 @@ func TestSocketInterfaceDeleted(t *testing.T) {
 
 func TestSocketListenErrors(t *testing.T) {
 	a, _ := newPair(t)
+	type result struct{ err error }
 	listen := func(index int, f vrrp.Family) error {
-		_, err := onThread(func() (Conn, error) {
-			// The new namespace's rights are those of the caller.
-			return nil, errors.Join(unix.Setns(int(a.handle), unix.CLONE_NEWNET), func() error {
-				c, err := New().Listen(index, "hft0", f)
-				if err == nil {
-					c.Close()
-				}
-				return err
-			}())
-		})
-		return err
+		return in(t, a.namespace, func() (result, error) {
+			c, err := New().Listen(index, "hft0", f)
+			if err != nil {
+				return result{err}, nil
+			}
+			return result{c.Close()}, nil
+		}).err
 	}
 	if err := listen(a.index, 5); err == nil || Transient(err) {
 		t.Errorf("family 5: %v, want a permanent error", err)

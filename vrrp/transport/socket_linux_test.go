@@ -369,6 +369,28 @@ func TestSocketBadPacketInBatch(t *testing.T) {
 	}
 }
 
+// TestSocketFullQueue fills the send buffer with packets that wait for a
+// neighbour who does not exist. The rest must fail at once: had WriteBatch
+// waited for room, they would have left in the end.
+func TestSocketFullQueue(t *testing.T) {
+	a, _ := newPair(t)
+	c := a.listen(t, vrrp.IPv4).(*socket)
+	must(t, c.raw.Control(func(fd uintptr) {
+		must(t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 0)) // the least there is
+	}))
+	p := Packet{Source: a4, Destination: netip.MustParseAddr("192.0.2.99"), Payload: make([]byte, 1000)}
+	n, err := c.WriteBatch(slices.Repeat([]Packet{p}, 50))
+	if n < 1 || n > 40 {
+		t.Errorf("%d of 50 packets fit in the least send buffer", n)
+	}
+	if got := len(failedIndexes(err)); n+got != 50 {
+		t.Errorf("%d sent and %d failed of 50", n, got)
+	}
+	if !Transient(err) {
+		t.Errorf("error %v, want a transient one", err)
+	}
+}
+
 func TestSocketLargeBatch(t *testing.T) {
 	a, b := newPair(t)
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
