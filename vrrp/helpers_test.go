@@ -137,9 +137,7 @@ func (te *engineTest) configure(configs ...Config) {
 // do takes one step, records the actions and lets the kernel carry them out.
 func (te *engineTest) do(ev Event) {
 	te.Helper()
-	if dbg { te.Logf("%v %T %+v", te.now.Format("05.000000"), ev, ev) }
 	actions := te.e.Step(te.now, ev)
-	if dbg { for _, a := range actions { te.Log("     ", render(a)) } }
 	var results []*AddressesChanged
 	for _, a := range actions {
 		te.lines = append(te.lines, render(a))
@@ -454,5 +452,3 @@ func spaced(list []netip.Prefix) string {
 	}
 	return strings.Join(s, " ")
 }
-
-var dbg bool

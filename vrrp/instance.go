@@ -197,16 +197,20 @@ func (e *Engine) configure(configs []Config) {
 	if e.stopping {
 		return
 	}
-	old := e.instances
-	e.instances = nil
-	for _, cfg := range configs {
+	old := slices.Clone(e.instances)
+	for _, i := range old {
+		i.flush() // hooks that wait run under the name that the instance had
+	}
+	e.instances = make([]*instance, len(configs))
+	kept := make([]bool, len(configs))
+	for n, cfg := range configs {
 		at := slices.IndexFunc(old, func(i *instance) bool { return i.cfg.sameRouters(&cfg) })
-		if at < 0 {
-			e.instances = append(e.instances, nil)
-			continue
+		if kept[n] = at >= 0; kept[n] {
+			e.instances[n] = old[at]
+			old = slices.Delete(old, at, at+1)
+		} else {
+			e.instances[n] = newInstance(e, cfg)
 		}
-		e.instances = append(e.instances, old[at])
-		old = slices.Delete(slices.Clone(old), at, at+1)
 	}
 	for _, i := range old {
 		e.remove(i)
@@ -216,13 +220,12 @@ func (e *Engine) configure(configs []Config) {
 			i.flush() // before the hooks of the instance that now has the name
 		}
 	}
-	for n, cfg := range configs {
-		if i := e.instances[n]; i != nil {
-			i.reconfigure(cfg)
-			continue
+	for n, i := range e.instances {
+		if kept[n] {
+			i.reconfigure(configs[n])
+		} else {
+			i.review()
 		}
-		e.instances[n] = newInstance(e, cfg)
-		e.instances[n].review()
 	}
 	for _, i := range e.instances { // last, so that an address may move to another instance
 		for _, r := range i.routers {

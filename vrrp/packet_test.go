@@ -356,6 +356,40 @@ func TestUnicastPeers(t *testing.T) {
 	)
 }
 
+// keepalived sends IPv6 unicast adverts with the hop limit of its host.
+func TestHopLimitOfIPv6UnicastPeer(t *testing.T) {
+	te := newMaster(t, web(vips("fe80::100/64", "2001:db8::100/64"), unicast(peer6)))
+	te.advert(peer6, 254, to(te.router().Source), ttl(64))
+	te.wantState("web", StateBackup)
+}
+
+// What the counters count.
+func TestCounters(t *testing.T) {
+	te := newMaster(t, web(unicast(peer, peer3))) // two packets so far
+	te.advance(2 * second)                        // four
+	te.advert(peer, 100, to(self))                // a rival: answered with two
+	te.advert(peer, 0, to(self))                  // answered with two
+	te.advert(peer, 200, to(self))
+	te.advert(peer, 0, to(self))
+	te.advance(skew150) // master again: two
+	te.do(&Stop{})      // four
+	want := Counters{AdvertsSent: 16, AdvertsReceived: 4, ReleasesSent: 1, ReleasesReceived: 2,
+		BecameMaster: 2, LeftMaster: 2, Announcements: 3, Rivals: 1}
+	if diff := cmp.Diff(want, te.router().Counters); diff != "" {
+		t.Errorf("counters (-want +got):\n%s", diff)
+	}
+}
+
+// keepalived sends IPv6 unicast with the hop limit of its host.
+func TestUnicastIPv6PeerMayHaveAnyHopLimit(t *testing.T) {
+	te := newTest(t, web(vips("fe80::100/64", "2001:db8::100/64"), unicast(peer6)))
+	te.advert(peer6, 200, to(self6), ttl(64))
+	te.wantNone()
+	te.wantReason("web", "fe80::2 is master with priority 200")
+	te.advert(addr("fe80::3"), 200, to(self6), ttl(64)) // not a peer
+	te.wantOnly("ttl 64", "web: notice: dropped a packet: ttl 64 instead of 255: it did not come from this link")
+}
+
 // A list that does not fit an advert is cut, at the same place on every node;
 // all addresses are held none the less.
 func TestLongAddressLists(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 // 7.1) and those that unicast needs. It decodes the packet into p.
 func (r *router) accept(ev *AdvertReceived, p *Packet) DropReason {
 	cfg := &r.inst.cfg
-	if ev.TTL != TTL && !r.routed(ev.Source) {
+	if ev.TTL != TTL && !r.anyTTL(ev.Source) {
 		return DropTTL
 	}
 	if Version(ev.Payload[0]>>4) != cfg.Version {
@@ -63,11 +63,15 @@ func (c *Config) auth() (kind uint8, data [authLen]byte) {
 	return AuthSimple, data
 }
 
-// routed reports whether a is a unicast peer behind a router, which lowers the
-// TTL on the way. Whoever is on the link must send 255.
-func (r *router) routed(a netip.Addr) bool {
-	return slices.Contains(r.inst.cfg.Peers, a) &&
-		!slices.ContainsFunc(r.onLink, func(p netip.Prefix) bool { return p.Masked().Contains(a) })
+// anyTTL reports whether adverts of a need not have TTL 255: a unicast peer's
+// that is behind a router, which lowers it on the way, and any IPv6 unicast
+// peer's, because keepalived sends those with the hop limit of its host, 64.
+// Whoever else is on the link must send 255.
+func (r *router) anyTTL(a netip.Addr) bool {
+	if !slices.Contains(r.inst.cfg.Peers, a) {
+		return false
+	}
+	return a.Is6() || !slices.ContainsFunc(r.onLink, func(p netip.Prefix) bool { return p.Masked().Contains(a) })
 }
 
 // dropped counts a refused packet and tells people once a while.

@@ -11,15 +11,19 @@ import (
 func TestTimers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		base := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-		all := make([]*router, 20)
+		all := make([]*router, 40)
 		for n := range all {
 			all[n] = &router{slot: -1}
 		}
 		var heap timers
+		for n, r := range all { // many to start with, so that some leave the middle
+			r.deadline = base.Add(time.Duration(rapid.IntRange(0, 1000).Draw(t, "start")*(n%2+1)) * time.Second)
+			heap.set(r)
+		}
 		for range rapid.IntRange(1, 200).Draw(t, "steps") {
 			r := all[rapid.IntRange(0, len(all)-1).Draw(t, "router")]
 			r.deadline = time.Time{}
-			if d := rapid.IntRange(-1, 50).Draw(t, "deadline"); d >= 0 {
+			if d := rapid.IntRange(-20, 50).Draw(t, "deadline"); d >= 0 {
 				r.deadline = base.Add(time.Duration(d) * time.Second)
 			}
 			heap.set(r)
@@ -58,6 +62,11 @@ func checkHeap(t *rapid.T, heap timers, all []*router) {
 	}
 	if count != len(heap) {
 		t.Fatalf("%d timers for %d routers with a deadline", len(heap), count)
+	}
+	for i := range heap {
+		if i > 0 && heap.before(i, (i-1)/2) {
+			t.Fatalf("slot %d is earlier than its parent", i)
+		}
 	}
 	if count > 0 && !heap[0].deadline.Equal(earliest) {
 		t.Fatalf("first is %v, earliest is %v", heap[0].deadline, earliest)

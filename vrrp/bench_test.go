@@ -1,0 +1,128 @@
+package vrrp
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// many returns an Engine with n instances of one address, at the time when all
+// have started.
+func many(tb testing.TB, n int) (*Engine, time.Time) {
+	tb.Helper()
+	const perLink = 255
+	e := NewEngine()
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var configs []Config
+	for i := range n {
+		iface := fmt.Sprintf("eth%d", i/perLink)
+		if i%perLink == 0 {
+			e.Step(now, eth0(func(l *Link) { l.Name, l.Index = iface, 2+i/perLink }))
+		}
+		configs = append(configs, web(func(c *Config) {
+			c.Name, c.Interface, c.VRID = fmt.Sprintf("i%d", i), iface, uint8(i%perLink+1)
+			c.Addresses = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)}
+		}))
+	}
+	if err := ValidateAll(configs); err != nil {
+		tb.Fatal(err)
+	}
+	e.Step(now, &Configure{Instances: configs})
+	return e, now
+}
+
+// adverts of the master that n backups hear, one for each.
+func advertsFor(tb testing.TB, e *Engine) []*AdvertReceived {
+	tb.Helper()
+	var all []*AdvertReceived
+	for _, i := range e.instances {
+		a := advertFrom(peer, 200, ofVRID(i.cfg.VRID), func(p *packet) {
+			p.on = i.routers[0].index
+			p.Addresses = i.routers[0].advertised
+		})
+		all = append(all, a.event(tb))
+	}
+	return all
+}
+
+// hearing returns a function that lets one backup of n hear its master, in turn.
+func hearing(tb testing.TB, n int) func() {
+	tb.Helper()
+	e, now := many(tb, n)
+	packets := advertsFor(tb, e)
+	next := 0
+	hear := func() {
+		if next == 0 {
+			now = now.Add(second)
+		}
+		e.Step(now, packets[next])
+		next = (next + 1) % len(packets)
+	}
+	for range 2 * n { // the first from a new master makes a reason
+		hear()
+	}
+	return hear
+}
+
+// ticking returns a function that lets the next master of n send.
+func ticking(tb testing.TB, n int) (tick func(), last *[]Action) {
+	tb.Helper()
+	e, now := many(tb, n)
+	now = now.Add(down150)
+	e.Step(now, &Tick{})
+	for i, inst := range e.instances { // spread them over the interval
+		r := inst.routers[0]
+		r.timer = now.Add(second * time.Duration(i+1) / time.Duration(n))
+		r.schedule()
+	}
+	var actions []Action
+	return func() {
+		at, _ := e.Deadline()
+		actions = e.Step(at, &Tick{})
+	}, &actions
+}
+
+// What a backup and a master do all day allocates nothing.
+func TestSteadyStateDoesNotAllocate(t *testing.T) {
+	for _, n := range []int{1, 100} {
+		hear := hearing(t, n)
+		if got := testing.AllocsPerRun(1000, hear); got != 0 {
+			t.Errorf("%d backups: hearing an advert allocates %v times", n, got)
+		}
+		tick, last := ticking(t, n)
+		if got := testing.AllocsPerRun(1000, tick); got != 0 {
+			t.Errorf("%d masters: sending an advert allocates %v times", n, got)
+		}
+		if len(*last) != 1 {
+			t.Fatalf("%d masters: the last tick did %d things, want 1 advert", n, len(*last))
+		}
+		if _, ok := (*last)[0].(*SendAdvert); !ok {
+			t.Fatalf("%d masters: the last tick did %s", n, render((*last)[0]))
+		}
+	}
+}
+
+func BenchmarkStepAdvertReceived(b *testing.B) {
+	for _, n := range []int{1, 4080} {
+		b.Run(fmt.Sprintf("routers=%d", n), func(b *testing.B) {
+			hear := hearing(b, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				hear()
+			}
+		})
+	}
+}
+
+func BenchmarkStepTickSends(b *testing.B) {
+	for _, n := range []int{1, 4080} {
+		b.Run(fmt.Sprintf("routers=%d", n), func(b *testing.B) {
+			tick, _ := ticking(b, n)
+			b.ReportAllocs()
+			for b.Loop() {
+				tick()
+			}
+		})
+	}
+}
