@@ -29,8 +29,10 @@ type (
 		Addresses []netip.Prefix
 	}
 
-	// RemoveAddresses takes addresses off an interface. Addresses that are
-	// gone already are no error.
+	// RemoveAddresses ends a virtual router's claim on addresses, and takes
+	// off the interface what no other one has added: when a reload moves an
+	// address, its new router adds it before the old one removes it.
+	// Addresses that are gone already are no error.
 	RemoveAddresses struct {
 		Router    RouterID
 		Interface string

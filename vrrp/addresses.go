@@ -83,25 +83,8 @@ func (r *router) reviewInterval() {
 
 // removeUnwanted takes off what a reload took out of the configuration.
 func (r *router) removeUnwanted() {
-	r.removeAddresses(r.inst.e.unclaimed(r, r.unwanted))
+	r.removeAddresses(r.unwanted)
 	r.unwanted = nil
-}
-
-// unclaimed drops from list the addresses that a reload gave to another
-// virtual router on the same interface which holds them now.
-func (e *Engine) unclaimed(r *router, list []netip.Prefix) []netip.Prefix {
-	return slices.DeleteFunc(list, func(p netip.Prefix) bool {
-		return slices.ContainsFunc(e.instances, func(i *instance) bool {
-			return i.cfg.Interface == r.inst.cfg.Interface &&
-				slices.ContainsFunc(i.routers, func(o *router) bool { return o != r && o.holds(p) })
-		})
-	})
-}
-
-// holds reports whether p is on the interface on behalf of this router.
-func (r *router) holds(p netip.Prefix) bool {
-	_, ours := r.positions[p]
-	return ours && (r.state == StateMaster || r.holding())
 }
 
 func (r *router) addAddresses(list []netip.Prefix) {

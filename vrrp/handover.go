@@ -48,9 +48,5 @@ func (r *router) successor() {
 // release takes the addresses off the interface.
 func (r *router) release() {
 	r.holdUntil, r.heard = time.Time{}, false
-	list := r.prefixes()
-	if r.inst.removed { // its addresses may have moved to another instance
-		list = r.inst.e.unclaimed(r, list)
-	}
-	r.removeAddresses(list)
+	r.removeAddresses(r.prefixes())
 }

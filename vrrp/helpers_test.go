@@ -79,8 +79,9 @@ type engineTest struct {
 	e     *Engine
 	now   time.Time
 	lines []string
-	// kernel has the addresses of each interface.
+	// kernel has the addresses of each interface, claims who added them.
 	kernel map[string]map[netip.Prefix]bool
+	claims map[claim]map[uint64]bool
 	// deaf stops the kernel from reporting what it did.
 	deaf bool
 	// sequence is the last transition; told is the last that hooks ran for,
@@ -106,7 +107,7 @@ func newTest(t rapid.TB, configs ...Config) *engineTest {
 func newBare(t rapid.TB) *engineTest {
 	return &engineTest{
 		TB: t, e: NewEngine(), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		kernel: map[string]map[netip.Prefix]bool{}, told: map[string]uint64{},
+		kernel: map[string]map[netip.Prefix]bool{}, claims: map[claim]map[uint64]bool{}, told: map[string]uint64{},
 	}
 }
 
@@ -164,14 +165,35 @@ func (te *engineTest) carryOut(a Action) *AddressesChanged {
 	return nil
 }
 
+// claim is an address on an interface.
+type claim struct {
+	iface string
+	addr  netip.Prefix
+}
+
+// holds reports whether p is on the interface on behalf of r.
+func (r *router) holds(p netip.Prefix) bool {
+	_, ours := r.positions[p]
+	return ours && (r.state == StateMaster || r.holding())
+}
+
 func (te *engineTest) setKernel(id RouterID, iface string, list []netip.Prefix, present bool) *AddressesChanged {
 	if te.kernel[iface] == nil {
 		te.kernel[iface] = map[netip.Prefix]bool{}
 	}
 	done := &AddressesChanged{Router: id}
 	for _, p := range list {
-		if delete(te.kernel[iface], p); present {
+		c := claim{iface, p}
+		if te.claims[c] == nil {
+			te.claims[c] = map[uint64]bool{}
+		}
+		if delete(te.claims[c], id.Serial); present {
+			te.claims[c][id.Serial] = true
+		}
+		if len(te.claims[c]) > 0 {
 			te.kernel[iface][p] = true
+		} else {
+			delete(te.kernel[iface], p)
 		}
 		done.Addresses = append(done.Addresses, AddressState{Address: p, Present: present})
 	}

@@ -167,7 +167,7 @@ func TestReloadMovesAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			te := newMaster(t, web(), inside(vips("192.0.2.101/24", "192.0.2.102/24")))
 			te.configure(after...)
-			te.wantOnly("remove 192")
+			te.wantOnly("remove 192", "inside: remove 192.0.2.102/24 eth0") // ends its claim
 			te.wantAddresses("eth0", "192.0.2.100/24", "192.0.2.101/24", "192.0.2.102/24")
 		})
 	}
@@ -189,7 +189,7 @@ func TestReloadedVersionKeepsAddresses(t *testing.T) {
 	te.advance(down150 / 100) // sooner than the bound of the old one
 	te.wantState("other", StateMaster)
 	te.advance(second)
-	te.wantOnly("remove 192")
+	te.wantOnly("remove 192", "web: remove 192.0.2.100/24 eth0") // ends its claim
 	te.wantAddresses("eth0", "192.0.2.100/24")
 }
 
