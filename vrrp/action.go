@@ -139,6 +139,16 @@ const (
 	NoticeHandoverFailed
 )
 
+// standing reports whether the matter stays until somebody changes a
+// configuration, so that telling it once a minute would tell nothing new.
+func (k NoticeKind) standing() bool {
+	switch k {
+	case NoticeEqualPriority, NoticeTwoOwners, NoticeInterval, NoticeAddressList:
+		return true
+	}
+	return false
+}
+
 // String returns the kind as a log message.
 func (k NoticeKind) String() string {
 	switch k {

@@ -163,7 +163,9 @@ func (r *router) addressesChanged(list []AddressState) {
 		r.announce(lost)
 		r.notice(NoticeAddressRepaired, netip.Addr{}, joinPrefixes(lost))
 	}
-	if len(refused) > 0 {
+	if len(refused) == 0 {
+		r.repairWait = 0
+	} else {
 		r.repairWait = min(max(2*r.repairWait, repairMin), repairMax)
 		r.repairAt = r.after(r.repairWait)
 		r.notice(NoticeAddressFailed, netip.Addr{}, strings.Join(slices.Compact(refused[:min(len(refused), 3)]), "; "))

@@ -90,6 +90,9 @@ const (
 	// virtual router.
 	noticeGap = 1 * time.Minute
 
+	// standingGap is the same for what lasts until a configuration changes.
+	standingGap = 1 * time.Hour
+
 	// repairMin and repairMax bound the back-off before addresses that the
 	// kernel refused are tried again.
 	repairMin = 100 * time.Millisecond

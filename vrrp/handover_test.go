@@ -120,7 +120,7 @@ func TestVersion2HasNoQuickAdvert(t *testing.T) {
 	te.do(&Stop{})
 	te.want("web: advert prio=0 interval=1s to=224.0.0.18", "web: master -> init (stopped)")
 	te.advance(skew150)
-	te.advert(peer, 150, version2)
+	te.advert(peer, 100, version2)
 	te.advance(linger)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
 }

@@ -174,7 +174,7 @@ func (r *router) compare(from netip.Addr, p *Packet) {
 	}
 	if p.Priority == r.inst.effective && p.Priority == PriorityOwner {
 		r.notice(NoticeTwoOwners, from, "only one router on a link can own the addresses: the one with the higher address stays master")
-	} else if p.Priority == r.inst.effective && r.state == StateMaster {
+	} else if p.Priority == r.inst.effective {
 		r.notice(NoticeEqualPriority, from, fmt.Sprintf("both have %d: the one with the higher address wins; give them different priorities", p.Priority))
 	}
 }

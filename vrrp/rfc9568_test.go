@@ -334,7 +334,7 @@ func TestRFC9568_R13_OtherIntervalIsTold(t *testing.T) {
 	te.wantNone()
 	te.advert(peer, 200, interval(3*second))
 	te.want("web: notice: a peer uses another advert interval: it advertises every 3s, this node would every 1s")
-	te.adverts(noticeGap-second, 3*second, peer, 200, interval(3*second))
+	te.adverts(standingGap-second, 3*second, peer, 200, interval(3*second))
 	te.wantNone()
 	te.advance(second)
 	te.advert(peer, 200, interval(3*second))
@@ -350,7 +350,7 @@ func TestRFC9568_R14_OtherAddressesAreTold(t *testing.T) {
 	te.advert(peer, 200, carrying("192.0.2.101", "192.0.2.102"))
 	te.want("web: notice: a peer advertises other addresses: only here: [192.0.2.100]; only there: [192.0.2.102]")
 	te.wantDue(down150)
-	te.advance(noticeGap)
+	te.advance(standingGap)
 	te.lines = nil
 	te.advert(peer, 200, carrying("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4", "192.0.2.5", "192.0.2.6", "192.0.2.100"))
 	te.wantOnly("other addresses", "web: notice: a peer advertises other addresses: "+

@@ -104,7 +104,11 @@ func (r *router) destinations() []netip.Addr {
 
 // told reports whether people heard of this lately.
 func (r *router) told(k NoticeKind) bool {
-	return !r.noticed[k].IsZero() && r.now().Sub(r.noticed[k]) < noticeGap
+	gap := noticeGap
+	if k.standing() {
+		gap = standingGap
+	}
+	return !r.noticed[k].IsZero() && r.now().Sub(r.noticed[k]) < gap
 }
 
 func (r *router) notice(k NoticeKind, peer netip.Addr, detail string) {
