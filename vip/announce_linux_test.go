@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,5 +190,29 @@ func BenchmarkAnnounce(b *testing.B) {
 		if err := k.Announce("hf0", ARPRequest, addrs); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// An address is announced when the kernel answers for it, not when it has
+// merely accepted it. Duplicate address detection stands in for a busy kernel.
+func TestLinuxAnnounceWaitsForTheKernel(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	run(t, "sysctl -qw net.ipv6.conf.hf0.router_solicitation_delay=0 net.ipv6.neigh.hf0.retrans_time_ms=100")
+	c := startCapture(t, "hf1")
+	k := newKernel(t)
+	run(t, "ip addr add 2001:db8::100/128 dev hf0") // without nodad
+	tentative := func() bool { return strings.Contains(run(t, "ip addr show dev hf0 tentative"), "2001:db8::100") }
+	if !tentative() {
+		t.Fatal("the address is no example: it works already")
+	}
+	if err := k.Announce("hf0", ARPRequest, []netip.Addr{netip.MustParseAddr("2001:db8::100")}); err != nil {
+		t.Fatal(err)
+	}
+	if tentative() {
+		t.Error("announced while the kernel does not answer for the address")
+	}
+	if diff := cmp.Diff([]string{"na 2001:db8::100 from 2001:db8::100"}, c.frames(1)); diff != "" {
+		t.Errorf("frames (-want +got):\n%s", diff)
 	}
 }

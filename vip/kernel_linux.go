@@ -9,8 +9,17 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
+)
+
+const (
+	// settlePatience is how long announcing waits for addresses that the kernel
+	// has not finished adding. It takes less than a millisecond, or more on a
+	// busy machine.
+	settlePatience = 500 * time.Millisecond
+	settlePause    = 500 * time.Microsecond
 )
 
 // Linux is the [Kernel] that this program runs on. Its sockets belong to the
@@ -112,11 +121,10 @@ func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, 
 		return 0, nil, err
 	}
 	a := &announcer{mac: link.MAC, form: form}
-	v6 := func(addr netip.Addr) bool { return addr.Is6() && !addr.IsLinkLocalUnicast() }
-	if !slices.ContainsFunc(addrs, v6) {
+	if !slices.ContainsFunc(addrs, netip.Addr.Is6) {
 		return link.Index, a, nil
 	}
-	own, err := k.route.addrs(unix.AF_INET6, link.Index)
+	own, err := k.settled(link.Index, addrs)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -128,6 +136,20 @@ func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, 
 		}
 	}
 	return link.Index, a, nil
+}
+
+// settled lists the IPv6 addresses of an interface once the kernel answers for
+// those given. It finishes adding an IPv6 address, also a nodad one, on a thread
+// of its own some time after it has acknowledged it: who heard of the address
+// by then would send into the void.
+func (k *Linux) settled(index int, addrs []netip.Addr) ([]addrInfo, error) {
+	unfinished := func(a addrInfo) bool { return a.Tentative && slices.Contains(addrs, a.Prefix.Addr()) }
+	for began := time.Now(); ; time.Sleep(settlePause) {
+		own, err := k.route.addrs(unix.AF_INET6, index)
+		if err != nil || !slices.ContainsFunc(own, unfinished) || time.Since(began) > settlePatience {
+			return own, err
+		}
+	}
 }
 
 // Sysctl implements [Kernel].

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"testing"
@@ -195,5 +196,23 @@ func TestSendAll(t *testing.T) {
 				t.Errorf("%d failed, %v, %d pauses; want %d, %v, %d", failed, err, pauses, tt.failed, tt.err, tt.pauses)
 			}
 		})
+	}
+}
+
+// What is parsed must outlive the buffer it came in: the next answer overwrites
+// that, and announcements would carry a MAC address that nobody has.
+func TestParseLinkKeepsNothingOfTheBuffer(t *testing.T) {
+	mac := net.HardwareAddr{0x02, 0, 0x5e, 0, 0, 0x01}
+	data := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(data[4:], 7)
+	data = appendAttr(data, unix.IFLA_IFNAME, []byte("eth0\x00"))
+	data = appendAttr(data, unix.IFLA_ADDRESS, mac)
+	l, ok := parseLink(data)
+	if !ok {
+		t.Fatal("the link was not understood")
+	}
+	clear(data)
+	if diff := cmp.Diff(LinkState{Name: "eth0", Index: 7, MAC: mac}, l.LinkState); diff != "" {
+		t.Errorf("link after its buffer was used again (-want +got):\n%s", diff)
 	}
 }

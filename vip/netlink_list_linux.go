@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -43,7 +44,8 @@ func parseLink(data []byte) (l linkInfo, ok bool) {
 		return linkInfo{}, false
 	}
 	l.LinkState = LinkState{
-		Name: a.Name, Index: a.Index, MAC: a.HardwareAddr, MTU: a.MTU,
+		Name: a.Name, Index: a.Index, MTU: a.MTU,
+		MAC:     slices.Clone(a.HardwareAddr), // that of the library is part of data
 		Up:      a.RawFlags&unix.IFF_UP != 0,
 		Carrier: a.OperState == netlink.OperUp || a.OperState == netlink.OperUnknown && a.RawFlags&unix.IFF_LOWER_UP != 0,
 	}

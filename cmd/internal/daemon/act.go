@@ -40,11 +40,14 @@ func (d *Daemon) transition(t *vrrp.Transition) {
 		args = append(args, "peer", t.Peer.String(), "peer-priority", int(t.PeerPriority))
 	}
 	args = append(args, "lasted", round(t.Lasted).String())
+	known := told{priority: d.told[t.Instance].priority}
 	if t.To == vrrp.StateFault {
+		known.fault = t.Reason
 		d.log.Warn("state changed", args...)
 	} else {
 		d.log.Info("state changed", args...)
 	}
+	d.told[t.Instance] = known
 	d.tellStatus = true
 }
 

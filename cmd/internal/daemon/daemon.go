@@ -40,8 +40,11 @@ type Options struct {
 	// Control, when not nil, is the listener of the control socket.
 	Control net.Listener
 
-	Kernel  vip.Kernel
-	Network transport.Network
+	Kernel vip.Kernel
+	// RestoreSettings, when not nil, puts back the kernel settings that an
+	// earlier run left changed, and tells which.
+	RestoreSettings func() ([]string, error)
+	Network         transport.Network
 	// Watch delivers the state of links, first all of them and then changes,
 	// until the context ends.
 	Watch func(ctx context.Context, deliver func([]vip.LinkState)) error
@@ -73,6 +76,7 @@ type Daemon struct {
 	synced      bool // the first full state of the links was seen
 	sockets     map[socketKey]*socket
 	socketNames map[socketKey]string
+	retrying    map[string]bool // interfaces whose sockets are tried again soon
 	writing     []*socket
 	work        []vrrp.Action
 	advert      vrrp.AdvertReceived
@@ -81,6 +85,9 @@ type Daemon struct {
 	checks    *healthcheck.Runner
 	results   map[string]healthcheck.Result
 	hooks     *notify.Queue
+	told      map[string]told // by instance
+	tellDue   bool            // at the end of the turn
+	tellWaits bool            // for tellDelay
 
 	supervisor   *supervisor
 	tellStatus   bool
@@ -98,7 +105,9 @@ func New(opts Options) *Daemon {
 		packets: make(chan *batch, 64), calls: make(chan func(), callBacklog), ended: make(chan struct{}),
 		batches: sync.Pool{New: newBatch},
 		links:   map[string]vip.LinkState{}, sockets: map[socketKey]*socket{}, socketNames: map[socketKey]string{},
+		retrying:   map[string]bool{},
 		results:    map[string]healthcheck.Result{},
+		told:       map[string]told{},
 		supervisor: &supervisor{},
 	}
 	d.log = newLogger(opts.Log, opts.Config.Node.LogLevel, opts.Config.Node.LogFormat)
@@ -126,7 +135,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	defer cancel()
 	d.workers.Go(func() { d.addresses.Run(background) })
 	watchErr := make(chan error, 1)
-	d.workers.Go(func() { watchErr <- d.opts.Watch(background, func(s []vip.LinkState) { d.post(func() { d.watched(s) }) }) })
+	d.workers.Go(func() {
+		watchErr <- d.opts.Watch(background, func(s []vip.LinkState) { d.post(func() { d.watched(s) }) })
+	})
 	stopServing := d.serve()
 
 	err = d.loop(ctx, reload, watchErr)
@@ -138,7 +149,8 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	return err
 }
 
-// clean removes what an earlier run left on the interfaces.
+// clean removes what an earlier run left on the interfaces, and then restores
+// the settings that it needed to be removed without harm.
 func (d *Daemon) clean() error {
 	left, err := d.addresses.CleanLeftovers(nil)
 	for _, p := range left {
@@ -146,6 +158,16 @@ func (d *Daemon) clean() error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove what an earlier run left: %w", err)
+	}
+	if d.opts.RestoreSettings == nil {
+		return nil
+	}
+	restored, err := d.opts.RestoreSettings()
+	for _, path := range restored {
+		d.log.Info("restored a setting that an earlier run had changed", "setting", path)
+	}
+	if err != nil { // no reason not to serve
+		d.log.Warn("cannot restore all settings that an earlier run changed", "error", err)
 	}
 	return nil
 }
@@ -166,23 +188,13 @@ func (d *Daemon) serve() (stop func()) {
 
 // shutdown follows the loop: the addresses are gone, the last hooks wait.
 func (d *Daemon) shutdown() error {
+	d.stopping = true // also when the loop ended by an error
+	quit := d.takeCalls()
+	defer quit()
 	d.checks.Close()
 	for key := range d.sockets {
 		d.closeSocket(key)
 	}
-	// The loop is over, but reports and outcomes still come: take them.
-	drained := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case f := <-d.calls:
-				f()
-			case <-drained:
-				return
-			}
-		}
-	}()
-	defer close(drained)
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	err := d.addresses.Close(ctx)
@@ -195,8 +207,30 @@ func (d *Daemon) shutdown() error {
 	if herr := d.hooks.Close(hooks); herr != nil {
 		d.log.Warn("not all hooks ended", "error", herr)
 	}
-	close(d.ended)
 	return err
+}
+
+// takeCalls stands in for the loop after its end, for checks, reports and
+// outcomes still come and whoever sends them waits. quit ends that and refuses
+// what comes later.
+func (d *Daemon) takeCalls() (quit func()) {
+	enough, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case f := <-d.calls:
+				f()
+			case <-enough:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(enough)
+		<-done
+		close(d.ended)
+	}
 }
 
 // round keeps durations in logs short.

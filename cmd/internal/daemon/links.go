@@ -53,6 +53,9 @@ func (d *Daemon) linkChanged(iface string) {
 		}
 	}
 	d.step(&ev)
+	if !ev.Up || !ev.Carrier || problem != "" {
+		d.tellSoon()
+	}
 	d.addresses.Audit(iface, present)
 }
 

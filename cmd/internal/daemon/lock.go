@@ -30,7 +30,7 @@ func lock(dir string) (*os.File, error) {
 		text, _ := io.ReadAll(io.LimitReader(f, 32))
 		return nil, fmt.Errorf("another holdfast (pid %s) is running with run directory %s: stop it first, or set another node.run_dir", strings.TrimSpace(string(text)), dir)
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	if err != nil {

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sys/unix"
@@ -13,6 +15,9 @@ import (
 
 // logBacklog is how many log lines may wait for a slow disk or terminal.
 const logBacklog = 4096
+
+// logPatience is how long the end waits for a log that takes no more lines.
+const logPatience = 2 * time.Second
 
 // asyncWriter takes log lines without ever waiting for the disk behind it: an
 // advert must not be late because a log is. Lines beyond the backlog are
@@ -47,11 +52,16 @@ func (a *asyncWriter) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// Close writes what is left. Nothing may be written afterwards.
+// Close writes what is left, but a log that blocks cannot hold the end up.
+// Nothing may be written afterwards.
 func (a *asyncWriter) Close() error {
 	a.closing.Do(func() { close(a.lines) })
-	<-a.done
-	return nil
+	select {
+	case <-a.done:
+		return nil
+	case <-time.After(logPatience):
+		return errors.New("the log takes no more lines: the last ones are lost")
+	}
 }
 
 // newLogger makes the logger. Format auto is text, with times unless the

@@ -21,6 +21,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-c
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	stop := ctx.Done()
+	var failed error
 	for {
 		select {
 		case b := <-d.packets:
@@ -34,8 +35,12 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-c
 		case <-reload:
 			d.now = time.Now()
 			d.startReload("signal", nil)
-		case err := <-watchErr:
-			return fmt.Errorf("cannot watch interfaces: %w", err)
+		case err := <-watchErr: // blind, so better somebody else serves
+			d.now = time.Now()
+			failed = fmt.Errorf("cannot watch interfaces: %w", err)
+			d.log.Error("cannot go on", "error", failed)
+			watchErr = nil
+			d.stop()
 		case <-stop:
 			d.now = time.Now()
 			stop = nil
@@ -45,7 +50,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-c
 		d.step(&vrrp.Tick{})
 		d.flush()
 		if d.stopping && d.engine.Stopped() {
-			return nil
+			return failed
 		}
 		d.supervise()
 		d.arm(timer)
@@ -100,6 +105,10 @@ func (d *Daemon) flush() {
 		d.work[n] = nil
 	}
 	d.work = d.work[:0]
+	if d.tellDue {
+		d.tellDue = false
+		d.tellChanges()
+	}
 }
 
 // post hands a closure to the loop. It may wait for the loop, which never waits
@@ -118,6 +127,9 @@ func (d *Daemon) later(after time.Duration, f func()) {
 
 // stop begins to hand everything over.
 func (d *Daemon) stop() {
+	if d.stopping {
+		return
+	}
 	d.log.Info("stopping")
 	d.supervisor.tell("STOPPING=1")
 	d.stopping = true
@@ -173,12 +185,16 @@ func (d *Daemon) checkDone(r healthcheck.Result) {
 		if !r.Changed {
 			return
 		}
-		args := []any{"check", r.Check, "output", r.Output, "took", round(r.Duration).String()}
+		args := []any{"check", r.Check, "took", round(r.Duration).String()}
+		if r.Output != "" {
+			args = append(args, "output", r.Output)
+		}
 		if r.Healthy {
 			d.log.Info("check passes", args...)
 		} else {
 			d.log.Warn("check fails", args...)
 		}
 		d.step(&vrrp.CheckChanged{Check: r.Check, Healthy: r.Healthy, Reason: r.Output})
+		d.tellDue = true
 	})
 }

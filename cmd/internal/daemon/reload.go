@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -34,7 +35,7 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 			d.supervisor.tell("READY=1")
 			if err != nil {
 				d.reloadError = err.Error()
-				d.log.Error("configuration refused, the running one goes on", "asked-by", who, "error", err)
+				d.log.Error("configuration refused, the running one goes on", "asked-by", who, "error", strings.TrimSpace(err.Error()))
 				done(nil, &control.Refused{Err: err})
 				return
 			}
@@ -87,7 +88,7 @@ func (d *Daemon) apply(cfg *config.Config) {
 			d.linkChanged(name)
 		}
 	}
-	d.tellStatus = true
+	d.tellDue, d.tellStatus = true, true
 }
 
 // interfaces lists the interfaces of several configurations, each once.

@@ -44,11 +44,12 @@ func Serve(ctx context.Context, s Setup) error {
 		return err
 	}
 	defer kernel.Close()
+	remembering := rememberSettings(kernel, s.Config.Node.RunDir)
 	log := newAsyncWriter(s.Log)
 	defer log.Close()
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, Control: listener,
-		Kernel: kernel, Network: transport.New(), Watch: vip.Watch,
+		Kernel: remembering, RestoreSettings: remembering.restore, Network: transport.New(), Watch: vip.Watch,
 	})
 	return d.Run(ctx, s.Reload)
 }

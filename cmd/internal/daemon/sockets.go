@@ -65,10 +65,23 @@ func (d *Daemon) ensureSockets(iface string) (problem string) {
 		}
 		if err := d.openSocket(socketKey{l.Index, f}, iface); err != nil {
 			problem = err.Error()
-			d.later(socketRetry, func() { d.linkChanged(iface) })
+			d.retrySockets(iface)
 		}
 	}
 	return problem
+}
+
+// retrySockets has the interface looked at again after a while: once, however
+// often it changes meanwhile.
+func (d *Daemon) retrySockets(iface string) {
+	if d.retrying[iface] {
+		return
+	}
+	d.retrying[iface] = true
+	d.later(socketRetry, func() {
+		delete(d.retrying, iface)
+		d.linkChanged(iface)
+	})
 }
 
 func (d *Daemon) openSocket(key socketKey, iface string) error {

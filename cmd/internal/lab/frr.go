@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -43,6 +45,9 @@ func (h *Host) startFRR(config string) (*FRR, error) {
 		return nil, err
 	}
 	if err := h.furnishFRR(); err != nil {
+		return nil, err
+	}
+	if err := h.clearFRR(); err != nil {
 		return nil, err
 	}
 	for name, text := range map[string]string{"zebra.conf": "", "vrrpd.conf": config} {
@@ -92,6 +97,19 @@ func (h *Host) furnishFRR() error {
 		}
 		if err := unix.Mount("tmpfs", "/var/tmp", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=1777"); err != nil {
 			return fmt.Errorf("mount /var/tmp: %w", err)
+		}
+		return nil
+	})
+}
+
+// clearFRR removes the sockets of one that was killed: they would look as if the
+// next were ready.
+func (h *Host) clearFRR() error {
+	return h.keep.do(func() error {
+		for _, name := range []string{"zserv.api", "zebra.vty", "vrrpd.vty"} {
+			if err := os.Remove(frrDir + "/" + name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
 		}
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -176,9 +177,29 @@ func retryDump[T any](list func() (T, error)) (T, error) {
 	return list()
 }
 
-// AddAddress gives an interface one more address, such as "192.0.2.9/24".
+// AddAddress gives an interface one more address, such as "192.0.2.9/24", and
+// returns when it can be used.
 func (h *Host) AddAddress(ifname, prefix string) error {
-	return h.changeAddress(ifname, prefix, "add", h.nl.AddrAdd)
+	if err := h.changeAddress(ifname, prefix, "add", h.nl.AddrAdd); err != nil {
+		return err
+	}
+	return h.awaitLocal(netip.MustParsePrefix(prefix).Addr()) // the kernel took it
+}
+
+// awaitLocal waits until the host takes packets to an address of its own. For
+// IPv6 the kernel sees to that in the background, also without duplicate
+// address detection. While the interface is down it does not.
+func (h *Host) awaitLocal(addr netip.Addr) error {
+	if addr.Is4() {
+		return nil
+	}
+	want := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Dst: netlink.NewIPNet(addr.AsSlice())}
+	return poll(10*time.Second, fmt.Sprintf("%s does not take packets to %s", h.name, addr), func() (bool, error) {
+		routes, err := retryDump(func() ([]netlink.Route, error) {
+			return h.nl.RouteListFiltered(netlink.FAMILY_V6, want, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
+		})
+		return len(routes) > 0, err
+	})
 }
 
 // RemoveAddress takes an address from an interface.

@@ -43,8 +43,8 @@ func (h *Host) addVirtualMAC(name, parent string, family int, vrid uint8, addr n
 	if err := h.nl.LinkSetIP6AddrGenMode(link, 1); err != nil {
 		return fmt.Errorf("set no address generation: %w", err)
 	}
-	if err := h.AddAddress(name, addr.String()); err != nil {
+	if err := h.nl.LinkSetUp(link); err != nil {
 		return err
 	}
-	return h.nl.LinkSetUp(link)
+	return h.AddAddress(name, addr.String())
 }

@@ -32,7 +32,7 @@ func TestKeepalivedBecomesMaster(t *testing.T) {
 	needPeers(t, "keepalived")
 	l := newLab(t)
 	h := addHost(t, l, "a", "192.0.2.1/24")
-	p, err := h.StartKeepalived(`
+	const config = `
 global_defs { vrrp_startup_delay 0 }
 vrrp_instance web {
 	state BACKUP
@@ -43,7 +43,19 @@ vrrp_instance web {
 	advert_int 0.1
 	virtual_ipaddress { 192.0.2.100/24 }
 }
-`)
+`
+	// One that was killed must not keep the next from starting.
+	killed, err := h.StartKeepalived(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := killed.WaitOutput(within5s(t), "Entering BACKUP STATE"); err != nil {
+		t.Fatal(err)
+	}
+	if err := killed.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.StartKeepalived(config)
 	if err != nil {
 		t.Fatal(err)
 	}

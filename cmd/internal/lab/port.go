@@ -78,7 +78,7 @@ func (p *Port) await() error {
 		prefixes, err := p.host.Addresses(p.name)
 		for _, prefix := range prefixes {
 			if prefix.Addr().Is6() && prefix.Addr().IsLinkLocalUnicast() {
-				return true, nil
+				return true, p.host.awaitLocal(prefix.Addr())
 			}
 		}
 		return false, err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -81,8 +82,9 @@ func TestInterruptedProcessLeavesNothing(t *testing.T) {
 			if err != nil || !ok {
 				t.Fatalf("victim said %q, %v", line, err)
 			}
-			if got := processesIn(t, ns); len(got) < 4 {
-				t.Fatalf("processes %v in the host; want sh and three of sleep", got)
+			children := processesIn(t, ns)
+			if len(children) != 4 {
+				t.Fatalf("processes %v on the host; want sh and three of sleep", children)
 			}
 
 			if err := cmd.Process.Signal(sig); err != nil {
@@ -92,32 +94,58 @@ func TestInterruptedProcessLeavesNothing(t *testing.T) {
 			if err := cmd.Wait(); !errors.As(err, &exit) {
 				t.Fatalf("victim ended with %v", err)
 			}
-			err = poll(10*time.Second, "something holds the namespace", func() (bool, error) { return len(holders(t, ns)) == 0, nil })
+			// Its threads and descriptors went with the victim itself, so when these
+			// have gone nothing holds the namespaces.
+			err = poll(10*time.Second, "processes stay", func() (bool, error) { return !slices.ContainsFunc(children, alive), nil })
 			if err != nil {
-				t.Errorf("%v: processes %v, %v", err, processesIn(t, ns), holders(t, ns))
+				t.Errorf("%v: %v", err, children)
 			}
 		})
 	}
 }
 
-// processesIn lists the processes in a network namespace.
-func processesIn(t *testing.T, ns string) []int {
+// process is a process, not only its number, which may be used again.
+type process struct {
+	pid   int
+	start string // since boot, in ticks
+}
+
+// alive tells whether p still runs; a zombie does not.
+func alive(p process) bool {
+	state, start := procStat(p.pid)
+	return start == p.start && state != 'Z'
+}
+
+// procStat reads state and start time of a process, or nothing if it has gone.
+func procStat(pid int) (state byte, start string) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, ""
+	}
+	// The name, in brackets, may have anything in it.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	return fields[0][0], fields[19]
+}
+
+// processesIn lists the other processes in a network namespace that exists.
+func processesIn(t *testing.T, ns string) []process {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*/ns/net")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pids []int
+	var found []process
 	for _, path := range paths {
 		if target, err := os.Readlink(path); err == nil && target == ns {
 			pid, err := strconv.Atoi(strings.Split(path, "/")[2])
 			if err != nil {
 				t.Fatal(err)
 			}
-			pids = append(pids, pid)
+			_, start := procStat(pid)
+			found = append(found, process{pid, start})
 		}
 	}
-	return pids
+	return found
 }
 
 func TestProcess(t *testing.T) {
@@ -187,9 +215,8 @@ func TestProcess(t *testing.T) {
 		defer p.Kill()
 		state := func(want byte) func() (bool, error) {
 			return func() (bool, error) {
-				stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID()))
-				_, rest, _ := bytes.Cut(stat, []byte(") "))
-				return len(rest) > 0 && (rest[0] == 'T') == (want == 'T'), err
+				got, _ := procStat(p.PID())
+				return got != 0 && (got == 'T') == (want == 'T'), nil
 			}
 		}
 		for _, step := range []struct {

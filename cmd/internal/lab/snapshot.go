@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -17,13 +18,29 @@ import (
 // order that does not depend on history: links, addresses, routes and rules of
 // all tables and both families, and the settings in conf/* of both. It has
 // nothing that changes by itself, such as counters, lifetimes or neighbours, so
-// two snapshots are equal if nobody changed anything in between.
+// two snapshots are equal if nobody changed anything in between. For what the
+// kernel does in the background after a change it waits, for at most a second.
 func (h *Host) Snapshot() (string, error) {
+	text, err := h.snapshot()
+	for range 50 {
+		time.Sleep(20 * time.Millisecond)
+		last := text
+		if text, err = h.snapshot(); err != nil || text == last {
+			break
+		}
+	}
+	if err != nil {
+		return "", fmt.Errorf("take snapshot of %s: %w", h.name, err)
+	}
+	return text, nil
+}
+
+func (h *Host) snapshot() (string, error) {
 	var lines []string
 	for _, part := range []func() ([]string, error){h.linkLines, h.addressLines, h.routeLines, h.ruleLines, h.sysctlLines} {
 		some, err := part()
 		if err != nil {
-			return "", fmt.Errorf("take snapshot of %s: %w", h.name, err)
+			return "", err
 		}
 		slices.Sort(some)
 		lines = append(lines, some...)

@@ -1,0 +1,99 @@
+# make help tells what there is.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules
+
+# Where sudo has taken Go out of the PATH, it is usually here.
+export PATH := $(PATH):/usr/local/go/bin
+# Git refuses to look at another user's checkout, as under sudo; build without
+# its commit then.
+export GOFLAGS ?=
+ifneq ($(shell git status --porcelain >/dev/null 2>&1 || echo refused),)
+GOFLAGS += -buildvcs=false
+endif
+
+GO ?= go
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+DESTDIR ?=
+# The version to show; by default what Go knows from the checkout.
+VERSION ?=
+# More for go test, such as -v or -run Handover.
+TESTFLAGS ?=
+# For each fuzz target.
+FUZZTIME ?= 60s
+
+GOFUMPT := $(GO) run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NEEDROOT = @[[ $$EUID == 0 ]] || { echo "$@ makes network namespaces, so it needs root: sudo make $@" >&2; exit 1; }
+
+.PHONY: build
+build: ## build bin/holdfast, static (VERSION=…)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/holdfast ./cmd/holdfast
+
+.PHONY: demo
+demo: build ## show what Holdfast does, on this machine, in network namespaces (root)
+	$(NEEDROOT)
+	command -v nginx >/dev/null || .ci/peers nginx || echo 'The demo goes on with its built-in web server.'
+	bin/holdfast demo
+
+.PHONY: test
+test: ## run all tests, with keepalived, FRR and nginx as peers (root; TESTFLAGS=…)
+	$(NEEDROOT)
+	.ci/peers
+	HOLDFAST_REQUIRE=1 $(GO) test -p 1 -timeout 10m $(TESTFLAGS) ./...
+
+.PHONY: race
+race: ## run all tests with the race detector (root; needs gcc)
+	@command -v gcc >/dev/null || { echo 'the race detector needs a C compiler: install gcc' >&2; exit 1; }
+	CGO_ENABLED=1 $(MAKE) test TESTFLAGS='-race $(TESTFLAGS)'
+
+.PHONY: lint
+lint: ## vet, format, static analysis, go.mod
+	$(GO) vet ./...
+	@out=$$($(GOFUMPT) -l .); [[ -z $$out ]] || { echo "gofumpt would change:"; echo "$$out"; exit 1; }
+	$(STATICCHECK) ./...
+	$(GO) mod tidy -diff
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (default 60s)
+	@for pkg in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | { grep '^Fuzz' || true; }); do \
+			echo "== $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: bench
+bench: ## run the benchmarks (root)
+	$(NEEDROOT)
+	$(GO) test -p 1 -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+
+.PHONY: install
+install: $(if $(wildcard bin/holdfast),,build) ## install program, systemd unit, reference (PREFIX, SYSCONFDIR, UNITDIR, DESTDIR)
+	install -Dm755 bin/holdfast '$(DESTDIR)$(PREFIX)/bin/holdfast'
+	install -d '$(DESTDIR)$(UNITDIR)'
+	sed -e '1{/^# Copy to/d;}' -e 's|/usr/local/bin/holdfast|$(PREFIX)/bin/holdfast|' -e 's|/etc/holdfast/|$(SYSCONFDIR)/holdfast/|' \
+		examples/holdfast.service >'$(DESTDIR)$(UNITDIR)/holdfast.service'
+	chmod 644 '$(DESTDIR)$(UNITDIR)/holdfast.service'
+	install -Dm644 cmd/internal/config/reference.toml '$(DESTDIR)$(SYSCONFDIR)/holdfast/holdfast.toml.reference'
+	@[[ -e '$(DESTDIR)$(SYSCONFDIR)/holdfast/holdfast.toml' ]] || \
+		echo 'Write $(SYSCONFDIR)/holdfast/holdfast.toml (all keys: holdfast.toml.reference beside it), then: systemctl enable --now holdfast'
+
+.PHONY: uninstall
+uninstall: ## remove what install put there; holdfast.toml stays
+	rm -f '$(DESTDIR)$(PREFIX)/bin/holdfast' '$(DESTDIR)$(UNITDIR)/holdfast.service' \
+		'$(DESTDIR)$(SYSCONFDIR)/holdfast/holdfast.toml.reference'
+	rmdir '$(DESTDIR)$(SYSCONFDIR)/holdfast' 2>/dev/null || true
+
+.PHONY: clean
+clean: ## remove what was built and fetched
+	rm -rf bin .peers
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

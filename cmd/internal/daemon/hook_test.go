@@ -1,0 +1,141 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestHooks runs real programs, in order.
+func TestHooks(t *testing.T) {
+	dir := t.TempDir()
+	out := filepath.Join(dir, "out")
+	script := filepath.Join(dir, "hook")
+	text := fmt.Sprintf("#!/bin/sh\necho \"$1 $2 $3 $4\" >>%s\n", out)
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	hook := fmt.Sprintf("[[notify]]\nexec = [%q]\nstyle = \"keepalived\"", script)
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s", hook))
+		await(t, 5*time.Second, "a", a)
+		a.kernel.SetCarrier("eth0", false)
+		await(t, time.Second, "", a)
+		a.kernel.SetCarrier("eth0", true)
+		await(t, 5*time.Second, "a", a)
+		a.stop()
+		got, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `INSTANCE web BACKUP 150
+INSTANCE web MASTER 150
+INSTANCE web FAULT 150
+INSTANCE web BACKUP 150
+INSTANCE web MASTER 150
+INSTANCE web STOP 150
+`
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("hooks (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestHookFails counts and tells a hook that fails.
+func TestHookFails(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		hook := "[[notify]]\non = [\"master\"]\nexec = [\"/bin/sh\", \"-c\", \"echo what a pity; exit 3\"]"
+		a := startNode(t, lan, "a", 1, conf(150, "1s", hook))
+		await(t, 5*time.Second, "a", a)
+		time.Sleep(time.Second)
+		if n := a.status().Daemon.HooksFailed; n != 1 {
+			t.Errorf("%d failed hooks counted, want 1", n)
+		}
+		if !strings.Contains(a.log.String(), "what a pity") || a.log.count("hook failed") != 1 {
+			t.Errorf("log:\n%s", a.log)
+		}
+		a.stop()
+	})
+}
+
+// TestHookStorm changes the state of many instances at once, each with a hook
+// that hangs, by the real clock: while forty programs start and are killed no
+// backup would have noticed anything.
+func TestHookStorm(t *testing.T) {
+	const instances = 40
+	var b strings.Builder
+	b.WriteString("[node]\nname = \"test\"\n[[notify]]\nexec = [\"/bin/sleep\", \"60\"]\ntimeout = \"300ms\"\n")
+	for n := 1; n <= instances; n++ {
+		fmt.Fprintf(&b, "[[instance]]\nname = \"i%d\"\ninterface = \"eth0\"\nvrid = %d\naddresses = [\"198.51.100.%d\"]\nadvert_interval = \"100ms\"\n", n, n, n)
+	}
+	lan := newNetwork()
+	late := lateness(t)
+	a := startNode(t, lan, "a", 1, b.String())
+	masters := func() (n int) {
+		for _, i := range a.status().Instances {
+			if i.State == "master" {
+				n++
+			}
+		}
+		return n
+	}
+	for deadline := time.Now().Add(10 * time.Second); masters() < instances; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d of %d instances became master", masters(), instances)
+		}
+	}
+	// Each has its backup hook running and its master hook waiting by now.
+	for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if n := masters(); n != instances {
+			t.Fatalf("%d of %d instances are master", n, instances)
+		}
+	}
+	failed := a.status().Daemon.HooksFailed
+	if failed < instances {
+		t.Errorf("%d hooks were killed, want at least %d: there was no storm", failed, instances)
+	}
+	worst := time.Duration(0)
+	for vrid := range instances {
+		list := lan.adverts("a", byte(vrid+1))
+		for n := 1; n < len(list); n++ {
+			worst = max(worst, list[n].at.Sub(list[n-1].at))
+		}
+	}
+	a.stop()
+	machine := late()
+	t.Logf("measured: longest pause between two adverts %v at 100ms, %d hooks killed; the machine itself was late by up to %v", worst, failed, machine)
+	if most := down(100*time.Millisecond, 100) + machine; worst > most {
+		t.Errorf("an advert was so late (%v) that a backup would have taken over (%v)", worst, most)
+	}
+}
+
+// lateness measures by how much this machine, busy with other things, wakes a
+// goroutine too late that has nothing to do with the daemon. The function it
+// returns ends that and gives the worst.
+func lateness(t *testing.T) (stop func() time.Duration) {
+	t.Helper()
+	end, worst := make(chan struct{}), make(chan time.Duration, 1)
+	go func() {
+		most := time.Duration(0)
+		const step = 5 * time.Millisecond
+		for {
+			began := time.Now()
+			select {
+			case <-end:
+				worst <- most
+				return
+			case <-time.After(step):
+				most = max(most, time.Since(began)-step)
+			}
+		}
+	}()
+	return func() time.Duration {
+		close(end)
+		return <-worst
+	}
+}

@@ -1,0 +1,57 @@
+package daemon
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestLock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run", "holdfast")
+	first, err := lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, "holdfast.pid"))
+	if want := strconv.Itoa(os.Getpid()) + "\n"; err != nil || string(text) != want {
+		t.Errorf("the file has %q (%v), want %q", text, err, want)
+	}
+	second, err := lock(dir)
+	if err == nil {
+		second.Close()
+		t.Fatal("the directory was locked twice")
+	}
+	for _, want := range []string{"another holdfast (pid " + strconv.Itoa(os.Getpid()) + ")", dir, "stop it first"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q does not say %q", err, want)
+		}
+	}
+	if text, _ := os.ReadFile(filepath.Join(dir, "holdfast.pid")); len(text) == 0 {
+		t.Error("the one that was refused emptied the file")
+	}
+	first.Close()
+	again, err := lock(dir)
+	if err != nil {
+		t.Fatalf("after the first one ended: %v", err)
+	}
+	again.Close()
+}
+
+func TestLockRefused(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock(filepath.Join(file, "run")); err == nil || !strings.Contains(err.Error(), "cannot make the run directory") {
+		t.Errorf("below a file: %v", err)
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "holdfast.pid"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lock(dir); err == nil || !strings.Contains(err.Error(), "cannot use the run directory") {
+		t.Errorf("with a folder in place of the file: %v", err)
+	}
+}

@@ -1,0 +1,177 @@
+package daemon
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+)
+
+func TestReload(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		b := startNode(t, lan, "b", 2, conf(100, "1s"))
+		await(t, 5*time.Second, "a", a, b)
+
+		more := netip.MustParsePrefix("192.0.2.101/24")
+		second := strings.ReplaceAll(conf(150, "1s"), `"192.0.2.100/24"`, `"192.0.2.100/24", "192.0.2.101/24"`)
+		a.edit(second)
+		done, err := backend{a.d}.Reload(t.Context(), "tester")
+		if err != nil || done.Version != control.Version {
+			t.Fatalf("reload: %+v, %v", done, err)
+		}
+		synctest.Wait()
+		if !a.holds(testVIP) || !a.holds(more) {
+			t.Errorf("after a reload with one address more eth0 has %v", a.kernel.On("eth0"))
+		}
+		served(t, 5*time.Second, a, b)
+		if n := a.instance().Counters.BecameMaster; n != 1 {
+			t.Errorf("became master %d times, want 1: the reload was to disturb nothing", n)
+		}
+
+		// A lower priority hands over; a signal does what the command does.
+		a.edit(conf(60, "1s"))
+		a.reload <- syscall.SIGHUP
+		served(t, 10*time.Second, a, b)
+		if got := holders(a, b); got != "b" {
+			t.Errorf("after the lower priority the VIP is on %q, want b", got)
+		}
+		if a.holds(more) {
+			t.Error("an address that the reload removed is still there")
+		}
+		a.stop()
+		b.stop()
+	})
+}
+
+func TestReloadRefused(t *testing.T) {
+	tests := []struct {
+		name, conf string
+		want       []string
+	}{
+		{"errors, all of them", strings.NewReplacer("vrid = 51", "vrid = 0", `"1s"`, `"0s"`).Replace(conf(150, "1s")), []string{"vrid", "advert_interval"}},
+		{"run_dir", strings.Replace(conf(150, "1s"), "[node]", "[node]\nrun_dir = \"/elsewhere\"", 1), []string{"node.run_dir", "/elsewhere", "needs a restart", "control.socket"}},
+		{"log_format", strings.Replace(conf(150, "1s"), "[node]", "[node]\nlog_format = \"json\"", 1), []string{"node.log_format", "needs a restart"}},
+		{"group", "[control]\ngroup = \"nobody\"\n" + conf(150, "1s"), []string{"control.group"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, lan *network) {
+				a := startNode(t, lan, "a", 1, conf(150, "1s"))
+				await(t, 5*time.Second, "a", a)
+				a.edit(tt.conf)
+				_, err := backend{a.d}.Reload(t.Context(), "tester")
+				if _, refused := errors.AsType[*control.Refused](err); !refused {
+					t.Fatalf("reload: %v, want a refusal", err)
+				}
+				st := a.status()
+				for _, text := range []string{err.Error(), st.Daemon.ReloadError, a.log.String()} {
+					for _, want := range tt.want {
+						if !strings.Contains(text, want) {
+							t.Errorf("%q is not in:\n%s", want, text)
+						}
+					}
+				}
+				served(t, 5*time.Second, a)
+				// A good one ends the complaint.
+				a.edit(conf(151, "1s"))
+				if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+					t.Fatal(err)
+				}
+				if st := a.status(); st.Daemon.ReloadError != "" || st.Instances[0].Priority.Base != 151 {
+					t.Errorf("after a good reload: error %q, priority %+v", st.Daemon.ReloadError, st.Instances[0].Priority)
+				}
+				a.stop()
+			})
+		})
+	}
+}
+
+// TestReloadSlow reads the configuration from a disk that takes half a minute:
+// no advert is late, and a stop meanwhile ends the waiting.
+func TestReloadSlow(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "1s"))
+		load := a.d.opts.Load
+		a.d.opts.Load = func() (*config.Config, []string, error) {
+			time.Sleep(30 * time.Second)
+			return load()
+		}
+		a.start()
+		await(t, 5*time.Second, "a", a)
+		began := time.Now()
+		if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 30*time.Second {
+			t.Errorf("the reload took %v, want 30s", took)
+		}
+		punctual(t, lan, time.Second)
+
+		result := make(chan error)
+		go func() {
+			_, err := backend{a.d}.Reload(t.Context(), "tester")
+			result <- err
+		}()
+		synctest.Wait()
+		a.stop()
+		if err := <-result; !errors.Is(err, errStopping) {
+			t.Errorf("the reload under way ended with %v, want %v", err, errStopping)
+		}
+	})
+}
+
+// punctual checks that node a sent each advert exactly one interval after the
+// one before.
+func punctual(t *testing.T, lan *network, interval time.Duration) {
+	t.Helper()
+	list := lan.adverts("a", 51)
+	for n := 1; n < len(list); n++ {
+		if d := list[n].at.Sub(list[n-1].at); d != interval {
+			t.Errorf("advert %d came %v after the one before, want %v", n, d, interval)
+		}
+	}
+	if len(list) < 10 {
+		t.Errorf("%d adverts are too few to tell", len(list))
+	}
+}
+
+// TestReloadStorm asks for many reloads at once by both ways.
+func TestReloadStorm(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		await(t, 5*time.Second, "a", a)
+		const storm = 200
+		result := make(chan error, storm)
+		for n := range storm {
+			go func() {
+				_, err := backend{a.d}.Reload(t.Context(), "tester")
+				result <- err
+			}()
+			if n%10 == 0 {
+				select {
+				case a.reload <- os.Signal(syscall.SIGHUP):
+				default:
+				}
+			}
+		}
+		for range storm {
+			if err := <-result; err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(10 * time.Second)
+		punctual(t, lan, time.Second)
+		if n := a.instance().Counters.BecameMaster; n != 1 {
+			t.Errorf("became master %d times, want 1", n)
+		}
+		a.stop()
+	})
+}

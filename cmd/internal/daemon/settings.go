@@ -1,0 +1,121 @@
+package daemon
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/holdfast-vrrp/holdfast/vip"
+)
+
+// settingsFile, in the run directory, has the kernel settings that are changed
+// at the moment: a daemon that is killed cannot restore them, but the next one
+// can.
+const settingsFile = "settings.json"
+
+// setting is what a kernel setting was before the daemon changed it, and what
+// it made of it.
+type setting struct {
+	Was string `json:"was"`
+	Is  string `json:"is"`
+}
+
+// settingsKernel is a kernel that keeps the file.
+type settingsKernel struct {
+	vip.Kernel
+	path string
+
+	mu      sync.Mutex
+	changed map[string]setting // by the path below /proc/sys
+	unknown error              // why the file of an earlier run could not be read
+}
+
+// rememberSettings returns a kernel that remembers the settings changed through
+// it in a run directory, with what an earlier run left there.
+func rememberSettings(k vip.Kernel, dir string) *settingsKernel {
+	s := &settingsKernel{Kernel: k, path: filepath.Join(dir, settingsFile), changed: map[string]setting{}}
+	text, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &s.changed)
+	}
+	if err != nil {
+		s.unknown = fmt.Errorf("read %s: %w", s.path, err)
+		s.changed = map[string]setting{}
+	}
+	return s
+}
+
+// SetSysctl implements [vip.Kernel]. What was there before is on record before
+// anything changes, and off again once it is back.
+func (s *settingsKernel) SetSysctl(path, value string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.changed[path]
+	if !ok {
+		was, err := s.Kernel.Sysctl(path)
+		if err != nil {
+			return err
+		}
+		known.Was = was
+	}
+	known.Is = value
+	s.changed[path] = known
+	if err := s.save(); err != nil {
+		return err
+	}
+	err := s.Kernel.SetSysctl(path, value)
+	if err == nil && value == known.Was || errors.Is(err, fs.ErrNotExist) {
+		delete(s.changed, path)
+		return errors.Join(err, s.save())
+	}
+	return err
+}
+
+// restore puts the settings back that an earlier run left changed, unless
+// somebody has changed them since, and returns which those were.
+func (s *settingsKernel) restore() (restored []string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	errs := []error{s.unknown}
+	for path, c := range s.changed {
+		now, err := s.Kernel.Sysctl(path)
+		if err == nil && now == c.Is {
+			if err = s.Kernel.SetSysctl(path, c.Was); err == nil {
+				restored = append(restored, path)
+			}
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // else it went with its interface
+			errs = append(errs, err)
+		}
+	}
+	clear(s.changed)
+	return restored, errors.Join(append(errs, s.save())...)
+}
+
+// save replaces the file at once, so that a kill leaves no half of it.
+func (s *settingsKernel) save() error {
+	if len(s.changed) == 0 {
+		if err := os.Remove(s.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	text, err := json.Marshal(s.changed)
+	if err == nil {
+		err = os.WriteFile(s.path+".new", append(text, '\n'), 0o600)
+	}
+	if err == nil {
+		err = os.Rename(s.path+".new", s.path)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot remember a setting before changing it: %w", err)
+	}
+	return nil
+}
