@@ -47,9 +47,18 @@ func TestKeepalivedChecksumAuto(t *testing.T) {
 		m.only("ours is master", m.ours, m.theirs, m.down(strong))
 		heard := m.adverts()
 		m.startKeepalived(m.keepalived(weak))
-		m.takes("keepalived, which refused our adverts, became master too", m.theirs, m.down(weak))
+		// That moment is too short to be seen on the interfaces.
+		m.await(time.Now(), "keepalived, which refused our adverts, became master too", m.down(weak), theirRoom, func() string {
+			if !strings.Contains(m.daemon.Output(), "Entering MASTER STATE") {
+				return "it did not"
+			}
+			return ""
+		})
 		m.only("keepalived yielded", m.ours, m.theirs, m.interval)
 		frames := heard.Frames()
+		if len(frames) == 0 {
+			t.Fatal("keepalived sent no advert")
+		}
 		t.Logf("measured: keepalived sent %d adverts in %v", len(frames), frames[len(frames)-1].Time.Sub(frames[0].Time))
 		m.stays(m.ours, m.theirs)
 		if len(heard.Frames()) != len(frames) {
