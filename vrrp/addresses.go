@@ -60,7 +60,7 @@ func (r *router) reconfigured() {
 			r.addAddresses(added)
 			r.announceBurst()
 		}
-		if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing {
+		if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing && !r.listening {
 			r.timer = next
 		}
 	}
@@ -89,7 +89,7 @@ func (r *router) removeUnwanted() {
 
 func (r *router) addAddresses(list []netip.Prefix) {
 	if len(list) > 0 {
-		r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list})
+		r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list, r.inst.cfg.Lease})
 	}
 }
 
@@ -154,18 +154,20 @@ func (r *router) addressesChanged(list []AddressState) {
 			r.repairAt = r.after(repairMin)
 		}
 	}
-	if r.state != StateMaster {
-		return
+	if r.state != StateMaster || r.listening || !r.speaks() {
+		return // what expires meanwhile is meant to
 	}
 	if len(lost) > 0 {
 		r.counters.AddressesRepaired += uint64(len(lost))
 		r.addAddresses(lost)
 		r.announce(lost)
 		r.notice(NoticeAddressRepaired, netip.Addr{}, joinPrefixes(lost))
+		r.removedAgain(joinPrefixes(lost))
 	}
 	if len(refused) == 0 {
-		r.repairWait = 0
+		r.repairWait, r.refusedSince = 0, time.Time{}
 	} else {
+		r.refusedAgain(refused[0])
 		r.repairWait = min(max(2*r.repairWait, repairMin), repairMax)
 		r.repairAt = r.after(r.repairWait)
 		r.notice(NoticeAddressFailed, netip.Addr{}, strings.Join(slices.Compact(refused[:min(len(refused), 3)]), "; "))

@@ -93,6 +93,22 @@ const (
 	// standingGap is the same for what lasts until a configuration changes.
 	standingGap = 1 * time.Hour
 
+	// troubleRepairs removals by somebody else within troubleWindow, or an
+	// address that the kernel refuses for as long, make a node hand over and
+	// stay demoted for troublePenalty.
+	troubleRepairs = 5
+	troubleWindow  = 10 * time.Second
+	troublePenalty = 1 * time.Minute
+
+	// sendRetry is how long a node that cannot send stays in fault before it
+	// tries again.
+	sendRetry = 5 * time.Second
+
+	// renewSlice is how many addresses are renewed together, and renewSmall the
+	// largest set that is renewed four times in a lease.
+	renewSlice = 128
+	renewSmall = 256
+
 	// repairMin and repairMax bound the back-off before addresses that the
 	// kernel refused are tried again.
 	repairMin = 100 * time.Millisecond

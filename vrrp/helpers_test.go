@@ -249,6 +249,9 @@ func (te *engineTest) checkTransitions(actions []Action) {
 	for _, a := range actions {
 		switch a := a.(type) {
 		case *Transition:
+			if a.Adopted {
+				te.told[a.Instance] = a.Sequence
+			}
 			if a.Sequence != te.sequence+1 || a.From == a.To {
 				te.Fatalf("after transition %d comes %d: %s", te.sequence, a.Sequence, render(a))
 			}
@@ -276,7 +279,7 @@ func (te *engineTest) checkAddresses() {
 	for _, r := range all {
 		for _, p := range r.prefixes() {
 			waiting := !r.addresses[r.positions[p]].Present && !r.repairAt.IsZero()
-			if r.state == StateMaster && !te.kernel[r.inst.cfg.Interface][p] && !waiting {
+			if r.state == StateMaster && r.speaks() && !r.listening && !te.kernel[r.inst.cfg.Interface][p] && !waiting {
 				te.Fatalf("%v is master without %v", r.id, p)
 			}
 		}
@@ -453,6 +456,8 @@ func render(a Action) string {
 		return fmt.Sprintf("%s: advert prio=%d interval=%v to=%v", a.Router.Instance, p.Priority, p.Interval, a.Destination)
 	case *AddAddresses:
 		return fmt.Sprintf("%s: add %s %s", a.Router.Instance, spaced(a.Addresses), a.Interface)
+	case *RenewAddresses:
+		return fmt.Sprintf("%s: renew %s %s for %v", a.Router.Instance, spaced(a.Addresses), a.Interface, a.Lease)
 	case *RemoveAddresses:
 		return fmt.Sprintf("%s: remove %s %s", a.Router.Instance, spaced(a.Addresses), a.Interface)
 	case *AnnounceAddresses:

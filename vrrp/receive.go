@@ -253,12 +253,16 @@ func (r *router) preempts(theirs uint8) bool {
 
 // hearAsMaster is RFC 9568 section 6.4.3, in version 2 RFC 3768 section 6.4.3.
 func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
-	if p.Priority == PriorityRelease {
+	own := r.inst.effective
+	switch {
+	case r.listening:
+		r.hearAfterSleep(from, p)
+		return
+	case p.Priority == PriorityRelease:
 		r.handing = false
 		r.advertise()
 		return
 	}
-	own := r.inst.effective
 	if p.Priority > own || p.Priority == own && from.Compare(r.source) > 0 {
 		r.yield(from, p)
 		return
