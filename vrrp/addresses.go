@@ -56,10 +56,15 @@ func (r *router) reconfigured() {
 		}
 	}
 	if r.state == StateMaster {
-		if len(added) > 0 {
+		if r.lease != r.inst.cfg.Lease {
+			r.addAddresses(after)
+		} else {
 			r.addAddresses(added)
+		}
+		if len(added) > 0 {
 			r.announceBurst()
 		}
+		r.startRenewing()
 		if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing && !r.listening {
 			r.timer = next
 		}

@@ -8,6 +8,7 @@ import (
 // startRenewing plans the renewals of a lease that has just been taken.
 func (r *router) startRenewing() {
 	r.renewAt, r.renewNext = time.Time{}, 0
+	r.lease = r.inst.cfg.Lease
 	if r.inst.cfg.Lease > 0 && len(r.addresses) > 0 {
 		r.renewAt = r.after(r.renewGap())
 	}

@@ -189,3 +189,21 @@ func TestRareRemovalsAreRepaired(t *testing.T) {
 		t.Error("demoted")
 	}
 }
+
+// A reload that changes the lease takes it at once, and one that ends it makes
+// the addresses stay.
+func TestReloadChangesLease(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	te.configure(web())
+	te.wantOnly(" eth0", "web: add 192.0.2.100/24 eth0")
+	te.advance(10 * second)
+	if n := te.renewals(); n != 0 {
+		t.Errorf("%d renewals without a lease", n)
+	}
+	te.configure(web(leased(4 * second)))
+	te.wantOnly(" eth0", "web: add 192.0.2.100/24 eth0")
+	te.advance(10 * second)
+	if n := te.renewals(); n != 10 {
+		t.Errorf("%d renewals in 10 s, want 10", n)
+	}
+}

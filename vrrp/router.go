@@ -50,6 +50,7 @@ type router struct {
 	positions  map[netip.Prefix]int // in addresses
 	advertised []netip.Addr
 	repairAt   time.Time
+	lease      time.Duration // in force
 	renewAt    time.Time
 	renewNext  int // the first address of the next slice to renew
 	repairWait time.Duration
