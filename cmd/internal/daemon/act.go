@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"net/netip"
 	"strconv"
 
@@ -13,8 +14,12 @@ import (
 func (d *Daemon) act(a vrrp.Action) {
 	switch a := a.(type) {
 	case *vrrp.AddAddresses:
-		d.addresses.Add(ownerName(a.Router), a.Interface, a.Addresses)
+		d.addresses.Add(ownerName(a.Router), a.Interface, a.Addresses, a.Lease)
+	case *vrrp.RenewAddresses:
+		// Half a lease later somebody else may have them.
+		d.addresses.Renew(ownerName(a.Router), a.Interface, a.Addresses, a.Lease, d.now.Add(a.Lease/2))
 	case *vrrp.RemoveAddresses:
+		d.journal.stamp(a.Router.Serial, 0)
 		d.addresses.Remove(ownerName(a.Router), a.Interface, a.Addresses)
 	case *vrrp.AnnounceAddresses:
 		d.addresses.Announce(ownerName(a.Router), a.Interface, a.Addresses, d.cfg.VIP[a.Router.Instance].ARP)
@@ -90,7 +95,12 @@ func (d *Daemon) notice(n *vrrp.Notice) {
 // addressReport hears from the manager what became of an order. It runs on the
 // manager's goroutine.
 func (d *Daemon) addressReport(rep vip.Report) {
+	promoted := d.addresses.Promoted()
 	d.post(func() {
+		if !maps.Equal(promoted, d.promoted) {
+			d.promoted = promoted
+			d.journalChanged()
+		}
 		if rep.Err != nil {
 			d.log.Warn("address order went wrong", "interface", rep.Interface, "order", rep.Order.String(), "error", rep.Err)
 		}
