@@ -407,5 +407,5 @@ func (r *router) leave(to State, reason string) {
 // reachable reports whether adverts can leave at all.
 func (r *router) reachable() bool {
 	l := r.inst.e.links[r.inst.cfg.Interface]
-	return l != nil && l.Index != 0 && l.Up && l.Carrier && l.Problem == "" && r.source.IsValid()
+	return l != nil && l.Index != 0 && l.Up && l.Carrier && l.Problem == "" && r.mute == "" && r.source.IsValid()
 }
