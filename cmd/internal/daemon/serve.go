@@ -49,11 +49,15 @@ func Serve(ctx context.Context, s Setup) error {
 	remembering := rememberSettings(kernel, s.Config.Node.RunDir)
 	log := newAsyncWriter(s.Log)
 	defer log.Close()
+	urgency := makeUrgent()
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, Control: listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: transport.New(), Watch: vip.Watch,
 		Journal: s.Config.Node.RunDir, Leave: s.Leave,
 	})
+	if urgency != nil {
+		d.log.Warn("a busy host can delay adverts: it does not permit what would help", "error", urgency)
+	}
 	return d.Run(ctx, s.Reload)
 }
 
