@@ -99,8 +99,24 @@ func (k *Linux) Addresses() ([]Present, error) {
 }
 
 // Announce implements [Kernel]. On an interface without ARP, such as a tunnel,
-// there is nobody to tell, and it succeeds.
+// there is nobody to tell, and it succeeds. IPv4 goes first: it never waits.
 func (k *Linux) Announce(iface string, form ARPForm, addrs []netip.Addr) error {
+	var v4, v6 []netip.Addr
+	for _, a := range addrs {
+		if a.Is4() {
+			v4 = append(v4, a)
+		} else {
+			v6 = append(v6, a)
+		}
+	}
+	return errors.Join(k.announce(iface, form, v4), k.announce(iface, form, v6))
+}
+
+// announce announces addresses of one family.
+func (k *Linux) announce(iface string, form ARPForm, addrs []netip.Addr) error {
+	if len(addrs) == 0 {
+		return nil
+	}
 	index, a, err := k.announcer(iface, form, addrs)
 	if err != nil || a == nil {
 		return err
@@ -143,11 +159,17 @@ func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, 
 // of its own some time after it has acknowledged it: who heard of the address
 // by then would send into the void.
 func (k *Linux) settled(index int, addrs []netip.Addr) ([]addrInfo, error) {
-	unfinished := func(a addrInfo) bool { return a.Tentative && slices.Contains(addrs, a.Prefix.Addr()) }
 	for began := time.Now(); ; time.Sleep(settlePause) {
 		own, err := k.route.addrs(unix.AF_INET6, index)
-		if err != nil || !slices.ContainsFunc(own, unfinished) || time.Since(began) > settlePatience {
+		if err != nil || time.Since(began) > settlePatience {
 			return own, err
+		}
+		unfinished := slices.ContainsFunc(own, func(a addrInfo) bool {
+			// The flag falls first, and then, perhaps after a while, packets arrive.
+			return slices.Contains(addrs, a.Prefix.Addr()) && (a.Tentative || !k.route.delivers(index, a.Prefix.Addr()))
+		})
+		if !unfinished {
+			return own, nil
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
@@ -368,5 +369,30 @@ func BenchmarkApply(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// Only an address of the host, in use, is one that packets are delivered to.
+func TestLinuxDelivers(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	run(t, "ip addr add 2001:db8::1/64 dev hf0 nodad")
+	run(t, "ip addr add fe80::1/64 dev hf0 nodad")
+	run(t, "ip addr add 2001:db8::2/64 dev hf0") // tentative for a second
+	k := newKernel(t)
+	ifi, err := net.InterfaceByName("hf0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for a, want := range map[string]bool{
+		"2001:db8::1": true, "fe80::1": true, "2001:db8::2": false, "2001:db8::3": false, "fe80::3": false, "2001:db8:1::1": false,
+	} {
+		got := k.route.delivers(ifi.Index, netip.MustParseAddr(a))
+		for deadline := time.Now().Add(2 * time.Second); want && !got && time.Now().Before(deadline); { // also nodad takes a moment
+			got = k.route.delivers(ifi.Index, netip.MustParseAddr(a))
+		}
+		if got != want {
+			t.Errorf("delivers to %s: %v, want %v", a, got, want)
+		}
 	}
 }

@@ -220,6 +220,35 @@ func (s *rtnl) link(name string) (linkInfo, error) {
 	}
 }
 
+// delivers tells whether the host takes packets to an IPv6 address of the
+// interface of an index for its own.
+func (s *rtnl) delivers(index int, a netip.Addr) bool {
+	s.seq++
+	s.send = appendRequest(s.send[:0], unix.RTM_GETROUTE, 0, s.seq, func(b []byte) []byte {
+		b = append(b, unix.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) // struct rtmsg
+		b = appendAttr(b, unix.RTA_DST, a.AsSlice())
+		if a.IsLinkLocalUnicast() {
+			b = appendAttr32(b, unix.RTA_OIF, uint32(index))
+		}
+		return b
+	})
+	if s.write(s.send) != nil {
+		return false
+	}
+	for {
+		b, err := s.read(0)
+		if err != nil {
+			return false
+		}
+		for m := range messages(b) {
+			if m.seq == s.seq {
+				const kind = 7 // rtm_type
+				return m.kind == unix.RTM_NEWROUTE && len(m.data) > kind && m.data[kind] == unix.RTN_LOCAL
+			}
+		}
+	}
+}
+
 // listing lists all links and their addresses.
 func (s *rtnl) listing() (links []LinkState, addrs map[int][]addrState, err error) {
 	infos, err := s.links()

@@ -31,11 +31,21 @@ none is named. Exit status: 0 the file is good, 1 it is not.
 			return exitDone
 		}
 		if len(rest) == 1 {
+			if isSet(flags, "config") {
+				fmt.Fprintln(env.stderr, "holdfast check: name one file, with --config or without; 'holdfast help check' tells more")
+				return exitUsage
+			}
 			*path = rest[0]
 		}
 		return check(env, *path)
 	}
 	return c
+}
+
+// isSet reports whether a flag was given.
+func isSet(flags *flag.FlagSet, name string) (set bool) {
+	flags.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 func check(env *environment, path string) int {

@@ -21,6 +21,9 @@ const (
 	demoRate = 1000
 	// demoPatience is how long an event may take until it has had its effect.
 	demoPatience = 10 * time.Second
+	// demoBusy is how late a request must be sent for the numbers to be in
+	// doubt: the hosts of the demo were as late.
+	demoBusy = 50 * time.Millisecond
 	// demoSettle is how long the probe goes on after an event had its effect.
 	demoSettle = 400 * time.Millisecond
 )
@@ -227,8 +230,16 @@ func (d *demo) play(what string, do func() error, expect string) error {
 	if r.Lost > 0 {
 		gap = fmt.Sprintf("%.0f ms", float64(r.LongestGap.Microseconds())/1000)
 	}
-	d.say("%-26s %-8s %-22s %d of %d", what, d.holders(), gap, r.Lost, r.Sent)
+	d.say("%-26s %-8s %-22s %d of %d%s", what, d.holders(), gap, r.Lost, r.Sent, busy(r))
 	return nil
+}
+
+// busy warns of a measurement that this machine was too busy for.
+func busy(r lab.Report) string {
+	if r.WorstLateness < demoBusy {
+		return ""
+	}
+	return fmt.Sprintf("  (this machine is busy: a request was sent %d ms late)", r.WorstLateness.Milliseconds())
 }
 
 // await waits until the expected host alone holds the address.
@@ -293,6 +304,9 @@ func (d *demo) finish() error {
 		return err
 	}
 	d.say("\nIn all the client sent %d requests and lost %d.", r.Sent, r.Lost)
+	if r.Repeated > 0 {
+		d.say("It repeated %d, as a browser would: their TCP connections were open while the address moved.", r.Repeated)
+	}
 	return nil
 }
 

@@ -174,8 +174,26 @@ func during(t *testing.T, long time.Duration, what string, ok func() bool) {
 	}
 }
 
-// only waits until one of the nodes alone has the address.
+// only waits until one of the nodes alone has the address. When that fails it
+// shows who has which.
 func only(t *testing.T, most time.Duration, addr string, holder *node, others ...*node) time.Duration {
+	t.Helper()
+	done := false
+	defer func() {
+		if done {
+			return
+		}
+		for _, n := range append(others, holder) {
+			list, err := n.Addresses("eth0")
+			t.Logf("eth0 of %s has %v (%v)", n.Name(), list, err)
+		}
+	}()
+	took := waitOnly(t, most, addr, holder, others)
+	done = true
+	return took
+}
+
+func waitOnly(t *testing.T, most time.Duration, addr string, holder *node, others []*node) time.Duration {
 	t.Helper()
 	return eventually(t, most, fmt.Sprintf("%s alone has %s", holder.Name(), addr), func() bool {
 		for _, o := range others {

@@ -87,7 +87,7 @@ func (c *command) parse(env *environment, flags *flag.FlagSet, args []string, mo
 	var rest []string
 	for {
 		if err := flags.Parse(args); err != nil {
-			fmt.Fprintf(env.stderr, "holdfast %s: %v; 'holdfast help %s' tells more\n", c.name, err, c.name)
+			fmt.Fprintf(env.stderr, "holdfast %s: %s; 'holdfast help %s' tells more\n", c.name, flagProblem(err), c.name)
 			return nil, false
 		}
 		args = flags.Args()
@@ -101,6 +101,23 @@ func (c *command) parse(env *environment, flags *flag.FlagSet, args []string, mo
 		return nil, false
 	}
 	return rest, true
+}
+
+// flagProblem puts what package flag says into the words people typed: it
+// writes every flag with one dash.
+func flagProblem(err error) string {
+	text := err.Error()
+	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
+		return "there is no flag --" + strings.TrimPrefix(name, "-")
+	}
+	if name, ok := strings.CutPrefix(text, "flag needs an argument: -"); ok {
+		return "flag --" + name + " needs a value"
+	}
+	var value, name string
+	if n, _ := fmt.Sscanf(text, "invalid boolean value %q for -%s", &value, &name); n == 2 {
+		return fmt.Sprintf("flag --%s is there or not: it takes no value such as %q", strings.TrimSuffix(name, ":"), value)
+	}
+	return text
 }
 
 func indexOf(args []string, words ...string) int {
@@ -152,4 +169,3 @@ func (env *environment) failAll(err error) int {
 	fmt.Fprintln(env.stderr, strings.TrimRight(err.Error(), "\n"))
 	return exitRefused
 }
-

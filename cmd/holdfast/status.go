@@ -89,7 +89,11 @@ func printStatus(w io.Writer, st *control.Status, now time.Time) {
 	}
 	for _, c := range st.Checks {
 		if c.State != "healthy" {
-			fmt.Fprintf(w, "check %s is %s%s: %s\n", c.Name, c.State, forHow(c.Since, now), indent(c.LastOutput))
+			fmt.Fprintf(w, "check %s is %s%s", c.Name, c.State, forHow(c.Since, now))
+			if c.LastOutput != "" {
+				fmt.Fprintf(w, ": %s", indent(c.LastOutput))
+			}
+			fmt.Fprintln(w)
 		}
 	}
 }
@@ -187,7 +191,7 @@ func age(d time.Duration) string {
 	case d < 10*time.Second:
 		return d.Round(100 * time.Millisecond).String()
 	case d < time.Minute:
-		return d.Round(time.Second).String()
+		return d.Truncate(time.Second).String()
 	case d < time.Hour:
 		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
 	case d < 24*time.Hour:

@@ -111,15 +111,16 @@ func reason(err error) error {
 
 // Server answers requests on a listener.
 type Server struct {
-	http    http.Server
-	backend Backend
+	http     http.Server
+	backend  Backend
+	patience time.Duration // for the backend
 }
 
 type credKey struct{}
 
 // NewServer returns a server for a backend.
 func NewServer(b Backend) *Server {
-	s := &Server{backend: b}
+	s := &Server{backend: b, patience: requestTimeout}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("POST /v1/reload", s.reload)
@@ -127,7 +128,7 @@ func NewServer(b Backend) *Server {
 		answer(w, http.StatusNotFound, Error{fmt.Sprintf("there is no %s %s: try GET /v1/status", r.Method, r.URL.Path)})
 	})
 	s.http = http.Server{
-		Handler:           http.TimeoutHandler(mux, requestTimeout, `{"error":"the daemon did not answer in time"}`),
+		Handler:           mux,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      2 * requestTimeout,
@@ -152,9 +153,11 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Close() error { return s.http.Close() }
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	st, err := s.backend.Status(r.Context())
+	ctx, cancel := context.WithTimeout(r.Context(), s.patience)
+	defer cancel()
+	st, err := s.backend.Status(ctx)
 	if err != nil {
-		answer(w, http.StatusServiceUnavailable, Error{err.Error()})
+		fail(w, err)
 		return
 	}
 	answer(w, http.StatusOK, st)
@@ -166,14 +169,24 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusForbidden, Error{"only root and the user that runs the daemon may change anything"})
 		return
 	}
-	done, err := s.backend.Reload(r.Context(), fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid))
+	ctx, cancel := context.WithTimeout(r.Context(), s.patience)
+	defer cancel()
+	done, err := s.backend.Reload(ctx, fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid))
 	if _, refused := errors.AsType[*Refused](err); refused {
 		answer(w, http.StatusUnprocessableEntity, Error{err.Error()})
 	} else if err != nil {
-		answer(w, http.StatusServiceUnavailable, Error{err.Error()})
+		fail(w, err)
 	} else {
 		answer(w, http.StatusOK, done)
 	}
+}
+
+// fail tells that the daemon did not do what it should have.
+func fail(w http.ResponseWriter, err error) {
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = errors.New("the daemon did not answer in time")
+	}
+	answer(w, http.StatusServiceUnavailable, Error{err.Error()})
 }
 
 func mayChange(cred *unix.Ucred) bool {

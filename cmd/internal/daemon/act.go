@@ -104,6 +104,11 @@ func (d *Daemon) addressReport(rep vip.Report) {
 		if rep.Err != nil {
 			d.log.Warn("address order went wrong", "interface", rep.Interface, "order", rep.Order.String(), "error", rep.Err)
 		}
+		for _, a := range rep.Addresses {
+			if rep.Order == vip.OrderRemove && a.Err != nil {
+				d.log.Error("address could not be removed", "interface", rep.Interface, "address", a.Prefix.String(), "error", a.Err)
+			}
+		}
 		serial, err := strconv.ParseUint(rep.Owner, 10, 64)
 		if err != nil || rep.Order == vip.OrderAnnounce {
 			return

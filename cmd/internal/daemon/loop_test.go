@@ -264,3 +264,23 @@ func listener(t *testing.T, address string) net.Listener {
 	}
 	return l
 }
+
+// TestStopWithBacklog stops at a moment at which much more waits for the loop
+// than it takes in at once, and the result of a check behind that.
+func TestStopWithBacklog(t *testing.T) {
+	check := "[[check]]\nname = \"c\"\ntcp = \"127.0.0.1:1\"\ninterval = \"100ms\""
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s", check))
+		time.Sleep(10 * time.Millisecond)
+		a.d.post(func() { time.Sleep(time.Second) }) // busy
+		synctest.Wait()
+		for range 8 * callBacklog {
+			go a.d.post(func() {})
+		}
+		time.Sleep(500 * time.Millisecond) // the check is due and has to wait
+		a.stop()
+		if a.log.count("check fails") != 1 {
+			t.Errorf("log:\n%s", a.log)
+		}
+	})
+}

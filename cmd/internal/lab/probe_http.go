@@ -3,6 +3,7 @@ package lab
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,12 +12,19 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // HTTPProbe is Probe with web requests: rate times a second, 1 to 1000, a new
 // connection and GET / to port 80 of target. Answered is what brings status 200
 // with the server's name as the first line of the body within the patience,
 // connecting included.
+//
+// When an address moves, a connection that is open at that moment ends with a
+// reset by the new host, which knows nothing of it. The request is then made
+// once more, as clients do with one that may be repeated (RFC 9110 section
+// 9.2.2), and counted in [Report.Repeated]. What is refused or silent is lost.
 func (h *Host) HTTPProbe(target netip.Addr, rate int) (*Probe, error) {
 	if rate > 1000 {
 		return nil, fmt.Errorf("start probe: rate %d is not from 1 to 1000 web requests a second", rate)
@@ -39,7 +47,14 @@ type httpAsker struct {
 
 func (a *httpAsker) ask(n int) {
 	a.wg.Go(func() {
-		if server, err := a.get(); err == nil {
+		ctx, cancel := context.WithTimeout(a.ctx, a.rec.patience)
+		defer cancel()
+		server, err := a.get(ctx)
+		if errors.Is(err, unix.ECONNRESET) {
+			a.rec.repeat(n)
+			server, err = a.get(ctx)
+		}
+		if err == nil {
 			a.rec.answer(n, server, time.Now())
 		} // else it stays unanswered: lost
 	})
@@ -52,9 +67,7 @@ func (a *httpAsker) close() error {
 }
 
 // get makes one request and returns the first line of the answer.
-func (a *httpAsker) get() (string, error) {
-	ctx, cancel := context.WithTimeout(a.ctx, a.rec.patience)
-	defer cancel()
+func (a *httpAsker) get(ctx context.Context) (string, error) {
 	var conn net.Conn
 	err := a.host.Do(func() (err error) {
 		conn, err = new(net.Dialer).DialContext(ctx, "tcp", a.to)

@@ -1,6 +1,10 @@
 package lab
 
 import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
 	"net/netip"
 	"testing"
 	"time"
@@ -190,6 +194,62 @@ func TestWebHealth(t *testing.T) {
 		if r := p.Since(m); (r.Answered > 0) != step.answers || (r.Lost > 0) == step.answers {
 			t.Errorf("%s: %v, answered %d", step.name, r, r.Answered)
 		}
+	}
+}
+
+// A request whose connection is cut is made once more, and no more than once.
+func TestProbeRepeats(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		cuts    func(connection int) bool
+		answers bool
+	}{
+		{"every other connection is cut", func(n int) bool { return n%2 == 0 }, true},
+		{"all are cut", func(int) bool { return true }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t)
+			client, server := addHost(t, l, "client", "192.0.2.1/24"), addHost(t, l, "server", "192.0.2.2/24")
+			var ln net.Listener
+			if err := server.Do(func() (err error) { ln, err = net.Listen("tcp", ":80"); return err }); err != nil {
+				t.Fatal(err)
+			}
+			defer ln.Close()
+			go serveAndCut(ln, c.cuts)
+			p, err := client.HTTPProbe(netip.MustParseAddr("192.0.2.2"), 20) // one at a time
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = poll(5*time.Second, "nobody asked", func() (bool, error) { return p.Between(p.rec.start, time.Now()).Sent >= 5, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := p.Stop()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.answers && (r.Lost > 0 || r.Repeated != r.Sent) || !c.answers && (r.Answered > 0 || r.Repeated > 0) {
+				t.Errorf("%v; answered %d, repeated %d", r, r.Answered, r.Repeated)
+			}
+		})
+	}
+}
+
+// serveAndCut answers web requests, one after the other, or resets the
+// connection.
+func serveAndCut(ln net.Listener, cuts func(connection int) bool) {
+	for n := 0; ; n++ {
+		conn, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		if cuts(n) {
+			conn.(*net.TCPConn).SetLinger(0) // closing is resetting
+		} else {
+			http.ReadRequest(bufio.NewReader(conn))
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nserver\n")
+		}
+		conn.Close()
 	}
 }
 

@@ -28,6 +28,7 @@ type Report struct {
 	Answered int // in time
 	Lost     int // not answered, or later than the probe's patience
 	Late     int // those of Lost to which an answer did come, too late
+	Repeated int // those of Answered whose first connection was cut; see HTTPProbe
 
 	// LongestGap is the longest time without service as the client saw it: from
 	// the sending of a question that was lost, with all that follow lost too, to
@@ -56,6 +57,9 @@ func (r Report) LastServer() string {
 func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "sent %d, lost %d, longest gap %v", r.Sent, r.Lost, r.LongestGap.Round(100*time.Microsecond))
+	if r.Repeated > 0 {
+		fmt.Fprintf(&b, ", repeated %d", r.Repeated)
+	}
 	for i, s := range r.Servers {
 		sep := ", served by "
 		if i > 0 {
@@ -71,6 +75,7 @@ func (r Report) String() string {
 type question struct {
 	due, sent, answered time.Duration
 	server              int
+	repeated            bool
 }
 
 // record keeps what a probe asked and what was answered. Its times come from
@@ -112,6 +117,13 @@ func (r *record) answer(n int, server string, now time.Time) {
 	r.questions[n].answered, r.questions[n].server = now.Sub(r.start), i
 }
 
+// repeat notes that question n was asked once more.
+func (r *record) repeat(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.questions[n].repeated = true
+}
+
 // settled tells whether it is known, for each question sent before to, whether
 // it was answered in time.
 func (r *record) settled(to, now time.Time) bool {
@@ -144,6 +156,9 @@ func (r *record) report(from, to time.Time) Report {
 		if rtt := q.answered - q.sent; q.answered != 0 && rtt <= r.patience {
 			rep.Answered++
 			rep.WorstRTT = max(rep.WorstRTT, rtt)
+			if q.repeated {
+				rep.Repeated++
+			}
 			rep.served(r.servers[q.server], r.start.Add(q.sent))
 			if gap >= 0 {
 				rep.LongestGap = max(rep.LongestGap, q.sent-gap)

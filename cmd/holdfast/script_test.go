@@ -1,0 +1,208 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+)
+
+// TestScripts runs testdata/script/*.txtar: what a person types and what comes
+// of it. Beside testscript's own commands there are
+//
+//	holdfast STATUS [ARGUMENT ...]   the program; it must exit with STATUS
+//	nobody STATUS [ARGUMENT ...]     the same as a user without rights
+//	daemon NAME [ARGUMENT ...]       holdfast run, left running until the end
+//	quit NAME                        end it with SIGTERM; its log is the output
+//	dead NAME                        end it with SIGKILL
+//	listen PATH                      a socket that somebody else listens on
+//
+// and the condition root. As root each program has a network namespace of its
+// own without any interface, so that no script touches the machine's.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		Setup:               setupScript,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Condition: func(cond string) (bool, error) {
+			if cond != "root" {
+				return false, fmt.Errorf("unknown condition %q", cond)
+			}
+			return os.Geteuid() == 0, nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"holdfast": func(ts *testscript.TestScript, neg bool, args []string) { scriptRun(ts, neg, args, os.Geteuid()) },
+			"nobody":   func(ts *testscript.TestScript, neg bool, args []string) { scriptRun(ts, neg, args, 65534) },
+			"daemon":   scriptDaemon,
+			"quit":     scriptQuit,
+			"dead":     scriptDead,
+			"listen":   scriptListen,
+		},
+	})
+}
+
+type daemonsKey struct{}
+
+// daemons are those that a script left running.
+type daemons map[string]*scriptProcess
+
+type scriptProcess struct {
+	cmd  *exec.Cmd
+	out  *logBuffer
+	done chan struct{} // closed when it has ended
+	err  error         // how; read after done
+}
+
+func setupScript(env *testscript.Env) error {
+	list := daemons{}
+	env.Values[daemonsKey{}] = list
+	env.Defer(func() {
+		for _, d := range list {
+			d.cmd.Process.Kill()
+			<-d.done
+		}
+	})
+	// Users without rights must be able to read the files, too.
+	return os.Chmod(filepath.Dir(env.WorkDir), 0o755)
+}
+
+// scriptCommand prepares the program, which is this very test binary. It may
+// lie where a user without rights cannot look, but everybody can run himself.
+func scriptCommand(ts *testscript.TestScript, uid int, args []string) *exec.Cmd {
+	c := exec.Command("/proc/self/exe", args...)
+	c.Dir = ts.MkAbs(".")
+	c.Env = append(os.Environ(), beHoldfast+"=1")
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if os.Geteuid() == 0 {
+		c.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
+	}
+	if uid != os.Geteuid() {
+		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
+	}
+	return c
+}
+
+func scriptRun(ts *testscript.TestScript, neg bool, args []string, uid int) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: holdfast STATUS [ARGUMENT ...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	c := scriptCommand(ts, uid, args[1:])
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	ts.Check(c.Start())
+	timer := time.AfterFunc(20*time.Second, func() { c.Process.Kill() })
+	defer timer.Stop()
+	if err := c.Wait(); err != nil {
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok {
+			ts.Check(err)
+		}
+	}
+	io.Copy(ts.Stdout(), &stdout)
+	io.Copy(ts.Stderr(), &stderr)
+	if got := c.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("exit status %d (%v), want %d\n%s%s", got, c.ProcessState, want, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+	}
+}
+
+// scriptDaemon starts a daemon and waits until it answers on the control socket
+// of the script, which is run/holdfast.sock.
+func scriptDaemon(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: daemon NAME [ARGUMENT ...]")
+	}
+	d := &scriptProcess{cmd: scriptCommand(ts, os.Geteuid(), append([]string{"run"}, args[1:]...)), out: &logBuffer{}, done: make(chan struct{})}
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+	ts.Check(d.cmd.Start())
+	ts.Value(daemonsKey{}).(daemons)[args[0]] = d
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.done)
+	}()
+	client := control.NewClient(ts.MkAbs("run/holdfast.sock"))
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-d.done:
+			ts.Fatalf("the daemon ended: %v\n%s", d.err, d.out)
+		default:
+		}
+		if st, _, err := client.Status(context.Background()); err == nil && st.Daemon.PID == d.cmd.Process.Pid {
+			return
+		}
+		if time.Now().After(until) {
+			ts.Fatalf("the daemon does not answer\n%s", d.out)
+		}
+	}
+}
+
+func scriptEnd(ts *testscript.TestScript, args []string, sig syscall.Signal) *scriptProcess {
+	if len(args) != 1 {
+		ts.Fatalf("which daemon?")
+	}
+	list := ts.Value(daemonsKey{}).(daemons)
+	d := list[args[0]]
+	if d == nil {
+		ts.Fatalf("there is no daemon %s", args[0])
+	}
+	delete(list, args[0])
+	ts.Check(d.cmd.Process.Signal(sig))
+	select {
+	case <-d.done:
+	case <-time.After(20 * time.Second):
+		d.cmd.Process.Kill()
+		ts.Fatalf("the daemon does not stop\n%s", d.out)
+	}
+	fmt.Fprint(ts.Stdout(), d.out.String())
+	return d
+}
+
+func scriptQuit(ts *testscript.TestScript, _ bool, args []string) {
+	if d := scriptEnd(ts, args, syscall.SIGTERM); d.err != nil {
+		ts.Fatalf("the daemon ended: %v\n%s", d.err, d.out)
+	}
+}
+
+func scriptDead(ts *testscript.TestScript, _ bool, args []string) {
+	scriptEnd(ts, args, syscall.SIGKILL)
+}
+
+func scriptListen(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("unix", ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+}
+
+// logBuffer is the output of a process that goes on.
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+)
+
+var statusNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time     { return statusNow.Add(-d) }
+func agoPtr(d time.Duration) *time.Time { t := ago(d); return &t }
+
+// TestPrintStatus holds the whole text against what a person should read.
+func TestPrintStatus(t *testing.T) {
+	tests := []struct {
+		name string
+		st   control.Status
+		want string
+		exit int
+	}{
+		{
+			"master, all well",
+			control.Status{Node: "lb1", Instances: []control.Instance{{
+				Name: "web", State: "master", Since: ago(26*time.Hour + 5*time.Minute), Reason: "no master heard for 3.41s",
+				Interface: "eth0", VRID: 51, Priority: control.Priority{Base: 150, Effective: 150},
+				Master:    &control.Master{Address: "192.0.2.1", Priority: 150, Self: true},
+				Addresses: []control.Address{{Address: "192.0.2.100/24", Present: true}, {Address: "2001:db8::100/128", Present: true}},
+			}}, Checks: []control.Check{{Name: "nginx", State: "healthy"}}},
+			`lb1: 1 master
+
+web  MASTER for 1d02h: no master heard for 3.41s
+     eth0, vrid 51, priority 150
+     addresses 192.0.2.100/24 2001:db8::100/128 (here)
+`, exitDone,
+		}, {
+			"backup, demoted, check fails with several lines",
+			control.Status{Node: "lb2", Instances: []control.Instance{{
+				Name: "web", State: "backup", Since: ago(75 * time.Second), Reason: "192.0.2.1 is master with priority 150",
+				Interface: "eth0", VRID: 51, Priority: control.Priority{Base: 100, Effective: 10}, Demoted: true, DemotedWhy: "check nginx fails: refused",
+				Master:    &control.Master{Address: "192.0.2.1", Priority: 150, LastHeard: agoPtr(420 * time.Millisecond)},
+				Addresses: []control.Address{{Address: "192.0.2.100/24"}},
+			}}, Checks: []control.Check{
+				{Name: "nginx", State: "failing", Since: agoPtr(70 * time.Second), LastOutput: "connection refused\nsecond line\n"},
+				{Name: "slow", State: "unknown"},
+			}},
+			`lb2: 1 backup
+
+web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
+     eth0, vrid 51, priority 10 (base 100)
+     master is 192.0.2.1, priority 150, heard 400ms ago
+     addresses 192.0.2.100/24 (not here)
+     demoted: check nginx fails: refused
+check nginx is failing for 1m10s: connection refused
+    second line
+check slow is unknown
+`, exitRefused,
+		}, {
+			"several, names in a column",
+			control.Status{Node: "lb1", Daemon: control.Daemon{ReloadError: "test.toml:1:1: bad\ntest.toml:2:1: worse"}, Instances: []control.Instance{
+				{
+					Name: "a", State: "fault", Since: ago(3 * time.Second), Reason: "eth1 has no carrier", Interface: "eth1", VRID: 1,
+					Priority:  control.Priority{Base: 100, Effective: 100},
+					Addresses: []control.Address{{Address: "192.0.2.1/32"}},
+				}, {
+					Name: "inside", State: "master", Since: ago(3 * time.Hour), Reason: "r", Interface: "eth0", VRID: 2,
+					Priority: control.Priority{Base: 100, Effective: 100}, Drained: true, ConflictSince: agoPtr(12 * time.Second),
+					Master: &control.Master{Address: "192.0.2.9", Priority: 100, Self: true},
+					Addresses: []control.Address{
+						{Address: "192.0.2.1/32", Present: true},
+						{Address: "192.0.2.2/32", Problem: "192.0.2.2/32: no buffer space"},
+					},
+					Families: []control.Family{{Family: "ipv4", State: "master"}, {Family: "ipv6", State: "fault", Reason: "no link-local address"}},
+				},
+			}},
+			`lb1: 1 master, 1 fault
+  the last reload was refused: test.toml:1:1: bad
+    test.toml:2:1: worse
+
+a       FAULT for 3s: eth1 has no carrier
+        eth1, vrid 1, priority 100
+        addresses 192.0.2.1/32 (not here)
+
+inside  MASTER for 3h00m: r
+        eth0, vrid 2, priority 100
+        ipv6 is in fault: no link-local address
+        addresses 192.0.2.1/32 (here), 192.0.2.2/32 (not here)
+        192.0.2.2/32: no buffer space
+        drained by the operator
+        conflict for 12s: another master is heard
+`, exitRefused,
+		}, {
+			"many addresses",
+			control.Status{Node: "lb1", Instances: []control.Instance{{
+				Name: "web", State: "init", Since: ago(0), Reason: "waiting", Interface: "eth0", VRID: 51,
+				Priority: control.Priority{Base: 100, Effective: 100}, Addresses: manyAddresses(200),
+			}}},
+			`lb1: 1 init
+
+web  INIT for 0s: waiting
+     eth0, vrid 51, priority 100
+     addresses 10.0.0.0/32 10.0.0.1/32 10.0.0.2/32 10.0.0.3/32 10.0.0.4/32 and 195 more (not here)
+`, exitDone,
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var b bytes.Buffer
+			printStatus(&b, &tt.st, statusNow)
+			if diff := cmp.Diff(tt.want, b.String()); diff != "" {
+				t.Errorf("text (-want +got):\n%s", diff)
+			}
+			if got := health(&tt.st); got != tt.exit {
+				t.Errorf("exit status %d, want %d", got, tt.exit)
+			}
+		})
+	}
+}
+
+func manyAddresses(n int) []control.Address {
+	list := make([]control.Address, n)
+	for i := range list {
+		list[i].Address = fmt.Sprintf("10.0.0.%d/32", i)
+	}
+	return list
+}
+
+func TestAge(t *testing.T) {
+	tests := map[time.Duration]string{
+		-time.Second:                          "0s", // a clock that was set back
+		0:                                     "0s",
+		40 * time.Millisecond:                 "0s",
+		1234 * time.Millisecond:               "1.2s",
+		9949 * time.Millisecond:               "9.9s",
+		10 * time.Second:                      "10s",
+		59*time.Second + 700*time.Millisecond: "59s",
+		time.Minute:                           "1m00s",
+		61 * time.Second:                      "1m01s",
+		time.Hour - time.Second:               "59m59s",
+		time.Hour:                             "1h00m",
+		24*time.Hour - 1:                      "23h59m",
+		24 * time.Hour:                        "1d00h",
+		400 * 24 * time.Hour:                  "400d00h",
+	}
+	for d, want := range tests {
+		if got := age(d); got != want {
+			t.Errorf("age(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range []string{"0 hooks", "1 hook", "2 hooks"} {
+		if got := count(n, "hook"); got != want {
+			t.Errorf("count(%d) = %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestFlagProblem(t *testing.T) {
+	tests := map[string]string{
+		"flag provided but not defined: -jsn":               "there is no flag --jsn",
+		"flag needs an argument: -config":                   "flag --config needs a value",
+		`invalid boolean value "no" for -json: parse error`: `flag --json is there or not: it takes no value such as "no"`,
+		"bad flag syntax: --=x":                             "bad flag syntax: --=x",
+	}
+	for in, want := range tests {
+		if got := flagProblem(errors.New(in)); got != want {
+			t.Errorf("flagProblem(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
