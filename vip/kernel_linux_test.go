@@ -191,8 +191,13 @@ func (a ipAddr) String() string {
 		set  bool
 		name string
 	}{
-		{a.Nodad, "nodad"}, {a.Noprefixroute, "noprefixroute"}, {a.Deprecated, "deprecated"}, {a.Tentative, "tentative"},
-		{a.Broadcast != "", "brd " + a.Broadcast}, {a.Valid == forever, "forever"}, {a.Valid > 95 && a.Valid <= 100, "valid"},
+		{a.Nodad, "nodad"},
+		{a.Noprefixroute, "noprefixroute"},
+		{a.Deprecated, "deprecated"},
+		{a.Tentative, "tentative"},
+		{a.Broadcast != "", "brd " + a.Broadcast},
+		{a.Valid == forever, "forever"},
+		{a.Valid > 95 && a.Valid <= 100, "valid"},
 	} {
 		if flag.set {
 			s += " " + flag.name

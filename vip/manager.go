@@ -135,31 +135,6 @@ func (m *Manager) Close(ctx context.Context) error {
 	}
 }
 
-// Promoted returns the settings that are to be restored at the end, the former
-// value of promote_secondaries by interface: whoever outlives this Manager can
-// give them to its successor.
-func (m *Manager) Promoted() map[string]string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	settings := map[string]string{}
-	for iface, l := range m.links {
-		if l.promote != "" {
-			settings[iface] = l.promote
-		}
-	}
-	return settings
-}
-
-// Inherit takes over the settings that an earlier Manager could not restore.
-// Call it before Run.
-func (m *Manager) Inherit(settings map[string]string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for iface, value := range settings {
-		m.newTurn(iface).link.promote = value
-	}
-}
-
 // CleanLeftovers removes the addresses of an earlier run: those that carry our
 // mark, that no owner holds, and that keep (unless nil) does not want to keep. It
 // returns those it removed. Call it at the start, before or while Run runs.

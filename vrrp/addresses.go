@@ -159,6 +159,12 @@ func (r *router) addressesChanged(list []AddressState) {
 			r.repairAt = r.after(repairMin)
 		}
 	}
+	if r.state != StateMaster && !r.holding() && len(refused) > 0 && !r.inst.removed && !r.inst.e.stopping {
+		r.repairWait = min(max(2*r.repairWait, repairMin), repairMax)
+		r.repairAt = r.after(r.repairWait)
+		r.notice(NoticeAddressFailed, netip.Addr{}, refused[0])
+		r.schedule()
+	}
 	if r.state != StateMaster || r.listening || !r.speaks() {
 		return // what expires meanwhile is meant to
 	}
@@ -180,16 +186,23 @@ func (r *router) addressesChanged(list []AddressState) {
 	r.schedule()
 }
 
-// repair tries again what the kernel refused.
+// repair tries again what the kernel refused: to add as master, else to remove.
 func (r *router) repair() {
-	var again []netip.Prefix
+	var add, remove []netip.Prefix
 	for _, s := range r.addresses {
-		if !s.Present {
-			again = append(again, s.Address)
+		if s.Present {
+			remove = append(remove, s.Address)
+		} else {
+			add = append(add, s.Address)
 		}
 	}
-	r.addAddresses(again)
-	r.announce(again)
+	switch {
+	case r.state == StateMaster:
+		r.addAddresses(add)
+		r.announce(add)
+	case !r.holding():
+		r.removeAddresses(remove)
+	}
 }
 
 func joinPrefixes(list []netip.Prefix) string {

@@ -82,6 +82,10 @@ const (
 	// that lost the election, so that two routers that disagree cannot storm.
 	answerGap = 10 * time.Millisecond
 
+	// lastWord is how long after taking over an advert of the master before is
+	// no sign of a rival.
+	lastWord = 100 * time.Millisecond
+
 	// rivalGap is the least time between two announcements because a rival
 	// was heard.
 	rivalGap = 1 * time.Second

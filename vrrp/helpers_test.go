@@ -64,8 +64,10 @@ func noPreempt(c *Config)                      { c.Preempt = false }
 
 // eth0 is a link in good order, changed by the given functions.
 func eth0(change ...func(*Link)) *Link {
-	l := &Link{Name: "eth0", Index: 2, Up: true, Carrier: true,
-		Addresses: prefixes("192.0.2.1/24", "2001:db8::1/64", "fe80::1/64")}
+	l := &Link{
+		Name: "eth0", Index: 2, Up: true, Carrier: true,
+		Addresses: prefixes("192.0.2.1/24", "2001:db8::1/64", "fe80::1/64"),
+	}
 	for _, f := range change {
 		f(l)
 	}
@@ -225,7 +227,7 @@ func (te *engineTest) check(ev Event, actions []Action) {
 			te.Fatalf("sent a packet that is refused: %v", reason)
 		}
 		if r := te.e.router(s.Router); r != nil && r.state != StateMaster && p.Priority != 0 &&
-			!(p.Interval == quickInterval && n+1 < len(actions)) {
+			!(p.Interval == quickInterval && n+1 < len(actions)) && !(r.state == StateBackup && r.since.Equal(te.now)) {
 			te.Fatalf("%v: advert in state %v: %s", s.Router, r.state, render(a))
 		}
 	}

@@ -3,6 +3,7 @@ package vrrp
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -181,6 +182,9 @@ func (i *instance) transition(r *router) {
 		Adopted: r.state == StateMaster && r.reason == adoptedReason,
 		Reason:  r.reason, Peer: r.peer, PeerPriority: r.peerPriority, Priority: i.effective,
 		Addresses: i.cfg.Addresses, At: i.e.now, Lasted: i.e.now.Sub(i.since),
+	}
+	if t.To != StateMaster && t.To != StateBackup {
+		t.Peer, t.PeerPriority = netip.Addr{}, 0 // no part in it
 	}
 	i.state, i.since = r.state, i.e.now
 	i.e.do(&t)

@@ -103,7 +103,8 @@ func (r *router) after(d time.Duration) time.Time { return r.now().Add(d) }
 func (r *router) do(a Action)                     { r.inst.e.do(a) }
 func (r *router) holding() bool                   { return !r.holdUntil.IsZero() }
 func (r *router) due(t time.Time) bool            { return !t.IsZero() && !t.After(r.now()) }
-func (r *router) skew() time.Duration             { return skew(r.inst.cfg.Version, r.inst.effective, r.interval) }
+func (r *router) skew() time.Duration { return skew(r.inst.cfg.Version, r.inst.effective, r.interval) }
+
 func (r *router) downInterval() time.Duration {
 	return downInterval(r.inst.cfg.Version, r.inst.effective, r.interval)
 }
@@ -184,7 +185,7 @@ func (r *router) silence() string {
 		return fmt.Sprintf("no master heard for %v", round(r.now().Sub(r.since)))
 	case r.peerPriority == PriorityRelease:
 		return fmt.Sprintf("%v released", r.peer)
-	case r.peerPriority < r.inst.effective && r.now().Sub(r.peerHeard) < r.peerInterval*downIntervals/2:
+	case r.peerPriority < r.inst.effective && r.now().Sub(r.peerHeard) < r.downInterval():
 		return fmt.Sprintf("priority %d beats %d of %v", r.inst.effective, r.peerPriority, r.peer)
 	}
 	return fmt.Sprintf("no advert from %v for %v", r.peer, round(r.now().Sub(r.peerHeard)))

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"maps"
 	"net/netip"
 	"strconv"
 
@@ -95,12 +94,7 @@ func (d *Daemon) notice(n *vrrp.Notice) {
 // addressReport hears from the manager what became of an order. It runs on the
 // manager's goroutine.
 func (d *Daemon) addressReport(rep vip.Report) {
-	promoted := d.addresses.Promoted()
 	d.post(func() {
-		if !maps.Equal(promoted, d.promoted) {
-			d.promoted = promoted
-			d.journalChanged()
-		}
 		if rep.Err != nil {
 			d.log.Warn("address order went wrong", "interface", rep.Interface, "order", rep.Order.String(), "error", rep.Err)
 		}

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"time"
 
@@ -19,7 +18,6 @@ func (d *Daemon) takeOver() error {
 		if err != nil {
 			d.log.Warn("an earlier run's journal is not used", "reason", err)
 		}
-		d.addresses.Inherit(left.Promote)
 		if d.journal, err = openJournal(dir); err != nil {
 			d.log.Warn("a restart will not be silent", "error", err)
 		}
@@ -41,7 +39,22 @@ func (d *Daemon) takeOver() error {
 	if err != nil {
 		return fmt.Errorf("cannot remove what an earlier run left: %w", err)
 	}
+	d.restoreSettings()
 	return nil
+}
+
+// restoreSettings puts back what an earlier run had changed and could not.
+func (d *Daemon) restoreSettings() {
+	if d.opts.RestoreSettings == nil {
+		return
+	}
+	restored, err := d.opts.RestoreSettings()
+	for _, path := range restored {
+		d.log.Info("restored a setting that an earlier run had changed", "setting", path)
+	}
+	if err != nil { // no reason not to serve
+		d.log.Warn("cannot restore all settings that an earlier run changed", "error", err)
+	}
 }
 
 // wanted is which addresses the configuration puts on which interface.
@@ -70,7 +83,7 @@ func (d *Daemon) journalChanged() {
 	d.journalDue = true
 	d.later(journalGap, func() {
 		d.journalDue = false
-		f := d.journal.describe(d.engine.Snapshot(d.now), maps.Clone(d.promoted))
+		f := d.journal.describe(d.engine.Snapshot(d.now))
 		if f != nil {
 			d.writeJournal(f)
 		}

@@ -98,7 +98,6 @@ type Daemon struct {
 	journalBusy  bool
 	journalNext  *journalFile
 	journalError string
-	promoted     map[string]string
 	wake         time.Duration // boot time at which the loop should wake; 0 for never
 
 	supervisor   *supervisor

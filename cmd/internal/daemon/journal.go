@@ -42,9 +42,6 @@ type journalFile struct {
 	Generation uint64 `json:"generation"`
 	// Routers have one stamp each, behind that and in their order.
 	Routers []journalRouter `json:"routers"`
-	// Promote is what promote_secondaries was before it was changed, by
-	// interface.
-	Promote map[string]string `json:"promote,omitempty"`
 }
 
 type journalRouter struct {
@@ -109,8 +106,8 @@ func (j *journal) stamp(serial uint64, at time.Duration) {
 
 // describe sets which virtual routers there are. Their stamps move with them.
 // It returns what to write, or nil when nothing has changed.
-func (j *journal) describe(s *vrrp.Snapshot, promote map[string]string) *journalFile {
-	next := journalFile{Version: journalVersion, Boot: j.boot, Promote: promote}
+func (j *journal) describe(s *vrrp.Snapshot) *journalFile {
+	next := journalFile{Version: journalVersion, Boot: j.boot}
 	indexes := map[string]int{}
 	for _, l := range s.Links {
 		indexes[l.Name] = l.Index
@@ -151,14 +148,6 @@ func (j *journal) describe(s *vrrp.Snapshot, promote map[string]string) *journal
 }
 
 func sameJournal(a, b *journalFile) bool {
-	if len(a.Promote) != len(b.Promote) {
-		return false
-	}
-	for k, v := range a.Promote {
-		if w, ok := b.Promote[k]; !ok || v != w {
-			return false
-		}
-	}
 	return a.Version == b.Version && a.Boot == b.Boot && slices.EqualFunc(a.Routers, b.Routers, func(x, y journalRouter) bool {
 		return x.Interface == y.Interface && x.Index == y.Index && x.VRID == y.VRID && x.Family == y.Family &&
 			x.Interval == y.Interval && slices.Equal(x.Addresses, y.Addresses)
