@@ -125,8 +125,11 @@ func TestHTTPRequest(t *testing.T) {
 	}{
 		{"plain", HTTP{URL: s.URL + "/a?b=c"}, request{Method: "GET", Host: address, Path: "/a?b=c", Agent: "holdfast"}},
 		{"host", HTTP{URL: s.URL, Host: "www.example.org"}, request{Method: "GET", Host: "www.example.org", Path: "/", Agent: "holdfast"}},
-		{"method and headers", HTTP{URL: s.URL, Method: "OPTIONS", Headers: map[string]string{"x-extra": "e", "user-agent": "me"}},
-			request{Method: "OPTIONS", Host: address, Path: "/", Agent: "me", Extra: "e"}},
+		{
+			"method and headers",
+			HTTP{URL: s.URL, Method: "OPTIONS", Headers: map[string]string{"x-extra": "e", "user-agent": "me"}},
+			request{Method: "OPTIONS", Host: address, Path: "/", Agent: "me", Extra: "e"},
+		},
 		{"password", HTTP{URL: "http://user:pw@" + address}, request{Method: "GET", Host: address, Path: "/", Agent: "holdfast", Auth: "Basic dXNlcjpwdw=="}},
 	}
 	for _, tt := range tests {

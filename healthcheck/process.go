@@ -45,7 +45,7 @@ func start(argv, env []string, as *syscall.Credential) (*process, error) {
 	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = w, w // standard input is /dev/null
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as}
-	if err := cmd.Start(); err != nil {
+	if err := ordinary(cmd.Start); err != nil {
 		r.Close()
 		return nil, startError(argv[0], err)
 	}

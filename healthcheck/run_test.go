@@ -84,16 +84,32 @@ func TestRunSchedule(t *testing.T) {
 		{"at once, then every interval", nil, []step{good}, 3500 * ms, []time.Duration{0, 1 * sec, 2 * sec, 3 * sec}},
 		{"no drift by the probes' own time", nil, []step{slow(300 * ms)}, 3500 * ms, []time.Duration{0, 1 * sec, 2 * sec, 3 * sec}},
 		{"unhealthy probes keep the interval", nil, []step{bad}, 2500 * ms, []time.Duration{0, 1 * sec, 2 * sec}},
-		{"confirming probes are quick", func(c *Config) { c.Fall = 3 }, []step{good, bad}, 2500 * ms,
-			[]time.Duration{0, 1 * sec, 1050 * ms, 1100 * ms, 2100 * ms}},
-		{"a success ends the confirming", func(c *Config) { c.Fall = 3 }, []step{good, bad, bad, good}, 3500 * ms,
-			[]time.Duration{0, 1 * sec, 1050 * ms, 1100 * ms, 2100 * ms, 3100 * ms}},
+		{
+			"confirming probes are quick", func(c *Config) { c.Fall = 3 },
+			[]step{good, bad},
+			2500 * ms,
+			[]time.Duration{0, 1 * sec, 1050 * ms, 1100 * ms, 2100 * ms},
+		},
+		{
+			"a success ends the confirming", func(c *Config) { c.Fall = 3 },
+			[]step{good, bad, bad, good},
+			3500 * ms,
+			[]time.Duration{0, 1 * sec, 1050 * ms, 1100 * ms, 2100 * ms, 3100 * ms},
+		},
 		{"healing keeps the interval", nil, []step{bad, good}, 2500 * ms, []time.Duration{0, 1 * sec, 2 * sec}},
 		{"retry longer than interval", func(c *Config) { c.Retry = time.Minute }, []step{good, bad}, 2500 * ms, []time.Duration{0, 1 * sec, 2 * sec}},
-		{"longer than the interval: no pause, no overlap, no catching up", func(c *Config) { c.Timeout = 5 * sec },
-			[]step{slow(2500 * ms), slow(100 * ms)}, 5 * sec, []time.Duration{0, 2500 * ms, 3500 * ms, 4500 * ms}},
-		{"timeouts are followed at once", func(c *Config) { c.Timeout = 2 * sec }, []step{good, hanging}, 6 * sec,
-			[]time.Duration{0, 1 * sec, 3 * sec, 5 * sec}},
+		{
+			"longer than the interval: no pause, no overlap, no catching up", func(c *Config) { c.Timeout = 5 * sec },
+			[]step{slow(2500 * ms), slow(100 * ms)},
+			5 * sec,
+			[]time.Duration{0, 2500 * ms, 3500 * ms, 4500 * ms},
+		},
+		{
+			"timeouts are followed at once", func(c *Config) { c.Timeout = 2 * sec },
+			[]step{good, hanging},
+			6 * sec,
+			[]time.Duration{0, 1 * sec, 3 * sec, 5 * sec},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -47,7 +47,7 @@ func start(argv, env []string, input []byte) (*process, error) {
 	cmd.Stdin = files.inRead
 	cmd.Stdout, cmd.Stderr = files.outWrite, files.outWrite
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err := cmd.Start()
+	err := ordinary(cmd.Start)
 	files.inRead.Close()
 	files.outWrite.Close()
 	if err != nil {

@@ -75,9 +75,9 @@ func TestLinuxAnnounce(t *testing.T) {
 	m, reports, closeAll := managed(t, k)
 	defer closeAll()
 	v4, v6 := prefixes("192.0.2.100/24", "192.0.2.101/32"), prefixes("2001:db8::100/128", "fe80::100/64")
-	m.Add("web/ipv4", "hf0", v4)
+	m.Add("web/ipv4", "hf0", v4, 0)
 	m.Announce("web/ipv4", "hf0", v4, ARPBoth)
-	m.Add("web/ipv6", "hf0", v6)
+	m.Add("web/ipv6", "hf0", v6, 0)
 	m.Announce("web/ipv6", "hf0", v6, ARPRequest)
 	for range 4 {
 		done(t, reports)

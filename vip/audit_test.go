@@ -31,8 +31,8 @@ func TestAudit(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			inBench(t, NewFake("eth0"), func(b *bench) {
-				b.Add("a", "eth0", p)
-				b.Add("b", "eth0", p[:1])
+				b.Add("a", "eth0", p, 0)
+				b.Add("b", "eth0", p[:1], 0)
 				b.said()
 				tt.somebody(b.fake)
 				b.Audit("eth0", tt.seen)
@@ -49,14 +49,14 @@ func TestAudit(t *testing.T) {
 func TestAuditThenRepair(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		p := prefixes("192.0.2.1/32")
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		b.expect("ip addr add 192.0.2.1/32 dev eth0 proto 72")
 		b.fake.Delete("eth0", p[0])
 		b.Audit("eth0", nil)
 		b.expect()
 		b.Announce("a", "eth0", p, ARPRequest) // it is known not to be there
 		b.expect()
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		b.expect("ip addr add 192.0.2.1/32 dev eth0 proto 72")
 		b.close()
 		b.expect("ip addr del 192.0.2.1/32 dev eth0")
@@ -69,7 +69,7 @@ func TestAuditForeignIPv6Length(t *testing.T) {
 	fake := NewFake("eth0")
 	fake.Install("eth0", netip.MustParsePrefix("2001:db8::1/64"), 0)
 	inBench(t, fake, func(b *bench) {
-		b.Add("owner", "eth0", prefixes("2001:db8::1/128"))
+		b.Add("owner", "eth0", prefixes("2001:db8::1/128"), 0)
 		b.said()
 		b.Audit("eth0", prefixes("2001:db8::1/64"))
 		b.expectReports()
@@ -81,7 +81,7 @@ func TestAuditForeignIPv6Length(t *testing.T) {
 func TestAuditOfRenamedInterface(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		p := prefixes("192.0.2.1/32", "192.0.2.2/32")
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		synctest.Wait()
 		b.fake.RenameInterface("eth0", "wan")
 		b.fake.Log()
@@ -99,7 +99,7 @@ func TestAuditCannotList(t *testing.T) {
 		var got []Report
 		m := NewManager(unlisted{NewFake("eth0")}, func(r Report) { got = append(got, r) })
 		go func() { _ = m.Run(t.Context()) }()
-		m.Add("a", "eth0", prefixes("192.0.2.1/32"))
+		m.Add("a", "eth0", prefixes("192.0.2.1/32"), 0)
 		m.Audit("eth0", nil)
 		if err := m.Close(t.Context()); err != nil {
 			t.Error(err)

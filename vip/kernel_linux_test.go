@@ -97,7 +97,7 @@ func TestLinuxAddAndRemoveMany(t *testing.T) {
 	v4, v6 := many(1000, 255)
 	both := slices.Concat(v4, v6)
 	for range 2 { // the second time they are there already
-		m.Add("a", "hf0", both)
+		m.Add("a", "hf0", both, 0)
 		done(t, reports)
 		on := onInterface(t, k, "hf0")
 		if len(on) != len(both) {
@@ -191,8 +191,13 @@ func (a ipAddr) String() string {
 		set  bool
 		name string
 	}{
-		{a.Nodad, "nodad"}, {a.Noprefixroute, "noprefixroute"}, {a.Deprecated, "deprecated"}, {a.Tentative, "tentative"},
-		{a.Broadcast != "", "brd " + a.Broadcast}, {a.Valid == forever, "forever"}, {a.Valid > 95 && a.Valid <= 100, "valid"},
+		{a.Nodad, "nodad"},
+		{a.Noprefixroute, "noprefixroute"},
+		{a.Deprecated, "deprecated"},
+		{a.Tentative, "tentative"},
+		{a.Broadcast != "", "brd " + a.Broadcast},
+		{a.Valid == forever, "forever"},
+		{a.Valid > 95 && a.Valid <= 100, "valid"},
 	} {
 		if flag.set {
 			s += " " + flag.name
@@ -207,7 +212,7 @@ func TestLinuxKeepsSecondaries(t *testing.T) {
 	run(t, "sysctl -q net.ipv4.conf.all.promote_secondaries=0 net.ipv4.conf.hf0.promote_secondaries=0")
 	k := newKernel(t)
 	m, reports, closeAll := managed(t, k)
-	m.Add("a", "hf0", prefixes("192.0.2.100/24"))
+	m.Add("a", "hf0", prefixes("192.0.2.100/24"), 0)
 	done(t, reports)
 	if v, err := k.Sysctl(promotePath("hf0")); v != "1" || err != nil {
 		t.Errorf("promote_secondaries is %q, %v; want 1 while ours is there", v, err)
@@ -235,7 +240,7 @@ func TestLinuxForeignAddresses(t *testing.T) {
 	k := newKernel(t)
 	m, reports, closeAll := managed(t, k)
 	// The /32 is another address to the kernel; the other two are not.
-	m.Add("owner", "hf0", prefixes("192.0.2.1/24", "2001:db8::1/128", "192.0.2.1/32"))
+	m.Add("owner", "hf0", prefixes("192.0.2.1/24", "2001:db8::1/128", "192.0.2.1/32"), 0)
 	r := done(t, reports)
 	if a := r.Addresses; !a[0].Kept || !a[1].Kept || a[2].Kept || !a[2].Present {
 		t.Errorf("results %+v", a)
@@ -262,7 +267,7 @@ func TestLinuxLeftovers(t *testing.T) {
 	}
 	run(t, "ip addr add 192.0.2.1/24 dev hf0")
 	m, reports, closeAll := managed(t, k)
-	m.Add("a", "hf0", prefixes("192.0.2.7/32"))
+	m.Add("a", "hf0", prefixes("192.0.2.7/32"), 0)
 	done(t, reports)
 	removed, err := m.CleanLeftovers(func(p Present) bool { return p.Interface == "hf1" && p.Prefix.Addr().Is6() })
 	if err != nil || len(removed) != 2 {
@@ -345,7 +350,7 @@ func TestLinuxLostAnswers(t *testing.T) {
 		t.Errorf("%d addresses, want %d", len(on), len(v4))
 	}
 	m, reports, closeAll := managed(t, k)
-	m.Add("a", "hf0", v4)
+	m.Add("a", "hf0", v4, 0)
 	done(t, reports)
 	closeAll()
 	if on := onInterface(t, k, "hf0"); len(on) != 0 {

@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 )
 
 // Manager holds the addresses of all owners. An address may have several
@@ -48,6 +49,8 @@ type link struct {
 type entry struct {
 	prefix netip.Prefix
 	owners map[string]bool
+	// lease is how long the kernel keeps the address; 0 is for ever.
+	lease time.Duration
 	// installed is set when the address is on the interface because of us,
 	// foreign when it is there because of somebody else.
 	installed, foreign bool
@@ -68,9 +71,18 @@ func NewManager(k Kernel, report func(Report)) *Manager {
 }
 
 // Add puts addresses on an interface, in the name of owner. Those that are
-// there already stay without a gap.
-func (m *Manager) Add(owner, iface string, addrs []netip.Prefix) {
-	m.queue.put(order{kind: OrderAdd, owner: owner, iface: iface, addrs: slices.Clone(addrs)})
+// there already stay without a gap. With a lease, in whole seconds, the kernel
+// removes them unless they are renewed; 0 is for none.
+func (m *Manager) Add(owner, iface string, addrs []netip.Prefix, lease time.Duration) {
+	m.queue.put(order{kind: OrderAdd, owner: owner, iface: iface, addrs: slices.Clone(addrs), lease: lease})
+}
+
+// Renew starts the lease of addresses that owner holds anew, unless that could
+// only happen after the time given: a process that was stopped in between must
+// not bring addresses back that another host has taken over. There is a report
+// only when something went wrong.
+func (m *Manager) Renew(owner, iface string, addrs []netip.Prefix, lease time.Duration, before time.Time) {
+	m.queue.put(order{kind: OrderRenew, owner: owner, iface: iface, addrs: slices.Clone(addrs), lease: lease, before: before})
 }
 
 // Remove lets go of addresses in the name of owner, and takes those off that

@@ -104,9 +104,9 @@ func prefixes(ss ...string) []netip.Prefix {
 func TestAddAnnounceRemove(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		v4, v6 := prefixes("192.0.2.100/32", "192.0.2.101/32"), prefixes("fe80::100/64", "2001:db8::100/128")
-		b.Add("web/ipv4", "eth0", v4)
+		b.Add("web/ipv4", "eth0", v4, 0)
 		b.Announce("web/ipv4", "eth0", v4, ARPBoth)
-		b.Add("web/ipv6", "eth0", v6)
+		b.Add("web/ipv6", "eth0", v6, 0)
 		b.Announce("web/ipv6", "eth0", v6, ARPRequest)
 		synctest.Wait()
 		log := b.fake.Log()
@@ -140,7 +140,7 @@ func TestAddAnnounceRemove(t *testing.T) {
 func TestCallerKeepsItsSlice(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		ps := prefixes("192.0.2.100/32")
-		b.Add("a", "eth0", ps)
+		b.Add("a", "eth0", ps, 0)
 		ps[0] = netip.Prefix{}
 		b.expect("ip addr add 192.0.2.100/32 dev eth0 proto 72")
 	})
@@ -149,9 +149,9 @@ func TestCallerKeepsItsSlice(t *testing.T) {
 func TestTwoOwners(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		p := prefixes("192.0.2.100/32")
-		b.Add("old", "eth0", p)
+		b.Add("old", "eth0", p, 0)
 		b.expect("ip addr add 192.0.2.100/32 dev eth0 proto 72")
-		b.Add("new", "eth0", p)
+		b.Add("new", "eth0", p, 0)
 		b.Remove("old", "eth0", p)
 		b.Announce("old", "eth0", p, ARPRequest) // not its own any more
 		b.expect()
@@ -179,7 +179,7 @@ func TestForeignAddressIsLeftAlone(t *testing.T) {
 			fake.Install("eth0", netip.MustParsePrefix(tt.theirs), 0)
 			inBench(t, fake, func(b *bench) {
 				p := prefixes(tt.ours)
-				b.Add("owner", "eth0", p)
+				b.Add("owner", "eth0", p, 0)
 				b.Announce("owner", "eth0", p, ARPRequest)
 				synctest.Wait()
 				log := slices.DeleteFunc(b.fake.Log(), func(s string) bool { return strings.HasPrefix(s, "sysctl") })
@@ -207,7 +207,7 @@ func TestForeignAddressInOneTurn(t *testing.T) {
 	p := prefixes("192.0.2.1/32")
 	fake.Install("eth0", p[0], 0)
 	inBench(t, fake, func(b *bench) {
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		b.Remove("a", "eth0", p)
 		b.Remove("stranger", "eth0", p)
 		b.expect()
@@ -226,11 +226,11 @@ func TestAddressOfAnEarlierRun(t *testing.T) {
 		fake.Install("eth0", p, Proto)
 	}
 	inBench(t, fake, func(b *bench) {
-		b.Add("a", "eth0", ours[:1])
+		b.Add("a", "eth0", ours[:1], 0)
 		b.expect("ip addr replace 192.0.2.1/32 dev eth0 proto 72")
 		b.Remove("a", "eth0", ours[1:2]) // never added, but ours
 		b.expect("ip addr del 192.0.2.2/32 dev eth0")
-		b.Add("a", "eth0", prefixes("2001:db8::1/128"))
+		b.Add("a", "eth0", prefixes("2001:db8::1/128"), 0)
 		b.expect(
 			"ip addr del 2001:db8::1/64 dev eth0",
 			"ip addr add 2001:db8::1/128 dev eth0 nodad noprefixroute preferred_lft 0 proto 72",
@@ -243,11 +243,11 @@ func TestAddressOfAnEarlierRun(t *testing.T) {
 func TestAddAgainRepairs(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		p := prefixes("192.0.2.1/32", "192.0.2.2/32")
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		synctest.Wait()
 		b.fake.Log()
 		b.fake.Delete("eth0", p[1])
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		b.expect("ip addr add 192.0.2.2/32 dev eth0 proto 72")
 	})
 }
@@ -255,11 +255,11 @@ func TestAddAgainRepairs(t *testing.T) {
 func TestGoneIsNoError(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		p := prefixes("192.0.2.1/32")
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		synctest.Wait()
 		b.fake.Delete("eth0", p[0])
 		b.Remove("a", "eth0", p)
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		synctest.Wait()
 		b.fake.DeleteInterface("eth0")
 		b.Remove("a", "eth0", p)
@@ -267,7 +267,7 @@ func TestGoneIsNoError(t *testing.T) {
 			"add a eth0: 192.0.2.1/32 present", "remove a eth0: 192.0.2.1/32",
 			"add a eth0: 192.0.2.1/32 present", "remove a eth0: 192.0.2.1/32",
 		)
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		b.Announce("a", "eth0", p, ARPRequest)
 		b.expectReports(
 			"add a eth0: 192.0.2.1/32 (cannot add 192.0.2.1/32 to eth0: no such interface)",
@@ -280,7 +280,7 @@ func TestGoneIsNoError(t *testing.T) {
 func TestRenamedInterface(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		p := prefixes("192.0.2.1/32", "192.0.2.2/32")
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		synctest.Wait()
 		b.fake.RenameInterface("eth0", "wan")
 		b.fake.Log()
@@ -295,9 +295,9 @@ func TestPromoteSecondaries(t *testing.T) {
 	const set, reset = "sysctl net/ipv4/conf/eth0/promote_secondaries=1", "sysctl net/ipv4/conf/eth0/promote_secondaries=0"
 	t.Run("set and restored", func(t *testing.T) {
 		inBench(t, NewFake("eth0"), func(b *bench) {
-			b.Add("a", "eth0", prefixes("192.0.2.1/24"))
+			b.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
 			b.expect(set, "ip addr add 192.0.2.1/24 dev eth0 proto 72")
-			b.Add("b", "eth0", prefixes("192.0.2.2/24"))
+			b.Add("b", "eth0", prefixes("192.0.2.2/24"), 0)
 			b.expect("ip addr add 192.0.2.2/24 dev eth0 proto 72")
 			b.Remove("a", "eth0", prefixes("192.0.2.1/24"))
 			b.expect("ip addr del 192.0.2.1/24 dev eth0")
@@ -310,7 +310,7 @@ func TestPromoteSecondaries(t *testing.T) {
 	})
 	t.Run("restored by close", func(t *testing.T) {
 		inBench(t, NewFake("eth0"), func(b *bench) {
-			b.Add("a", "eth0", prefixes("192.0.2.1/24"))
+			b.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
 			b.close()
 			b.expect(set, "ip addr add 192.0.2.1/24 dev eth0 proto 72", "ip addr del 192.0.2.1/24 dev eth0", reset)
 		})
@@ -318,7 +318,7 @@ func TestPromoteSecondaries(t *testing.T) {
 	t.Run("restored when nothing could be added", func(t *testing.T) {
 		inBench(t, NewFake("eth0"), func(b *bench) {
 			b.fake.Refuse(func(string, Change) error { return errors.New("no") })
-			b.Add("a", "eth0", prefixes("192.0.2.1/24"))
+			b.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
 			b.expect(set, reset)
 		})
 	})
@@ -329,14 +329,14 @@ func TestPromoteSecondaries(t *testing.T) {
 		}
 		fake.Log()
 		inBench(t, fake, func(b *bench) {
-			b.Add("a", "eth0", prefixes("192.0.2.1/24"))
+			b.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
 			b.close()
 			b.expect("ip addr add 192.0.2.1/24 dev eth0 proto 72", "ip addr del 192.0.2.1/24 dev eth0")
 		})
 	})
 	t.Run("not for host addresses", func(t *testing.T) {
 		inBench(t, NewFake("eth0"), func(b *bench) {
-			b.Add("a", "eth0", prefixes("192.0.2.1/32", "2001:db8::1/64"))
+			b.Add("a", "eth0", prefixes("192.0.2.1/32", "2001:db8::1/64"), 0)
 			b.close()
 			for _, line := range b.fake.Log() {
 				if strings.HasPrefix(line, "sysctl") {
@@ -357,7 +357,7 @@ func TestSettingThatFailsIsReported(t *testing.T) {
 		var got []Report
 		m := NewManager(noSysctl{NewFake("eth0")}, func(r Report) { got = append(got, r) })
 		go func() { _ = m.Run(t.Context()) }()
-		m.Add("a", "eth0", prefixes("192.0.2.1/24"))
+		m.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
 		if err := m.Close(t.Context()); err != nil {
 			t.Errorf("close: %v", err)
 		}
@@ -380,7 +380,7 @@ func TestRefusal(t *testing.T) {
 			}
 			return nil
 		})
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		b.Announce("a", "eth0", p, ARPRequest)
 		b.expectReports(
 			"add a eth0: 192.0.2.1/32 present 192.0.2.2/32 (cannot add 192.0.2.2/32 to eth0: operation not permitted) 192.0.2.3/32 present",
@@ -400,7 +400,7 @@ func errorHas(err error, part string) bool { return err != nil && strings.Contai
 func TestRemovalIsTriedAgainAtTheEnd(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		p := prefixes("192.0.2.1/32")
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		b.fake.Refuse(func(_ string, c Change) error {
 			if c.Verb == Remove {
 				return errors.New("busy")
@@ -418,7 +418,7 @@ func TestRemovalIsTriedAgainAtTheEnd(t *testing.T) {
 func TestAnnounceFails(t *testing.T) {
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		b.fake.SetCarrier("eth0", false)
-		b.Add("a", "eth0", prefixes("192.0.2.1/32"))
+		b.Add("a", "eth0", prefixes("192.0.2.1/32"), 0)
 		b.Announce("a", "eth0", prefixes("192.0.2.1/32"), ARPRequest)
 		b.expectReports(
 			"add a eth0: 192.0.2.1/32 present",
@@ -432,7 +432,7 @@ func TestNoAnnouncementAfterRemoval(t *testing.T) {
 	// anything is announced.
 	inBench(t, NewFake("eth0"), func(b *bench) {
 		p := prefixes("192.0.2.1/32")
-		b.Add("a", "eth0", p)
+		b.Add("a", "eth0", p, 0)
 		b.Announce("a", "eth0", p, ARPRequest)
 		b.Remove("a", "eth0", p)
 		synctest.Wait()
@@ -460,14 +460,14 @@ func TestManyAddressesFewExchanges(t *testing.T) {
 		hold = make(chan struct{})
 		m := NewManager(fake, nil)
 		go func() { _ = m.Run(t.Context()) }()
-		m.Add("first", "eth1", prefixes("198.51.100.1/32"))
+		m.Add("first", "eth1", prefixes("198.51.100.1/32"), 0)
 		synctest.Wait() // held: from here on, callers must not block
 		for o := range owners {
 			var ps []netip.Prefix
 			for i := range each {
 				ps = append(ps, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(o), 0, byte(i)}), 32))
 			}
-			m.Add(fmt.Sprint(o), "eth0", ps)
+			m.Add(fmt.Sprint(o), "eth0", ps, 0)
 			m.Announce(fmt.Sprint(o), "eth0", ps, ARPRequest)
 		}
 		close(hold)
@@ -504,7 +504,7 @@ func TestCancelLeavesEverything(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
 		go func() { result <- m.Run(ctx) }()
-		m.Add("a", "eth0", prefixes("192.0.2.1/24"))
+		m.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
 		synctest.Wait()
 		cancel()
 		if err := <-result; !errors.Is(err, context.Canceled) {
@@ -524,14 +524,14 @@ func TestClose(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			fake := NewFake("eth0", "eth1")
 			m := NewManager(fake, nil)
-			m.Add("a", "eth0", prefixes("192.0.2.1/32"))
-			m.Add("b", "eth1", prefixes("192.0.2.2/32"))
+			m.Add("a", "eth0", prefixes("192.0.2.1/32"), 0)
+			m.Add("b", "eth1", prefixes("192.0.2.2/32"), 0)
 			m.Announce("b", "eth1", prefixes("192.0.2.2/32"), ARPReply)
 			go func() { _ = m.Run(t.Context()) }()
 			if err := m.Close(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			m.Add("c", "eth0", prefixes("192.0.2.3/32"))
+			m.Add("c", "eth0", prefixes("192.0.2.3/32"), 0)
 			synctest.Wait()
 			want := []string{
 				"ip addr add 192.0.2.1/32 dev eth0 proto 72",
@@ -566,7 +566,7 @@ func TestCleanLeftovers(t *testing.T) {
 	fake.Install("eth1", netip.MustParsePrefix("2001:db8::1/128"), Proto)
 	fake.Install("eth1", netip.MustParsePrefix("2001:db8::2/64"), 3)
 	inBench(t, fake, func(b *bench) {
-		b.Add("a", "eth0", prefixes("192.0.2.3/32"))
+		b.Add("a", "eth0", prefixes("192.0.2.3/32"), 0)
 		synctest.Wait()
 		b.fake.Log()
 		removed, err := b.CleanLeftovers(func(p Present) bool { return p.Prefix.String() == "192.0.2.2/32" })
@@ -601,7 +601,7 @@ func TestAddressesThatCannotBeListed(t *testing.T) {
 		var got []Report
 		m := NewManager(unlisted{fake}, func(r Report) { got = append(got, r) })
 		go func() { _ = m.Run(t.Context()) }()
-		m.Add("a", "eth0", p)
+		m.Add("a", "eth0", p, 0)
 		if err := m.Close(t.Context()); err != nil {
 			t.Errorf("close: %v", err)
 		}

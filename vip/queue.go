@@ -3,6 +3,7 @@ package vip
 import (
 	"net/netip"
 	"sync"
+	"time"
 )
 
 // turnLimit is about how many addresses one turn of the manager touches: so
@@ -17,6 +18,9 @@ type order struct {
 	iface string
 	addrs []netip.Prefix
 	arp   ARPForm
+	lease time.Duration
+	// before is until when a renewal is wanted.
+	before time.Time
 }
 
 // queue holds the orders that were not carried out yet. It has no bound: each
@@ -83,7 +87,7 @@ func (q *queue) take() (turn []order, closed bool) {
 			continue
 		}
 		turn = append(turn, o)
-		if o.kind == OrderAdd || o.kind == OrderRemove {
+		if o.kind != OrderAnnounce && o.kind != OrderAudit {
 			size += len(o.addrs)
 		}
 		full = size >= turnLimit

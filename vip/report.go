@@ -11,6 +11,7 @@ const (
 	OrderRemove
 	OrderAnnounce
 	OrderAudit
+	OrderRenew
 )
 
 func (o Order) String() string {
@@ -21,6 +22,8 @@ func (o Order) String() string {
 		return "remove"
 	case OrderAnnounce:
 		return "announce"
+	case OrderRenew:
+		return "renew"
 	case OrderAudit:
 		return "audit"
 	}
@@ -53,4 +56,14 @@ type Result struct {
 	Kept bool
 	// Err is why the kernel refused.
 	Err error
+}
+
+// idle reports whether there is nothing to tell: an audit or a renewal that
+// found all in order.
+func (r Report) idle() bool {
+	switch r.Order {
+	case OrderAudit, OrderRenew:
+		return len(r.Addresses) == 0 && r.Err == nil
+	}
+	return false
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // turn is the work of carrying out some orders for one interface. Changes are
@@ -62,7 +63,7 @@ func (m *Manager) turn(orders []order) []Report {
 		reports[i].Addresses = make([]Result, len(o.addrs))
 		for j, p := range o.addrs {
 			reports[i].Addresses[j].Prefix = p
-			t.plan(o.kind, o.owner, p, &reports[i].Addresses[j])
+			t.plan(&o, p, &reports[i].Addresses[j])
 		}
 	}
 	t.commit()
@@ -71,13 +72,18 @@ func (m *Manager) turn(orders []order) []Report {
 			reports[i].Err = errors.Join(t.settings...)
 		}
 	}
+	for i := range reports {
+		if reports[i].Order == OrderRenew { // what went well is as it was
+			reports[i].Addresses = slices.DeleteFunc(reports[i].Addresses, func(r Result) bool { return r.Err == nil })
+		}
+	}
 	t.announce(orders, reports)
 	for _, o := range orders {
 		if o.kind == OrderAudit {
 			reports = append(reports, t.audit(o.addrs)...)
 		}
 	}
-	reports = slices.DeleteFunc(reports, func(r Report) bool { return r.Order == OrderAudit && r.Addresses == nil && r.Err == nil })
+	reports = slices.DeleteFunc(reports, Report.idle)
 	if len(t.link.entries) == 0 && t.link.promote == "" {
 		delete(m.links, t.iface)
 	}
@@ -85,8 +91,16 @@ func (m *Manager) turn(orders []order) []Report {
 }
 
 // plan notes what an order means for one address.
-func (t *turn) plan(kind Order, owner string, p netip.Prefix, to *Result) {
+func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 	e := t.link.entries[p]
+	if o.kind == OrderRenew {
+		if e != nil && e.owners[o.owner] && e.installed && time.Now().Before(o.before) {
+			e.lease = o.lease
+			t.results = append(t.results, result{o.kind, e, to})
+			t.change(e, Replace)
+		}
+		return
+	}
 	if e != nil && t.pending[e] {
 		t.commit() // what to do depends on what comes of the earlier change
 		e = t.link.entries[p]
@@ -95,14 +109,20 @@ func (t *turn) plan(kind Order, owner string, p netip.Prefix, to *Result) {
 		e = &entry{prefix: p, owners: map[string]bool{}}
 		t.link.entries[p] = e
 	}
-	t.results = append(t.results, result{kind, e, to})
-	if kind == OrderAdd {
-		e.owners[owner] = true
+	t.results = append(t.results, result{o.kind, e, to})
+	if o.kind == OrderAdd {
+		e.owners[o.owner] = true
+		if e.installed && e.lease != o.lease {
+			e.lease = o.lease
+			t.change(e, Replace)
+			return
+		}
+		e.lease = o.lease
 		// Also when we think that it is there: somebody may have removed it.
 		t.change(e, Create)
 		return
 	}
-	delete(e.owners, owner)
+	delete(e.owners, o.owner)
 	switch {
 	case len(e.owners) > 0 || e.foreign:
 	case e.installed:
@@ -117,8 +137,10 @@ func (t *turn) doubt(e *entry) {
 	t.pending[e] = true
 }
 
+func (e *entry) address() Address { return Address{Prefix: e.prefix, ValidLifetime: e.lease} }
+
 func (t *turn) change(e *entry, v Verb) {
-	t.changes = append(t.changes, Change{Verb: v, Address: Address{Prefix: e.prefix}})
+	t.changes = append(t.changes, Change{Verb: v, Address: e.address()})
 	t.of = append(t.of, e)
 	t.pending[e] = true
 }
@@ -235,7 +257,7 @@ func (t *turn) resolve(doubtful []*entry) {
 // look like it.
 func (e *entry) settle(present []Present) []Change {
 	wanted := len(e.owners) > 0
-	add := func(v Verb) Change { return Change{Verb: v, Address: Address{Prefix: e.prefix}} }
+	add := func(v Verb) Change { return Change{Verb: v, Address: e.address()} }
 	i := slices.IndexFunc(present, func(p Present) bool { return sameAddress(p.Prefix, e.prefix) })
 	switch {
 	case i < 0 && wanted:
@@ -276,7 +298,7 @@ func (t *turn) finish() {
 		if t.pending[r.entry] {
 			r.to.Err = t.failed[r.entry]
 		}
-		if r.kind == OrderAdd {
+		if r.kind != OrderRemove {
 			r.to.Present, r.to.Kept = r.entry.present(), r.entry.foreign
 			continue
 		}
@@ -377,7 +399,7 @@ func (t *turn) setting(err error) {
 // joinsNetwork reports whether a change adds an IPv4 address that shares a
 // network with others.
 func joinsNetwork(c Change) bool {
-	return c.Verb != Remove && c.Address.Prefix.Addr().Is4() && !c.Address.Prefix.IsSingleIP()
+	return c.Verb == Create && c.Address.Prefix.Addr().Is4() && !c.Address.Prefix.IsSingleIP()
 }
 
 func promotePath(iface string) string {

@@ -110,8 +110,10 @@ func TestTable(t *testing.T) {
 			t.setAddr(7, addr("192.0.2.9/24"))
 			t.flush()
 		}, []string{"eth0 gone", "eth0 7", "eth0 7 192.0.2.9/24"}},
-		{"renamed", func(t *table) { t.setLink(up("wan", 1)); t.flush() },
-			[]string{"eth0 gone; wan 1 192.0.2.1/24"}},
+		{
+			"renamed", func(t *table) { t.setLink(up("wan", 1)); t.flush() },
+			[]string{"eth0 gone; wan 1 192.0.2.1/24"},
+		},
 		{"names swapped", func(t *table) {
 			t.setLink(up("tmp", 1))
 			t.setLink(up("eth0", 2))

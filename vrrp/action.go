@@ -27,6 +27,18 @@ type (
 		Router    RouterID
 		Interface string
 		Addresses []netip.Prefix
+		// Lease is after how long the kernel removes them unless they are
+		// renewed; 0 for never.
+		Lease time.Duration
+	}
+
+	// RenewAddresses starts the lease of addresses anew. It is wanted only
+	// while adverts leave.
+	RenewAddresses struct {
+		Router    RouterID
+		Interface string
+		Addresses []netip.Prefix
+		Lease     time.Duration
 	}
 
 	// RemoveAddresses ends a virtual router's claim on addresses, and takes
@@ -57,6 +69,9 @@ type (
 		// Stopping is set when the instance goes to init because it is stopped
 		// or removed.
 		Stopping bool
+		// Adopted is set when a master went on over a restart: nothing changed
+		// for anybody, so that no [Notify] follows.
+		Adopted bool
 		// Reason is one plain clause, such as "no advert from 192.0.2.1 for 3.4s".
 		Reason string
 		// Peer is the other router of the story, when there is one.
@@ -90,6 +105,7 @@ type (
 
 func (*SendAdvert) action()        {}
 func (*AddAddresses) action()      {}
+func (*RenewAddresses) action()    {}
 func (*RemoveAddresses) action()   {}
 func (*AnnounceAddresses) action() {}
 func (*Transition) action()        {}

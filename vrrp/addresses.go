@@ -56,11 +56,16 @@ func (r *router) reconfigured() {
 		}
 	}
 	if r.state == StateMaster {
-		if len(added) > 0 {
+		if r.lease != r.inst.cfg.Lease {
+			r.addAddresses(after)
+		} else {
 			r.addAddresses(added)
+		}
+		if len(added) > 0 {
 			r.announceBurst()
 		}
-		if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing {
+		r.startRenewing()
+		if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing && !r.listening {
 			r.timer = next
 		}
 	}
@@ -89,7 +94,7 @@ func (r *router) removeUnwanted() {
 
 func (r *router) addAddresses(list []netip.Prefix) {
 	if len(list) > 0 {
-		r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list})
+		r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list, r.inst.cfg.Lease})
 	}
 }
 
@@ -154,18 +159,26 @@ func (r *router) addressesChanged(list []AddressState) {
 			r.repairAt = r.after(repairMin)
 		}
 	}
-	if r.state != StateMaster {
-		return
+	if r.state != StateMaster && !r.holding() && len(refused) > 0 && !r.inst.removed && !r.inst.e.stopping {
+		r.repairWait = min(max(2*r.repairWait, repairMin), repairMax)
+		r.repairAt = r.after(r.repairWait)
+		r.notice(NoticeAddressFailed, netip.Addr{}, refused[0])
+		r.schedule()
+	}
+	if r.state != StateMaster || r.listening || !r.speaks() {
+		return // what expires meanwhile is meant to
 	}
 	if len(lost) > 0 {
 		r.counters.AddressesRepaired += uint64(len(lost))
 		r.addAddresses(lost)
 		r.announce(lost)
 		r.notice(NoticeAddressRepaired, netip.Addr{}, joinPrefixes(lost))
+		r.removedAgain(joinPrefixes(lost))
 	}
 	if len(refused) == 0 {
-		r.repairWait = 0
+		r.repairWait, r.refusedSince = 0, time.Time{}
 	} else {
+		r.refusedAgain(refused[0])
 		r.repairWait = min(max(2*r.repairWait, repairMin), repairMax)
 		r.repairAt = r.after(r.repairWait)
 		r.notice(NoticeAddressFailed, netip.Addr{}, strings.Join(slices.Compact(refused[:min(len(refused), 3)]), "; "))
@@ -173,16 +186,23 @@ func (r *router) addressesChanged(list []AddressState) {
 	r.schedule()
 }
 
-// repair tries again what the kernel refused.
+// repair tries again what the kernel refused: to add as master, else to remove.
 func (r *router) repair() {
-	var again []netip.Prefix
+	var add, remove []netip.Prefix
 	for _, s := range r.addresses {
-		if !s.Present {
-			again = append(again, s.Address)
+		if s.Present {
+			remove = append(remove, s.Address)
+		} else {
+			add = append(add, s.Address)
 		}
 	}
-	r.addAddresses(again)
-	r.announce(again)
+	switch {
+	case r.state == StateMaster:
+		r.addAddresses(add)
+		r.announce(add)
+	case !r.holding():
+		r.removeAddresses(remove)
+	}
 }
 
 func joinPrefixes(list []netip.Prefix) string {

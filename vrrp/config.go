@@ -122,7 +122,18 @@ type Config struct {
 	// for no authentication.
 	Password string
 	Announce Announce
-	Checks   []Check
+	// Lease is how long the kernel keeps the addresses unless this node renews
+	// them, in whole seconds; 0 means until they are removed.
+	Lease  time.Duration
+	Checks []Check
+}
+
+// AutoLease returns the lease that lets the kernel remove the addresses of a
+// node that died or froze before a peer takes over, if whole seconds allow it:
+// removal comes up to a second late, a take-over 3 intervals after the last
+// advert. Below intervals of about 0.67 s it is a backstop.
+func AutoLease(interval time.Duration) time.Duration {
+	return max(time.Second, (downIntervals*interval - time.Second).Truncate(time.Second))
 }
 
 // clone returns a copy that shares nothing with c.
@@ -176,6 +187,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Announce.Interval < 0 || c.Announce.Refresh < 0 {
 		bad("announce interval and refresh must not be negative")
+	}
+	if c.Lease < 0 || c.Lease%time.Second != 0 {
+		bad("lease %v must be whole seconds", c.Lease)
 	}
 	if c.PreemptDelay < 0 || c.StartupDelay < 0 {
 		bad("preempt delay and startup delay must not be negative")

@@ -95,17 +95,28 @@ func TestValidateAll(t *testing.T) {
 		{"one vrid on two interfaces", []Config{web(), web(named("inside", 51, "192.0.2.101/24"), on("eth1"))}, nil},
 		{"one vrid in two families", []Config{web(), web(named("web6", 51, "fe80::100/64"))}, nil},
 		{"one link-local address on two interfaces", []Config{
-			web(named("a", 1, "fe80::100/64")), web(named("b", 1, "fe80::100/64"), on("eth1"))}, nil},
-		{"one link-local address twice on a link", []Config{web(named("a", 1, "fe80::100/64")), web(named("b", 2, "fe80::100/64"))},
-			[]string{`instance "b": address fe80::100 belongs to instance "a" already`}},
+			web(named("a", 1, "fe80::100/64")), web(named("b", 1, "fe80::100/64"), on("eth1")),
+		}, nil},
+		{
+			"one link-local address twice on a link",
+			[]Config{web(named("a", 1, "fe80::100/64")), web(named("b", 2, "fe80::100/64"))},
+			[]string{`instance "b": address fe80::100 belongs to instance "a" already`},
+		},
 		{"name", []Config{web(), web(named("web", 52, "192.0.2.101/24"))}, []string{`instance "web": the name is used twice`}},
-		{"vrid", []Config{web(), web(named("inside", 51, "192.0.2.101/24"))},
-			[]string{`instance "inside": vrid 51 on eth0 (ipv4) is used by instance "web" already`}},
-		{"address", []Config{web(), web(named("inside", 52, "192.0.2.100/32"))},
-			[]string{`instance "inside": address 192.0.2.100 belongs to instance "web" already`}},
+		{
+			"vrid",
+			[]Config{web(), web(named("inside", 51, "192.0.2.101/24"))},
+			[]string{`instance "inside": vrid 51 on eth0 (ipv4) is used by instance "web" already`},
+		},
+		{
+			"address",
+			[]Config{web(), web(named("inside", 52, "192.0.2.100/32"))},
+			[]string{`instance "inside": address 192.0.2.100 belongs to instance "web" already`},
+		},
 		{"its own errors", []Config{web(prio(1)), web(named("inside", 0, "192.0.2.101/24"))}, []string{
 			`instance "web": priority 1 must be between 32 and 255: 1 to 31 are for demoted nodes`,
-			`instance "inside": vrid must be between 1 and 255`}},
+			`instance "inside": vrid must be between 1 and 255`,
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, lines(ValidateAll(tt.configs))); diff != "" {

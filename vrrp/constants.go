@@ -82,6 +82,10 @@ const (
 	// that lost the election, so that two routers that disagree cannot storm.
 	answerGap = 10 * time.Millisecond
 
+	// lastWord is how long after taking over an advert of the master before is
+	// no sign of a rival.
+	lastWord = 100 * time.Millisecond
+
 	// rivalGap is the least time between two announcements because a rival
 	// was heard.
 	rivalGap = 1 * time.Second
@@ -92,6 +96,22 @@ const (
 
 	// standingGap is the same for what lasts until a configuration changes.
 	standingGap = 1 * time.Hour
+
+	// troubleRepairs removals by somebody else within troubleWindow, or an
+	// address that the kernel refuses for as long, make a node hand over and
+	// stay demoted for troublePenalty.
+	troubleRepairs = 5
+	troubleWindow  = 10 * time.Second
+	troublePenalty = 1 * time.Minute
+
+	// sendRetry is how long a node that cannot send stays in fault before it
+	// tries again.
+	sendRetry = 5 * time.Second
+
+	// renewSlice is how many addresses are renewed together, and renewSmall the
+	// largest set that is renewed four times in a lease.
+	renewSlice = 128
+	renewSmall = 256
 
 	// repairMin and repairMax bound the back-off before addresses that the
 	// kernel refused are tried again.

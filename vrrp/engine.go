@@ -1,7 +1,6 @@
 package vrrp
 
 import (
-	"net/netip"
 	"slices"
 	"time"
 )
@@ -23,6 +22,7 @@ type Engine struct {
 	actions   []Action
 	sequence  uint64
 	stopping  bool
+	adopt     map[routerKey]bool
 	packet    Packet // reused for every received advert
 }
 
@@ -52,6 +52,7 @@ func NewEngine() *Engine {
 		links:   map[string]*link{},
 		indexes: map[int]*link{},
 		checks:  map[string]checkState{},
+		adopt:   map[routerKey]bool{},
 	}
 }
 
@@ -70,6 +71,12 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	switch ev := ev.(type) {
 	case *Tick:
 		e.tick()
+	case *Late:
+		e.late(ev.By)
+	case *Adopt:
+		for _, a := range ev.Routers {
+			e.adopt[routerKey{a.Interface, a.VRID, a.Family}] = true
+		}
 	case *AdvertReceived:
 		e.receive(ev)
 	case *Link:
@@ -82,8 +89,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		}
 	case *SendFailed:
 		if r := e.router(ev.Router); r != nil {
-			r.counters.SendErrors++
-			r.notice(NoticeSendFailed, netip.Addr{}, ev.Reason)
+			r.sendFailed(ev.Reason)
 		}
 	case *Configure:
 		e.configure(ev.Instances)
@@ -203,7 +209,7 @@ func (e *Engine) announceNow(name string) {
 			continue
 		}
 		for _, r := range i.routers {
-			if r.state == StateMaster {
+			if r.state == StateMaster && !r.listening {
 				r.announceBurst()
 				r.schedule()
 			}

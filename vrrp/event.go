@@ -1,6 +1,9 @@
 package vrrp
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // RouterID names a virtual router: an instance in one address family.
 type RouterID struct {
@@ -20,6 +23,17 @@ type Event interface{ event() }
 type (
 	// Tick says nothing but that time has passed.
 	Tick struct{}
+
+	// Late says that the caller could not act for a while, because it was
+	// stopped, starved or suspended: it comes before anything else afterwards.
+	// Whoever may have been declared dead meanwhile listens before it acts.
+	Late struct{ By time.Duration }
+
+	// Adopt names virtual routers that this node was master of until a moment
+	// ago, with the addresses still in place and no peer's timer run out. They
+	// go on as master as soon as their interface is known. It comes before the
+	// first Configure.
+	Adopt struct{ Routers []Adopted }
 
 	// Configure replaces the whole set of instances. What is unchanged goes on
 	// undisturbed. The set must have passed [ValidateAll].
@@ -91,6 +105,13 @@ type (
 	Stop struct{}
 )
 
+// Adopted names a virtual router across a restart.
+type Adopted struct {
+	Interface string
+	VRID      uint8
+	Family    Family
+}
+
 // AddressState is whether an address is on its interface.
 type AddressState struct {
 	Address netip.Prefix
@@ -100,6 +121,8 @@ type AddressState struct {
 }
 
 func (*Tick) event()             {}
+func (*Late) event()             {}
+func (*Adopt) event()            {}
 func (*Configure) event()        {}
 func (*Link) event()             {}
 func (*AdvertReceived) event()   {}

@@ -48,5 +48,6 @@ func (r *router) successor() {
 // release takes the addresses off the interface.
 func (r *router) release() {
 	r.holdUntil, r.heard = time.Time{}, false
+	r.renewAt = time.Time{}
 	r.removeAddresses(r.prefixes())
 }

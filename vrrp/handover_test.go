@@ -301,12 +301,16 @@ func TestDrainedOwner(t *testing.T) {
 	te.wantState("web", StateBackup)
 }
 
+// lastAdvert is what a master says when it yields, so that the winner knows of
+// a rival and announces itself.
+const lastAdvert = "web: advert prio=150 interval=1s to=224.0.0.18"
+
 // A preempted master lingers, so that no packet falls between two nodes; the
 // hooks wait for it.
 func TestPreemptedMasterLingers(t *testing.T) {
 	te := newMaster(t, web())
 	te.advert(peer, 200)
-	te.want("web: master -> backup (192.0.2.2 has priority 200, this node 150)")
+	te.want(lastAdvert, "web: master -> backup (192.0.2.2 has priority 200, this node 150)")
 	te.advance(linger - 1)
 	te.wantNone()
 	te.wantAddresses("eth0", "192.0.2.100/24")
@@ -323,6 +327,7 @@ func TestMasterAgainWhileLingering(t *testing.T) {
 	te.advance(skew150 / 100)
 	te.advance(0)
 	te.want(
+		"web: advert prio=150 interval=10ms to=224.0.0.18",
 		"web: master -> backup (192.0.2.2 has priority 200, this node 150)",
 		"web: advert prio=150 interval=10ms to=224.0.0.18",
 		"web: add 192.0.2.100/24 eth0",
@@ -448,12 +453,14 @@ func TestAddressLostBeforeItWasSeen(t *testing.T) {
 	te.advance(down150)
 	te.lines = nil
 	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
-		{Address: prefixes("192.0.2.100/24")[0]}}})
+		{Address: prefixes("192.0.2.100/24")[0]},
+	}})
 	te.wantNone()
 	te.advance(repairMin)
 	te.want("web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0")
 	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
-		{Address: prefixes("192.0.2.100/24")[0], Present: true}}})
+		{Address: prefixes("192.0.2.100/24")[0], Present: true},
+	}})
 	te.advance(repairMax)
 	te.wantOnly(" add ")
 }
@@ -465,7 +472,8 @@ func TestRefusedAddressIsTriedAgain(t *testing.T) {
 	refuse := func() {
 		te.Helper()
 		te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
-			{Address: prefixes("192.0.2.101/24")[0], Problem: "no buffer space available"}}})
+			{Address: prefixes("192.0.2.101/24")[0], Problem: "no buffer space available"},
+		}})
 	}
 	refuse()
 	te.want("web: notice: address could not be set: no buffer space available")
@@ -477,7 +485,8 @@ func TestRefusedAddressIsTriedAgain(t *testing.T) {
 		refuse()
 	}
 	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
-		{Address: prefixes("192.0.2.101/24")[0], Present: true}}})
+		{Address: prefixes("192.0.2.101/24")[0], Present: true},
+	}})
 	te.advance(20 * second)
 	te.wantOnly(" add ")
 }
@@ -498,4 +507,17 @@ func TestReleaseOfBothFamiliesAndPeers(t *testing.T) {
 		"advert prio=0 interval=1s to=192.0.2.2", "advert prio=0 interval=1s to=192.0.2.3",
 		"advert prio=150 interval=10ms to=fe80::2", "advert prio=0 interval=1s to=fe80::2",
 	)
+}
+
+// What the kernel does not let go is tried again.
+func TestRemovalThatFailsIsTriedAgain(t *testing.T) {
+	te := newMaster(t, web())
+	te.advert(peer, 200)
+	te.advance(linger)
+	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
+		{Address: prefixes("192.0.2.100/24")[0], Present: true, Problem: "cannot remove 192.0.2.100/24 from eth0: no buffer space"},
+	}})
+	te.lines = nil
+	te.adverts(repairMin, 50*time.Millisecond, peer, 200)
+	te.wantOnly("remove", "web: remove 192.0.2.100/24 eth0")
 }

@@ -3,6 +3,7 @@ package vrrp
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,11 @@ type instance struct {
 	demoted   bool   // a check with OnFailure Demote fails
 	why       string // why the instance is demoted
 	drained   bool
-	removed   bool // by a reload
+	// trouble is why the node cannot hold the addresses and is demoted for a
+	// while; empty when it can.
+	trouble      string
+	troubleUntil time.Time
+	removed      bool // by a reload
 
 	state  State
 	since  time.Time
@@ -81,6 +86,9 @@ func (i *instance) weigh() {
 		if c.OnFailure == Demote && i.fails(c.Name) {
 			failing = append(failing, i.failure(c.Name))
 		}
+	}
+	if i.trouble != "" {
+		failing = append(failing, i.trouble)
 	}
 	i.demoted, i.why = len(failing) > 0, strings.Join(failing, "; ")
 	switch {
@@ -171,11 +179,18 @@ func (i *instance) transition(r *router) {
 	t := Transition{
 		Sequence: i.e.sequence, Instance: i.cfg.Name, Interface: i.cfg.Interface,
 		From: i.state, To: r.state, Stopping: r.state == StateInit && (i.removed || i.e.stopping),
-		Reason: r.reason, Peer: r.peer, PeerPriority: r.peerPriority, Priority: i.effective,
+		Adopted: r.state == StateMaster && r.reason == adoptedReason,
+		Reason:  r.reason, Peer: r.peer, PeerPriority: r.peerPriority, Priority: i.effective,
 		Addresses: i.cfg.Addresses, At: i.e.now, Lasted: i.e.now.Sub(i.since),
+	}
+	if t.To != StateMaster && t.To != StateBackup {
+		t.Peer, t.PeerPriority = netip.Addr{}, 0 // no part in it
 	}
 	i.state, i.since = r.state, i.e.now
 	i.e.do(&t)
+	if t.Adopted {
+		return
+	}
 	if t.To == StateMaster {
 		i.flush() // hooks see every state in order
 		i.e.do(&Notify{t})

@@ -20,12 +20,18 @@ var broken = []struct {
 	{"problem", web(), eth0(func(l *Link) { l.Problem = "eth0: cannot open a socket: permission denied" }), "eth0: cannot open a socket: permission denied"},
 	{"no address", web(), eth0(func(l *Link) { l.Addresses = nil }), "interface eth0 has no ipv4 address to send from"},
 	{"no IPv4 address", web(), eth0(func(l *Link) { l.Addresses = prefixes("fe80::1/64") }), "interface eth0 has no ipv4 address to send from"},
-	{"no link-local address", web(vips("fe80::100/64")), eth0(func(l *Link) { l.Addresses = prefixes("192.0.2.1/24", "2001:db8::1/64") }),
-		"interface eth0 has no IPv6 link-local address to send from"},
-	{"no global address for a global peer", web(vips("fe80::100/64"), unicast(addr("2001:db8::2"))),
-		eth0(func(l *Link) { l.Addresses = prefixes("fe80::1/64") }), "interface eth0 has no ipv6 address to send from"},
-	{"source vanished", web(func(c *Config) { c.Source = self }), eth0(func(l *Link) { l.Addresses = prefixes("192.0.2.9/24") }),
-		"source 192.0.2.1 is not on interface eth0"},
+	{
+		"no link-local address", web(vips("fe80::100/64")), eth0(func(l *Link) { l.Addresses = prefixes("192.0.2.1/24", "2001:db8::1/64") }),
+		"interface eth0 has no IPv6 link-local address to send from",
+	},
+	{
+		"no global address for a global peer", web(vips("fe80::100/64"), unicast(addr("2001:db8::2"))),
+		eth0(func(l *Link) { l.Addresses = prefixes("fe80::1/64") }), "interface eth0 has no ipv6 address to send from",
+	},
+	{
+		"source vanished", web(func(c *Config) { c.Source = self }), eth0(func(l *Link) { l.Addresses = prefixes("192.0.2.9/24") }),
+		"source 192.0.2.1 is not on interface eth0",
+	},
 }
 
 // A master whose link fails lets go at once, sends nothing while the link is

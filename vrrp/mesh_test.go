@@ -58,7 +58,8 @@ func (m *mesh) start(n int) {
 	node.now = m.now
 	node.sent = func(s *SendAdvert) {
 		m.queue = append(m.queue, meshPacket{node, &AdvertReceived{
-			Interface: 2, Source: s.Source, Destination: s.Destination, TTL: TTL, Payload: bytes.Clone(s.Payload)}})
+			Interface: 2, Source: s.Source, Destination: s.Destination, TTL: TTL, Payload: bytes.Clone(s.Payload),
+		}})
 	}
 	for _, k := range node.cfg.Checks {
 		node.health(k.Name, true, "")

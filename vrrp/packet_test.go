@@ -54,8 +54,10 @@ func TestPacketGolden(t *testing.T) {
 			"21 05 64 02 00 01 f6 2c c0 00 02 64 c0 00 02 65 00 00 00 00 00 00 00 00",
 		}, {
 			"version 2 with a password, pseudo-header not asked", "192.0.2.1", "224.0.0.18", true,
-			Packet{Version: 2, VRID: 5, Priority: 0, Interval: 255 * second, Addresses: []netip.Addr{addr("192.0.2.100")},
-				AuthType: AuthSimple, Auth: [8]byte{'s', 'e', 'c', 'r', 'e', 't'}},
+			Packet{
+				Version: 2, VRID: 5, Priority: 0, Interval: 255 * second, Addresses: []netip.Addr{addr("192.0.2.100")},
+				AuthType: AuthSimple, Auth: [8]byte{'s', 'e', 'c', 'r', 'e', 't'},
+			},
 			"21 05 00 01 01 ff de 49 c0 00 02 64 73 65 63 72 65 74 00 00",
 		},
 	} {
@@ -234,8 +236,10 @@ func drops() []drop {
 		{"wrong checksum over IPv6", six, advertFrom(peer6, 254), func(ev *AdvertReceived) { ev.Payload[7] ^= 1 }, DropChecksum, false, "wrong checksum"},
 		{"interval 0", web(), advertFrom(peer, 254), func(ev *AdvertReceived) { ev.Payload[5] = 0; reseal(ev) }, DropIntervalZero, false, "advert interval 0"},
 		{"interval 0 under reserved bits", web(), advertFrom(peer, 254), func(ev *AdvertReceived) { ev.Payload[5] = 0; set(4, 0xf0)(ev) }, DropIntervalZero, false, "advert interval 0"},
-		{"global address first", six, advertFrom(peer6, 254, carrying("2001:db8::100", "fe80::100")), nil, DropFirstAddress, false,
-			"first address 2001:db8::100 is not link-local: put the link-local address first on the sender"},
+		{
+			"global address first", six, advertFrom(peer6, 254, carrying("2001:db8::100", "fe80::100")), nil, DropFirstAddress, false,
+			"first address 2001:db8::100 is not link-local: put the link-local address first on the sender",
+		},
 		{"unicast to a multicast instance", web(), advertFrom(peer, 254, to(self)), nil, DropDestination, false, "sent to 192.0.2.1, this instance speaks multicast"},
 		{"multicast to a unicast instance", uni, advertFrom(peer, 254), nil, DropDestination, false, "sent to 224.0.0.18, this instance speaks unicast with its peers"},
 		{"own address", web(), advertFrom(self, 254), nil, DropOwn, false, "the network sends own packets back, or another host uses this address"},
@@ -244,10 +248,14 @@ func drops() []drop {
 		{"none to password", secret, advertFrom(peer, 254, version2), nil, DropAuthType, false, "authentication type 0, this instance uses type 1 (pass)"},
 		{"wrong password", secret, advertFrom(peer, 254, version2, authenticated("secreT")), nil, DropAuthData, false, "wrong password"},
 		{"longer password", secret, advertFrom(peer, 254, version2, authenticated("secrets")), nil, DropAuthData, false, "wrong password"},
-		{"another interval in version 2", web(v2), advertFrom(peer, 254, version2, interval(2*second)), nil, DropInterval, false,
-			"it advertises every 2s, this instance every 1s: version 2 needs the same on all routers"},
-		{"master heard by a version 2 owner", web(v2, prio(255)), advertFrom(peer, 255, version2), nil, DropOwner, false,
-			"this node is the address owner, yet another master of priority 255 is heard"},
+		{
+			"another interval in version 2", web(v2), advertFrom(peer, 254, version2, interval(2*second)), nil, DropInterval, false,
+			"it advertises every 2s, this instance every 1s: version 2 needs the same on all routers",
+		},
+		{
+			"master heard by a version 2 owner", web(v2, prio(255)), advertFrom(peer, 255, version2), nil, DropOwner, false,
+			"this node is the address owner, yet another master of priority 255 is heard",
+		},
 	}
 }
 
@@ -369,12 +377,14 @@ func TestCounters(t *testing.T) {
 	te.advance(2 * second)                        // four
 	te.advert(peer, 100, to(self))                // a rival: answered with two
 	te.advert(peer, 0, to(self))                  // answered with two
-	te.advert(peer, 200, to(self))
+	te.advert(peer, 200, to(self))                // the last word: two
 	te.advert(peer, 0, to(self))
 	te.advance(skew150) // master again: two
 	te.do(&Stop{})      // four
-	want := Counters{AdvertsSent: 16, AdvertsReceived: 4, ReleasesSent: 1, ReleasesReceived: 2,
-		BecameMaster: 2, LeftMaster: 2, Announcements: 3, Rivals: 1}
+	want := Counters{
+		AdvertsSent: 18, AdvertsReceived: 4, ReleasesSent: 1, ReleasesReceived: 2,
+		BecameMaster: 2, LeftMaster: 2, Announcements: 3, Rivals: 1,
+	}
 	if diff := cmp.Diff(want, te.router().Counters); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}

@@ -253,12 +253,16 @@ func (r *router) preempts(theirs uint8) bool {
 
 // hearAsMaster is RFC 9568 section 6.4.3, in version 2 RFC 3768 section 6.4.3.
 func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
-	if p.Priority == PriorityRelease {
+	own := r.inst.effective
+	switch {
+	case r.listening:
+		r.hearAfterSleep(from, p)
+		return
+	case p.Priority == PriorityRelease:
 		r.handing = false
 		r.advertise()
 		return
 	}
-	own := r.inst.effective
 	if p.Priority > own || p.Priority == own && from.Compare(r.source) > 0 {
 		r.yield(from, p)
 		return
@@ -279,6 +283,11 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 // yield lets a stronger master have it. The addresses linger until that one
 // has announced them.
 func (r *router) yield(from netip.Addr, p *Packet) {
+	if !r.handing && !r.listening {
+		// The winner may have been master all along, and the network may hold
+		// this node's addresses: hearing a rival, it announces itself again.
+		r.sendNow()
+	}
 	r.remember(from, p)
 	r.counters.LeftMaster++
 	if r.inst.cfg.Version == Version3 {
@@ -294,6 +303,9 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 
 // rival counts another master and makes the network know this one again.
 func (r *router) rival(from netip.Addr, p *Packet) {
+	if r.now().Sub(r.since) < lastWord {
+		return // the master before, whose last advert crossed ours
+	}
 	r.counters.Rivals++
 	if r.rivalSince.IsZero() || r.now().Sub(r.rivalSeen) >= downIntervals*r.inst.cfg.AdvertInterval {
 		r.rivalSince = r.now()

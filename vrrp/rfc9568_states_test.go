@@ -272,11 +272,12 @@ func TestRFC9568_A14_MasterYieldsWithoutPreempt(t *testing.T) {
 }
 
 // Section 6.4.3: who yields to a stronger master does not send priority 0.
-func TestRFC9568_A15_YieldingIsSilent(t *testing.T) {
+func TestRFC9568_A15_YieldingReleasesNothing(t *testing.T) {
 	te := newMaster(t, web())
 	te.advert(peer, 200)
 	te.advance(3 * second)
 	te.want(
+		lastAdvert,
 		"web: master -> backup (192.0.2.2 has priority 200, this node 150)",
 		"web: remove 192.0.2.100/24 eth0",
 		"web: hook backup",

@@ -85,10 +85,14 @@ func TestRFC9568_T10_T11_T12_T16_T17_T18_WholePacket(t *testing.T) {
 		{"shortest interval", web(every(MinInterval)), "31 33 96 01 0001 ____ c0000264"},
 		{"longest interval leaves the reserved bits zero", web(every(MaxInterval)), "31 33 96 01 0fff ____ c0000264"},
 		{"lowest and highest vrid", web(named("web", 255, "192.0.2.100/24")), "31 ff 96 01 0064 ____ c0000264"},
-		{"addresses in the order of the configuration", web(vips("192.0.2.102/24", "192.0.2.100/32", "192.0.2.101/24")),
-			"31 33 96 03 0064 ____ c0000266 c0000264 c0000265"},
-		{"link-local first in IPv6", web(vips("fe80::100/64", "2001:db8::100/64")),
-			"31 33 96 02 0064 ____ fe800000000000000000000000000100 20010db8000000000000000000000100"},
+		{
+			"addresses in the order of the configuration", web(vips("192.0.2.102/24", "192.0.2.100/32", "192.0.2.101/24")),
+			"31 33 96 03 0064 ____ c0000266 c0000264 c0000265",
+		},
+		{
+			"link-local first in IPv6", web(vips("fe80::100/64", "2001:db8::100/64")),
+			"31 33 96 02 0064 ____ fe800000000000000000000000000100 20010db8000000000000000000000100",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			te := newMaster(t, tt.cfg)
@@ -189,6 +193,7 @@ func TestRFC9568_T26_FamiliesAreIndependent(t *testing.T) {
 	te.advert(peer6, 200)
 	te.advance(linger)
 	te.want(
+		"web: advert prio=150 interval=1s to=ff02::12",
 		"web: master -> backup (fe80::2 has priority 200, this node 150)",
 		"web: remove fe80::100/64 2001:db8::100/64 eth0",
 		"web: hook backup",
@@ -383,6 +388,9 @@ func TestRFC9568_H17_EqualPriorityIsTold(t *testing.T) {
 // A rival makes the master announce itself again, at most once a second.
 func TestRivalIsToldCountedAndAnnounced(t *testing.T) {
 	te := newMaster(t, web())
+	te.advert(peer, 100) // may be the last word of the master before
+	te.want(lastAdvert)
+	te.advance(lastWord)
 	te.advert(peer, 100)
 	te.want(
 		"web: notice: another master is heard: it has priority 100, this node 150",

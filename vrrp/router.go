@@ -35,6 +35,8 @@ type router struct {
 	// handing is set while a demoted or drained master has released and waits
 	// for a successor. It goes on serving, and on as master when nobody comes.
 	handing bool
+	// listening is set while a master that slept does not act yet.
+	listening bool
 	// holdUntil is when addresses that outlived the mastership are removed;
 	// zero when none are held. heard tells that the successor has spoken.
 	holdUntil time.Time
@@ -48,8 +50,22 @@ type router struct {
 	positions  map[netip.Prefix]int // in addresses
 	advertised []netip.Addr
 	repairAt   time.Time
+	lease      time.Duration // in force
+	renewAt    time.Time
+	renewNext  int // the first address of the next slice to renew
 	repairWait time.Duration
-	unwanted   []netip.Prefix // to be removed at the end of a reload
+	// How often addresses were removed by somebody else since removedSince, and
+	// since when the kernel refuses one.
+	removals                   int
+	removedSince, refusedSince time.Time
+	unwanted                   []netip.Prefix // to be removed at the end of a reload
+
+	// Speaking: when the last advert was sent and the last one failed, and
+	// since when none leaves; mute is why the router is in fault for that.
+	spokeAt, failedAt, silentSince time.Time
+	sendProblem, mute              string
+	muteUntil                      time.Time
+	failures                       int // of the last advert, one a peer
 
 	form checksumForm // last form heard of a peer
 	sent cachedAdvert
@@ -87,7 +103,8 @@ func (r *router) after(d time.Duration) time.Time { return r.now().Add(d) }
 func (r *router) do(a Action)                     { r.inst.e.do(a) }
 func (r *router) holding() bool                   { return !r.holdUntil.IsZero() }
 func (r *router) due(t time.Time) bool            { return !t.IsZero() && !t.After(r.now()) }
-func (r *router) skew() time.Duration             { return skew(r.inst.cfg.Version, r.inst.effective, r.interval) }
+func (r *router) skew() time.Duration { return skew(r.inst.cfg.Version, r.inst.effective, r.interval) }
+
 func (r *router) downInterval() time.Duration {
 	return downInterval(r.inst.cfg.Version, r.inst.effective, r.interval)
 }
@@ -98,7 +115,7 @@ func (r *router) enter(s State)                  { r.state, r.since = s, r.now()
 // schedule works out when this router next needs a Tick.
 func (r *router) schedule() {
 	r.deadline = time.Time{}
-	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.repairAt} {
+	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.repairAt, r.renewAt, r.muteUntil, r.inst.troubleUntil} {
 		if !t.IsZero() && (r.deadline.IsZero() || t.Before(r.deadline)) {
 			r.deadline = t
 		}
@@ -112,8 +129,19 @@ func (r *router) fire() {
 		r.readyAt = time.Time{}
 		r.review(r.inst.effective)
 	}
+	if r.due(r.muteUntil) {
+		r.mute, r.muteUntil = "", time.Time{}
+		r.review(r.inst.effective)
+	}
+	if r.due(r.inst.troubleUntil) {
+		r.inst.trouble, r.inst.troubleUntil = "", time.Time{}
+		r.inst.review()
+	}
 	if r.due(r.timer) {
 		r.expire()
+	}
+	if r.due(r.renewAt) {
+		r.renew()
 	}
 	if r.due(r.holdUntil) {
 		r.release()
@@ -132,6 +160,10 @@ func (r *router) expire() {
 	switch {
 	case r.state == StateBackup:
 		r.becomeMaster(r.silence())
+	case r.isMute():
+		r.giveUpMute()
+	case r.listening:
+		r.resume()
 	case r.handing:
 		r.handing = false
 		r.notice(NoticeHandoverFailed, netip.Addr{}, "this node stays master at priority "+fmt.Sprint(r.inst.effective))
@@ -153,7 +185,7 @@ func (r *router) silence() string {
 		return fmt.Sprintf("no master heard for %v", round(r.now().Sub(r.since)))
 	case r.peerPriority == PriorityRelease:
 		return fmt.Sprintf("%v released", r.peer)
-	case r.peerPriority < r.inst.effective && r.now().Sub(r.peerHeard) < r.peerInterval*downIntervals/2:
+	case r.peerPriority < r.inst.effective && r.now().Sub(r.peerHeard) < r.downInterval():
 		return fmt.Sprintf("priority %d beats %d of %v", r.inst.effective, r.peerPriority, r.peer)
 	}
 	return fmt.Sprintf("no advert from %v for %v", r.peer, round(r.now().Sub(r.peerHeard)))
@@ -209,6 +241,7 @@ func (r *router) review(before uint8) {
 func (r *router) reviewMaster(before uint8) {
 	now := r.inst.effective
 	switch {
+	case r.listening:
 	case now <= DemotedMax && before > DemotedMax:
 		r.handOver(before)
 	case r.handing && now > DemotedMax:
@@ -276,6 +309,8 @@ func (r *router) fault() (string, bool) {
 		return fmt.Sprintf("interface %s has no carrier", cfg.Interface), true
 	case l.Problem != "":
 		return l.Problem, true
+	case r.mute != "":
+		return r.mute, true
 	case !r.source.IsValid() && cfg.Source.IsValid() && FamilyOf(cfg.Source) == r.id.Family:
 		return fmt.Sprintf("source %v is not on interface %s", cfg.Source, cfg.Interface), true
 	case !r.source.IsValid() && r.id.Family == IPv6 && len(cfg.Peers) == 0:
@@ -291,6 +326,9 @@ func (r *router) wait() (string, bool) {
 	if r.inst.e.links[r.inst.cfg.Interface] == nil {
 		return fmt.Sprintf("waiting for the state of interface %s", r.inst.cfg.Interface), true
 	}
+	if r.adopted() {
+		return "", false // whatever a check will say, it is master now
+	}
 	if !r.readyAt.IsZero() {
 		return fmt.Sprintf("start-up delay of %v", r.inst.cfg.StartupDelay), true
 	}
@@ -303,6 +341,10 @@ func (r *router) wait() (string, bool) {
 // start leaves Initialize (RFC 9568 section 6.4.1).
 func (r *router) start() {
 	r.peer, r.peerPriority = netip.Addr{}, 0
+	if r.adopted() {
+		r.becomeMaster(adoptedReason)
+		return
+	}
 	if r.owner() {
 		r.becomeMaster("address owner")
 		return
@@ -314,7 +356,7 @@ func (r *router) start() {
 func (r *router) becomeBackup(reason string) {
 	r.enter(StateBackup)
 	r.reason = reason
-	r.handing = false
+	r.handing, r.listening = false, false
 	r.preemptAt = time.Time{}
 	r.timer = r.after(r.downInterval())
 	r.announceAt, r.repairAt = time.Time{}, time.Time{}
@@ -327,24 +369,28 @@ func (r *router) becomeMaster(reason string) {
 	r.enter(StateMaster)
 	r.reason = reason
 	r.interval = r.inst.cfg.AdvertInterval
-	r.handing, r.holdUntil, r.heard = false, time.Time{}, false
+	r.handing, r.listening, r.holdUntil, r.heard = false, false, time.Time{}, false
+	r.adoptionEnds()
 	r.counters.BecameMaster++
-	r.repairWait = 0
+	r.repairWait, r.removals, r.refusedSince = 0, 0, time.Time{}
+	r.silentSince = time.Time{}
 	r.advertise()
 	r.addAddresses(r.prefixes())
+	r.startRenewing()
 	r.announceBurst()
 }
 
 // leave goes to init or fault. A master hands over as far as it still can.
 func (r *router) leave(to State, reason string) {
 	was := r.state
+	r.adoptionEnds()
 	r.enter(to)
 	r.reason = reason
-	r.handing = false
+	r.handing, r.listening = false, false
 	r.timer, r.announceAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}
 	r.rivalSince = time.Time{}
 	if r.inst.removed || r.inst.e.stopping {
-		r.readyAt = time.Time{}
+		r.readyAt, r.muteUntil, r.inst.troubleUntil = time.Time{}, time.Time{}, time.Time{}
 	}
 	switch {
 	case was == StateMaster && r.reachable():
@@ -362,5 +408,5 @@ func (r *router) leave(to State, reason string) {
 // reachable reports whether adverts can leave at all.
 func (r *router) reachable() bool {
 	l := r.inst.e.links[r.inst.cfg.Interface]
-	return l != nil && l.Index != 0 && l.Up && l.Carrier && l.Problem == "" && r.source.IsValid()
+	return l != nil && l.Index != 0 && l.Up && l.Carrier && l.Problem == "" && r.mute == "" && r.source.IsValid()
 }

@@ -37,6 +37,7 @@ func (r *router) advertise() {
 }
 
 func (r *router) sendNow() {
+	r.hearOneself()
 	cfg := &r.inst.cfg
 	key := advertKey{r.inst.effective, cfg.AdvertInterval, r.sendForm(), r.source, r.index}
 	if r.sent.sends == nil || r.sent.advertKey != key {

@@ -34,6 +34,8 @@ type InstanceStatus struct {
 // RouterStatus is the state of one virtual router.
 type RouterStatus struct {
 	Family Family
+	// Serial is that of the router's [RouterID].
+	Serial uint64
 	State  State
 	Since  time.Time
 	Reason string
@@ -107,7 +109,7 @@ func (i *instance) status(now time.Time) InstanceStatus {
 
 func (r *router) status(now time.Time) RouterStatus {
 	s := RouterStatus{
-		Family: r.id.Family, State: r.state, Since: r.since, Reason: r.reason,
+		Family: r.id.Family, Serial: r.id.Serial, State: r.state, Since: r.since, Reason: r.reason,
 		Source: r.source, MasterHeard: r.peerHeard, Interval: r.interval, Deadline: r.timer,
 		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(),
 		Addresses: slices.Clone(r.addresses), Counters: r.counters,

@@ -229,6 +229,7 @@ func TestLateWakeUpListensFirst(t *testing.T) {
 
 	te = newMaster(t, web()) // and a master yields before it sends
 	te.now = te.now.Add(time.Hour)
+	te.do(&Late{By: time.Hour})
 	te.advert(peer, 200)
 	te.do(&Tick{})
 	te.wantOnly("advert")
@@ -241,10 +242,12 @@ func TestPlayReachesEverything(t *testing.T) {
 	for seed := range uint64(40) {
 		te := runPlay(t, randomBytes(seed, 1500))
 		for _, l := range te.lines {
-			for _, k := range []string{" -> master", " -> backup", " -> fault", " -> init", "prio=0", "10ms", " add ", " remove ", " announce ",
+			for _, k := range []string{
+				" -> master", " -> backup", " -> fault", " -> init", "prio=0", "10ms", " add ", " remove ", " announce ",
 				NoticeHandoverFailed.String(), NoticeRival.String(), NoticeAddressRepaired.String(), NoticeAddressFailed.String(),
 				NoticeDropped.String(), NoticeOwnPacket.String(), NoticeTwoOwners.String(), NoticeSendFailed.String(), NoticeInterval.String(),
-				"released", "beats", "removed from the configuration"} {
+				"released", "beats", "removed from the configuration",
+			} {
 				if strings.Contains(l, k) {
 					kinds[k] = true
 				}

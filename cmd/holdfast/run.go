@@ -18,7 +18,9 @@ func runCommand() command {
 		long: `
 Runs the daemon in the foreground, as systemd wants it, until SIGTERM or
 SIGINT. It then hands its addresses over and leaves the host as it was. SIGHUP
-reloads the configuration. Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.
+reloads the configuration. SIGUSR2, which the systemd unit sends for a restart,
+ends it with all addresses left in place, for the next daemon to go on with.
+Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.
 
   --config FILE   the configuration (default ` + config.DefaultPath + `)
 
@@ -46,9 +48,16 @@ func runDaemon(env *environment, path string) int {
 	defer stop()
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
+	leave := make(chan struct{})
+	restart := make(chan os.Signal, 1)
+	signal.Notify(restart, syscall.SIGUSR2)
+	go func() {
+		<-restart
+		close(leave)
+	}()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = daemon.Serve(ctx, daemon.Setup{
-		Config: cfg, Version: versionString(), Log: env.stderr, Reload: reload,
+		Config: cfg, Version: versionString(), Log: env.stderr, Reload: reload, Leave: leave,
 		Load: func() (*config.Config, []string, error) { return load(path) },
 	})
 	if err != nil {

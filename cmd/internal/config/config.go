@@ -101,9 +101,10 @@ const (
 	minProbeInterval    = 10 * time.Millisecond
 	maxAnnounceRefresh  = 24 * time.Hour
 	maxAnnounceRepeat   = 100
-	maxAddressesEach    = 255 // one byte counts them in an advert
-	maxPeers            = 254 // of a group that could share a /24
-	maxRounds           = 100 // of fall and rise
+	maxLease            = 3600 // seconds
+	maxAddressesEach    = 255  // one byte counts them in an advert
+	maxPeers            = 254  // of a group that could share a /24
+	maxRounds           = 100  // of fall and rise
 	maxInterfaceNameLen = 15
 	maxNameLen          = 64
 	maxSocketLen        = 107

@@ -62,6 +62,7 @@ http = "http://127.0.0.1/healthz"
 exec = ["/etc/holdfast/notify.sh"]
 `)
 	in := defaultInstance()
+	in.Lease = 2 * time.Second
 	in.Checks = []vrrp.Check{{Name: "nginx", OnFailure: vrrp.Demote}}
 	want := &Config{
 		File:      caseFile,
@@ -115,6 +116,7 @@ func TestInstance(t *testing.T) {
 		{"checksum auto", `checksum = "auto"`, func(*vrrp.Config) {}},
 		{"what is done anyway", "lease = \"auto\"\naccept = true\nvirtual_mac = false", func(*vrrp.Config) {}},
 		{"lease off", `lease = "off"`, func(*vrrp.Config) {}},
+		{"lease in seconds", `lease = 3`, func(c *vrrp.Config) { c.Lease = 3 * time.Second }},
 		{"auth", "version = 2\nauth = { type = \"pass\", password = \"12345678\" }", func(c *vrrp.Config) {
 			c.Version, c.Password = vrrp.Version2, "12345678"
 		}},
@@ -128,6 +130,9 @@ func TestInstance(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			want := defaultInstance()
 			tt.want(&want)
+			if want.Lease == 0 && !strings.Contains(tt.lines, `"off"`) {
+				want.Lease = vrrp.AutoLease(want.AdvertInterval)
+			}
 			got := mustParse(t, oneInstance+tt.lines+"\n")
 			if diff := cmp.Diff([]vrrp.Config{want}, got.Instances, compare); diff != "" {
 				t.Errorf("instance (-want +got):\n%s", diff)

@@ -39,6 +39,7 @@ func newInstance(s *section) *instance {
 	in.readPeers()
 	in.readChecks()
 	in.readLater()
+	in.Lease = in.readLease()
 	in.Checksum = in.readChecksum()
 	in.readAnnounce()
 	in.readAuth()
@@ -152,15 +153,31 @@ func (in *instance) readChecks() {
 func (in *instance) readLater() {
 	in.boolean("accept")
 	in.boolean("virtual_mac")
+}
+
+// readLease reads how long the kernel keeps the addresses by itself.
+func (in *instance) readLease() time.Duration {
 	switch v := in.data["lease"].(type) {
-	case nil, int64: // a number is refused elsewhere
+	case nil:
+	case int64:
+		seconds, _ := in.integer("lease", 1, maxLease)
+		return time.Duration(seconds) * time.Second
 	case string:
-		if _, err := time.ParseDuration(v); err != nil && v != "auto" && v != "off" {
-			in.bad("lease", didYouMean(v, []string{"auto", "off"}), `lease %q must be "auto", "off" or whole seconds`, v)
+		switch v {
+		case "auto":
+		case "off":
+			return 0
+		default:
+			hint := didYouMean(v, []string{"auto", "off"})
+			if d, err := time.ParseDuration(v); err == nil && d >= time.Second {
+				hint = fmt.Sprintf("write lease = %d", d/time.Second)
+			}
+			in.bad("lease", hint, `lease %q must be "auto", "off" or whole seconds`, v)
 		}
 	default:
 		in.wrongType("lease", `"auto", "off" or whole seconds`, "")
 	}
+	return vrrp.AutoLease(in.AdvertInterval)
 }
 
 func (in *instance) readChecksum() vrrp.ChecksumMode {

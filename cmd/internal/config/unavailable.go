@@ -1,7 +1,5 @@
 package config
 
-import "time"
-
 // feature is a part of the schema that this version checks but cannot carry
 // out. It is refused, since to ignore it would be worse. Delete the entry when
 // the feature is there.
@@ -20,7 +18,6 @@ var unavailable = []feature{
 	{"metrics.listen", isString, "metrics.listen"},
 	{"instance.virtual_mac", equals(true), "virtual_mac"},
 	{"instance.accept", equals(false), "accept = false"},
-	{"instance.lease", isLength, "an explicit lease"},
 	{"check.process", isString, "a process check"},
 	{"check.pid_file", isString, "a pid_file check"},
 	{"check.systemd", isString, "a systemd check"},
@@ -36,18 +33,6 @@ var unavailable = []feature{
 func isString(v any) bool {
 	_, ok := v.(string)
 	return ok
-}
-
-// isLength picks the leases that are a length, not a word.
-func isLength(v any) bool {
-	switch v := v.(type) {
-	case int64:
-		return true
-	case string:
-		_, err := time.ParseDuration(v)
-		return err == nil
-	}
-	return false
 }
 
 func equals(want any) func(any) bool {

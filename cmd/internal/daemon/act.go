@@ -13,8 +13,12 @@ import (
 func (d *Daemon) act(a vrrp.Action) {
 	switch a := a.(type) {
 	case *vrrp.AddAddresses:
-		d.addresses.Add(ownerName(a.Router), a.Interface, a.Addresses)
+		d.addresses.Add(ownerName(a.Router), a.Interface, a.Addresses, a.Lease)
+	case *vrrp.RenewAddresses:
+		// Half a lease later somebody else may have them.
+		d.addresses.Renew(ownerName(a.Router), a.Interface, a.Addresses, a.Lease, d.now.Add(a.Lease/2))
 	case *vrrp.RemoveAddresses:
+		d.journal.stamp(a.Router.Serial, 0)
 		d.addresses.Remove(ownerName(a.Router), a.Interface, a.Addresses)
 	case *vrrp.AnnounceAddresses:
 		d.addresses.Announce(ownerName(a.Router), a.Interface, a.Addresses, d.cfg.VIP[a.Router.Instance].ARP)

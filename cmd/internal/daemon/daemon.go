@@ -8,7 +8,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
@@ -45,6 +44,11 @@ type Options struct {
 	// earlier run left changed, and tells which.
 	RestoreSettings func() ([]string, error)
 	Network         transport.Network
+	// Journal is the directory of the journal; empty for none.
+	Journal string
+	// Leave, when it is closed, makes the daemon end at once and leave all as it
+	// is for the one that is started next.
+	Leave <-chan struct{}
 	// Watch delivers the state of links, first all of them and then changes,
 	// until the context ends.
 	Watch func(ctx context.Context, deliver func([]vip.LinkState)) error
@@ -89,6 +93,13 @@ type Daemon struct {
 	tellDue   bool            // at the end of the turn
 	tellWaits bool            // for tellDelay
 
+	journal      *journal
+	journalDue   bool // a look at what changed is planned
+	journalBusy  bool
+	journalNext  *journalFile
+	journalError string
+	wake         time.Duration // boot time at which the loop should wake; 0 for never
+
 	supervisor   *supervisor
 	tellStatus   bool
 	fed          time.Time
@@ -125,7 +136,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 		d.log.Warn("systemd will not hear of this daemon", "error", err)
 	}
 	d.addresses = vip.NewManager(d.opts.Kernel, d.addressReport)
-	if err := d.clean(); err != nil {
+	if err := d.takeOver(); err != nil {
 		return err
 	}
 	d.hooks = notify.NewQueue(d.cfg.Hooks, d.hookDone)
@@ -141,35 +152,19 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	stopServing := d.serve()
 
 	err = d.loop(ctx, reload, watchErr)
-	err = errors.Join(err, d.shutdown())
-	cancel()
+	if errors.Is(err, errLeft) {
+		cancel() // before anything that would remove an address
+		err = nil
+		d.abandon()
+	} else {
+		err = errors.Join(err, d.shutdown())
+		cancel()
+	}
+	d.journal.close()
 	stopServing()
 	d.workers.Wait()
 	d.log.Info("stopped", "ran", round(time.Since(d.started)).String())
 	return err
-}
-
-// clean removes what an earlier run left on the interfaces, and then restores
-// the settings that it needed to be removed without harm.
-func (d *Daemon) clean() error {
-	left, err := d.addresses.CleanLeftovers(nil)
-	for _, p := range left {
-		d.log.Info("removed an address of an earlier run", "address", p.Prefix.String(), "interface", p.Interface)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot remove what an earlier run left: %w", err)
-	}
-	if d.opts.RestoreSettings == nil {
-		return nil
-	}
-	restored, err := d.opts.RestoreSettings()
-	for _, path := range restored {
-		d.log.Info("restored a setting that an earlier run had changed", "setting", path)
-	}
-	if err != nil { // no reason not to serve
-		d.log.Warn("cannot restore all settings that an earlier run changed", "error", err)
-	}
-	return nil
 }
 
 // serve answers on the control socket until the returned function is called.
@@ -184,6 +179,25 @@ func (d *Daemon) serve() (stop func()) {
 		}
 	})
 	return func() { s.Close() }
+}
+
+// errLeft ends the loop of a daemon that leaves all to its successor.
+var errLeft = errors.New("left for the next daemon")
+
+// abandon follows the loop when the next daemon is to go on at once: addresses
+// stay, nobody is told, running hooks are not waited for.
+func (d *Daemon) abandon() {
+	d.log.Info("leaving the addresses to the next daemon")
+	d.stopping = true
+	quit := d.takeCalls()
+	defer quit()
+	d.checks.Close()
+	for key := range d.sockets {
+		d.closeSocket(key)
+	}
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = d.hooks.Close(over)
 }
 
 // shutdown follows the loop: the addresses are gone, the last hooks wait.

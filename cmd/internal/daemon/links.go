@@ -53,6 +53,7 @@ func (d *Daemon) linkChanged(iface string) {
 		}
 	}
 	d.step(&ev)
+	d.journalChanged()
 	if !ev.Up || !ev.Carrier || problem != "" {
 		d.tellSoon()
 	}

@@ -25,24 +25,26 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-c
 	for {
 		select {
 		case b := <-d.packets:
-			d.now = time.Now()
+			d.awake()
 			d.receive(b)
 		case f := <-d.calls:
-			d.now = time.Now()
+			d.awake()
 			f()
 		case <-timer.C:
-			d.now = time.Now()
+			d.awake()
+		case <-d.opts.Leave:
+			return errLeft
 		case <-reload:
-			d.now = time.Now()
+			d.awake()
 			d.startReload("signal", nil)
 		case err := <-watchErr: // blind, so better somebody else serves
-			d.now = time.Now()
+			d.awake()
 			failed = fmt.Errorf("cannot watch interfaces: %w", err)
 			d.log.Error("cannot go on", "error", failed)
 			watchErr = nil
 			d.stop()
 		case <-stop:
-			d.now = time.Now()
+			d.awake()
 			stop = nil
 			d.stop()
 		}
@@ -54,6 +56,22 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-c
 		}
 		d.supervise()
 		d.arm(timer)
+	}
+}
+
+// lateEnough is how late a wake-up must be to be told to the Engine, which judges
+// it by the intervals in force.
+const lateEnough = 5 * time.Millisecond
+
+// awake reads the clock, once a turn. A process that was stopped, starved or
+// suspended notices here, before it does anything.
+func (d *Daemon) awake() {
+	d.now = time.Now()
+	if late := boottime() - d.wake; d.wake > 0 && late >= lateEnough {
+		if late >= time.Second {
+			d.log.Warn("the daemon could not run for a while", "late", round(late).String())
+		}
+		d.step(&vrrp.Late{By: late})
 	}
 }
 
@@ -79,11 +97,13 @@ func (d *Daemon) arm(timer *time.Timer) {
 			next, ok = t, true
 		}
 	}
-	if !ok {
+	if d.wake = 0; !ok {
 		timer.Stop()
 		return
 	}
-	timer.Reset(max(0, time.Until(next)))
+	wait := time.Until(next)
+	d.wake = boottime() + wait
+	timer.Reset(max(0, wait))
 }
 
 // step tells the Engine what happened and queues what it wants done.

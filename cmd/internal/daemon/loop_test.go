@@ -91,7 +91,7 @@ func TestPlannedStopServesOn(t *testing.T) {
 
 func TestOrderOnTakingOver(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
-		a := newNode(t, lan, "a", 1, conf(150, "1s", `announce = { repeat = 2, refresh = "0s" }`))
+		a := newNode(t, lan, "a", 1, conf(150, "1s", `announce = { repeat = 2, refresh = "0s" }`, `lease = "off"`))
 		a.kernel.Log()
 		var before int // adverts that had left when the address came
 		a.kernel.Refuse(func(string, vip.Change) error {

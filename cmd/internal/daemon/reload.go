@@ -89,6 +89,7 @@ func (d *Daemon) apply(cfg *config.Config) {
 		}
 	}
 	d.tellDue, d.tellStatus = true, true
+	d.journalChanged()
 }
 
 // interfaces lists the interfaces of several configurations, each once.

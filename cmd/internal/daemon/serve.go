@@ -19,6 +19,8 @@ type Setup struct {
 	Version string
 	Log     io.Writer
 	Reload  <-chan os.Signal
+	// Leave, closed, ends the daemon with all left as it is.
+	Leave <-chan struct{}
 	// Load reads the configuration again, with its warnings.
 	Load func() (*config.Config, []string, error)
 }
@@ -47,10 +49,15 @@ func Serve(ctx context.Context, s Setup) error {
 	remembering := rememberSettings(kernel, s.Config.Node.RunDir)
 	log := newAsyncWriter(s.Log)
 	defer log.Close()
+	urgency := makeUrgent()
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, Control: listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: transport.New(), Watch: vip.Watch,
+		Journal: s.Config.Node.RunDir, Leave: s.Leave,
 	})
+	if urgency != nil {
+		d.log.Warn("a busy host can delay adverts: it does not permit what would help", "error", urgency)
+	}
 	return d.Run(ctx, s.Reload)
 }
 

@@ -168,6 +168,11 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 		Interface: a.Interface, Source: a.Source, Destination: a.Destination, Payload: a.Payload,
 	})
 	s.routers = append(s.routers, a.Router)
+	if a.Payload[2] == vrrp.PriorityRelease {
+		d.journal.stamp(a.Router.Serial, 0)
+	} else {
+		d.journal.stamp(a.Router.Serial, boottime())
+	}
 }
 
 // flushSockets sends the adverts of this turn, one batch a socket.

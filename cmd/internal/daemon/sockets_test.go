@@ -116,15 +116,21 @@ func TestSendFails(t *testing.T) {
 		a := startNode(t, lan, "a", 1, conf(150, "1s"))
 		await(t, 5*time.Second, "a", a)
 		lan.Host("a").SetUp(1, false)
-		time.Sleep(5 * time.Second)
+		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		if n := a.instance().Counters.SendErrors; n != 5 {
-			t.Errorf("%d send errors counted, want 5", n)
+		if i := a.instance(); i.Counters.SendErrors != 3 || i.State != "master" {
+			t.Errorf("after 3 s: %d send errors counted, want 3; state %s", i.Counters.SendErrors, i.State)
+		}
+		time.Sleep(2 * time.Second) // its peers must have taken over by now
+		synctest.Wait()
+		if i := a.instance(); i.State != "fault" || holders(a) != "" {
+			t.Errorf("after 5 s: state %s, address on %q", i.State, holders(a))
 		}
 		if n := a.log.count("advert could not be sent"); n != 1 {
 			t.Errorf("%d log lines about it, want 1", n)
 		}
 		lan.Host("a").SetUp(1, true)
+		await(t, 15*time.Second, "a", a)
 		a.stop()
 	})
 }

@@ -1,0 +1,270 @@
+package daemon
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/vip"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// The journal lets a daemon that is started again go on where the one before it
+// ended, however that happened. It is two files in the run directory, which a
+// reboot clears: journal.json says which virtual routers there are and changes
+// with the configuration; the stamps beside it are a shared mapping with one
+// word a router, the boot time of its last advert as master, 0 when it is not.
+// A stamp is one store into memory, and survives the process that made it.
+
+const (
+	journalName    = "journal.json"
+	stampsName     = "journal.stamps"
+	journalVersion = 1
+	journalSlots   = 1 << 14 // twice what 4080 dual-stack instances take
+)
+
+// journalFile is journal.json.
+type journalFile struct {
+	Version int    `json:"version"`
+	Boot    string `json:"boot"`
+	// Generation is the first word of the stamps that belong to this file.
+	Generation uint64 `json:"generation"`
+	// Routers have one stamp each, behind that and in their order.
+	Routers []journalRouter `json:"routers"`
+}
+
+type journalRouter struct {
+	Interface string         `json:"interface"`
+	Index     int            `json:"index"`
+	VRID      uint8          `json:"vrid"`
+	Family    vrrp.Family    `json:"family"`
+	Interval  time.Duration  `json:"interval_ns"`
+	Addresses []netip.Prefix `json:"addresses"`
+}
+
+// journal writes the journal of the running daemon. A nil journal writes none.
+type journal struct {
+	dir    string
+	boot   string
+	stamps []uint64
+	slots  map[uint64]int // by serial of the router
+	last   journalFile
+}
+
+// openJournal makes the mapping. Reading what an earlier daemon left comes
+// first: see readJournal.
+func openJournal(dir string) (*journal, error) {
+	boot, err := bootID()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, stampsName), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the journal: %w", err)
+	}
+	defer f.Close()
+	// Allocated now, so that a full disk is an error here and not a signal later.
+	if err := unix.Fallocate(int(f.Fd()), 0, 0, journalSlots*8); err != nil {
+		return nil, fmt.Errorf("cannot make room for the journal in %s: %w", dir, err)
+	}
+	mem, err := unix.Mmap(int(f.Fd()), 0, journalSlots*8, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("cannot map the journal: %w", err)
+	}
+	return &journal{
+		dir: dir, boot: boot, slots: map[uint64]int{}, last: journalFile{Generation: uint64(boottime())},
+		stamps: unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(mem))), journalSlots),
+	}, nil
+}
+
+func (j *journal) close() {
+	if j != nil {
+		_ = unix.Munmap(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(j.stamps))), journalSlots*8))
+	}
+}
+
+// stamp notes an advert of a master at a boot time; 0 that it is master no more.
+func (j *journal) stamp(serial uint64, at time.Duration) {
+	if j == nil {
+		return
+	}
+	if slot, ok := j.slots[serial]; ok {
+		atomic.StoreUint64(&j.stamps[slot], uint64(at))
+	}
+}
+
+// describe sets which virtual routers there are. Their stamps move with them.
+// It returns what to write, or nil when nothing has changed.
+func (j *journal) describe(s *vrrp.Snapshot) *journalFile {
+	next := journalFile{Version: journalVersion, Boot: j.boot}
+	indexes := map[string]int{}
+	for _, l := range s.Links {
+		indexes[l.Name] = l.Index
+	}
+	old := map[uint64]uint64{}
+	for serial, slot := range j.slots {
+		old[serial] = atomic.LoadUint64(&j.stamps[slot])
+	}
+	slots := map[uint64]int{}
+	for n := range s.Instances {
+		i := &s.Instances[n]
+		for k := range i.Routers {
+			r := &i.Routers[k]
+			if len(next.Routers) == journalSlots-1 {
+				break
+			}
+			slots[r.Serial] = 1 + len(next.Routers)
+			d := journalRouter{Interface: i.Config.Interface, Index: indexes[i.Config.Interface], VRID: i.Config.VRID, Family: r.Family, Interval: i.Config.AdvertInterval}
+			for _, a := range r.Addresses {
+				d.Addresses = append(d.Addresses, a.Address)
+			}
+			next.Routers = append(next.Routers, d)
+		}
+	}
+	if sameJournal(&next, &j.last) {
+		return nil
+	}
+	next.Generation = j.last.Generation + 1
+	j.last, j.slots = next, slots
+	atomic.StoreUint64(&j.stamps[0], next.Generation) // until it is written, the old file fits no more
+	for n := 1; n <= len(next.Routers); n++ {
+		atomic.StoreUint64(&j.stamps[n], 0)
+	}
+	for serial, slot := range slots {
+		atomic.StoreUint64(&j.stamps[slot], old[serial])
+	}
+	return &next
+}
+
+func sameJournal(a, b *journalFile) bool {
+	return a.Version == b.Version && a.Boot == b.Boot && slices.EqualFunc(a.Routers, b.Routers, func(x, y journalRouter) bool {
+		return x.Interface == y.Interface && x.Index == y.Index && x.VRID == y.VRID && x.Family == y.Family &&
+			x.Interval == y.Interval && slices.Equal(x.Addresses, y.Addresses)
+	})
+}
+
+// write replaces journal.json whole. It may be slow: not for the loop.
+func (j *journal) write(f *journalFile) error {
+	text, err := json.Marshal(f)
+	if err != nil {
+		return fmt.Errorf("cannot encode the journal: %w", err)
+	}
+	path := filepath.Join(j.dir, journalName)
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return fmt.Errorf("cannot write the journal: %w", err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		return fmt.Errorf("cannot write the journal: %w", err)
+	}
+	return nil
+}
+
+// legacy is what an earlier daemon left in its journal.
+type legacy struct {
+	journalFile
+	ages []time.Duration // since the last advert as master; negative for none
+}
+
+// readJournal reads the journal of an earlier daemon. What cannot be trusted is
+// an error; none at all is not, and empty.
+func readJournal(dir string) (legacy, error) {
+	var l legacy
+	text, err := os.ReadFile(filepath.Join(dir, journalName))
+	if errors.Is(err, os.ErrNotExist) {
+		return l, nil
+	}
+	if err != nil {
+		return l, fmt.Errorf("cannot read the journal: %w", err)
+	}
+	if err := json.Unmarshal(text, &l.journalFile); err != nil {
+		return legacy{}, fmt.Errorf("the journal is damaged: %w", err)
+	}
+	boot, err := bootID()
+	if err != nil {
+		return legacy{}, err
+	}
+	if l.Version != journalVersion {
+		return legacy{}, fmt.Errorf("the journal has version %d instead of %d", l.Version, journalVersion)
+	}
+	if l.Boot != boot {
+		return legacy{}, errors.New("the journal is of an earlier boot")
+	}
+	stamps, err := os.ReadFile(filepath.Join(dir, stampsName))
+	if err != nil {
+		return legacy{}, fmt.Errorf("cannot read the journal: %w", err)
+	}
+	if len(stamps) < 8*(1+len(l.Routers)) || binary.NativeEndian.Uint64(stamps) != l.Generation {
+		return legacy{}, errors.New("the journal is damaged: its two files do not belong together")
+	}
+	now := boottime()
+	for n := range l.Routers {
+		stamp := time.Duration(binary.NativeEndian.Uint64(stamps[8*(1+n):]))
+		age := time.Duration(-1)
+		if stamp > 0 && stamp <= now {
+			age = now - stamp
+		}
+		l.ages = append(l.ages, age)
+	}
+	return l, nil
+}
+
+// adoptable lists the routers that may go on as master: they were so less than
+// their peers' down time ago, on an interface that is still the same one, with
+// all their addresses still in place and ours.
+func (l *legacy) adoptable(present []vip.Present) (list []vrrp.Adopted, held map[string]map[netip.Prefix]bool) {
+	type place struct {
+		iface  string
+		index  int
+		prefix netip.Prefix
+	}
+	ours := map[place]bool{}
+	for _, p := range present {
+		if p.Ours() {
+			ours[place{p.Interface, p.Index, p.Prefix}] = true
+		}
+	}
+	held = map[string]map[netip.Prefix]bool{}
+	for n, r := range l.Routers {
+		there := !slices.ContainsFunc(r.Addresses, func(p netip.Prefix) bool { return !ours[place{r.Interface, r.Index, p}] })
+		if l.ages[n] < 0 || l.ages[n] >= 3*r.Interval-r.Interval/4 || !there {
+			continue
+		}
+		list = append(list, vrrp.Adopted{Interface: r.Interface, VRID: r.VRID, Family: r.Family})
+		if held[r.Interface] == nil {
+			held[r.Interface] = map[netip.Prefix]bool{}
+		}
+		for _, p := range r.Addresses {
+			held[r.Interface][p] = true
+		}
+	}
+	return list, held
+}
+
+// bootID tells this boot of the machine from all others.
+func bootID() (string, error) {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("cannot tell which boot this is: %w", err)
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
+// boottime is the time since the boot, suspension included.
+func boottime() time.Duration {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		return 0
+	}
+	return time.Duration(ts.Nano())
+}

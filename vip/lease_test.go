@@ -1,0 +1,106 @@
+package vip
+
+import (
+	"testing"
+	"time"
+)
+
+// soon is a time before which a renewal is wanted.
+func soon() time.Time { return time.Now().Add(time.Second) }
+
+// A lease is taken with the address and taken anew by each renewal, which says
+// nothing when all went well.
+func TestLease(t *testing.T) {
+	inBench(t, NewFake("eth0"), func(b *bench) {
+		list := prefixes("192.0.2.100/32", "2001:db8::100/128")
+		b.Add("web", "eth0", list, 2*time.Second)
+		b.expect(
+			"ip addr add 192.0.2.100/32 dev eth0 valid_lft 2 preferred_lft 2 proto 72",
+			"ip addr add 2001:db8::100/128 dev eth0 nodad valid_lft 2 noprefixroute preferred_lft 0 proto 72",
+		)
+		b.said()
+		b.Renew("web", "eth0", list, 2*time.Second, soon())
+		b.expect(
+			"ip addr replace 192.0.2.100/32 dev eth0 valid_lft 2 preferred_lft 2 proto 72",
+			"ip addr replace 2001:db8::100/128 dev eth0 nodad valid_lft 2 noprefixroute preferred_lft 0 proto 72",
+		)
+		b.expectReports()
+		b.close()
+	})
+}
+
+// A renewal that comes too late, or for what is not held, changes nothing: it
+// must never bring an address back that another host may have by now.
+func TestRenewalThatMustNotBe(t *testing.T) {
+	for name, renew := range map[string]func(b *bench){
+		"too late":    func(b *bench) { b.Renew("web", "eth0", prefixes("192.0.2.100/32"), 2*time.Second, time.Now()) },
+		"not held":    func(b *bench) { b.Renew("web", "eth0", prefixes("192.0.2.101/32"), 2*time.Second, soon()) },
+		"not the one": func(b *bench) { b.Renew("other", "eth0", prefixes("192.0.2.100/32"), 2*time.Second, soon()) },
+		"not ours":    func(b *bench) { b.Renew("web", "eth0", prefixes("192.0.2.1/24"), 2*time.Second, soon()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := NewFake("eth0")
+			fake.Install("eth0", prefixes("192.0.2.1/24")[0], 0)
+			inBench(t, fake, func(b *bench) {
+				b.Add("web", "eth0", prefixes("192.0.2.100/32", "192.0.2.1/24"), 2*time.Second)
+				b.said()
+				fake.Log()
+				renew(b)
+				b.expectReports()
+				if log := fake.Log(); len(log) > 0 {
+					t.Errorf("log %q", log)
+				}
+				b.close()
+			})
+		})
+	}
+}
+
+// A renewal after the removal does not undo it.
+func TestRenewalAfterRemoval(t *testing.T) {
+	inBench(t, NewFake("eth0"), func(b *bench) {
+		list := prefixes("192.0.2.100/32")
+		b.Add("web", "eth0", list, 2*time.Second)
+		b.Remove("web", "eth0", list)
+		b.Renew("web", "eth0", list, 2*time.Second, soon())
+		b.said()
+		if on := b.fake.On("eth0"); len(on) > 0 {
+			t.Errorf("on eth0: %v", on)
+		}
+		b.close()
+	})
+}
+
+// A reload that changes the lease, or ends it, changes the address in place.
+func TestLeaseChanges(t *testing.T) {
+	inBench(t, NewFake("eth0"), func(b *bench) {
+		list := prefixes("192.0.2.100/32")
+		b.Add("web", "eth0", list, 2*time.Second)
+		b.Add("web", "eth0", list, 0)
+		b.expect(
+			"ip addr add 192.0.2.100/32 dev eth0 valid_lft 2 preferred_lft 2 proto 72",
+			"ip addr replace 192.0.2.100/32 dev eth0 proto 72",
+		)
+		b.close()
+	})
+}
+
+// A renewal that the kernel refuses is reported, for that address alone.
+func TestRenewalRefused(t *testing.T) {
+	fake := NewFake("eth0")
+	inBench(t, fake, func(b *bench) {
+		list := prefixes("192.0.2.100/32", "192.0.2.101/32")
+		b.Add("web", "eth0", list, 2*time.Second)
+		b.said()
+		fake.Refuse(func(_ string, c Change) error {
+			if c.Address.Prefix == list[1] {
+				return ErrNoInterface
+			}
+			return nil
+		})
+		b.Renew("web", "eth0", list, 2*time.Second, soon())
+		b.expectReports("renew web eth0: 192.0.2.101/32 (cannot add 192.0.2.101/32 to eth0: no such interface)")
+		fake.Refuse(nil)
+		b.close()
+	})
+}

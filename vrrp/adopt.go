@@ -1,0 +1,15 @@
+package vrrp
+
+// adoptedReason is why a router is master that was so before a restart.
+const adoptedReason = "went on as master over a restart"
+
+// adopted reports whether this router was master before a restart and may go
+// on. That is decided once: after a fault it starts like any other.
+func (r *router) adopted() bool {
+	return r.inst.e.adopt[routerKey{r.inst.cfg.Interface, r.inst.cfg.VRID, r.id.Family}]
+}
+
+// adoptionEnds forgets that the router may go on: it has, or it cannot.
+func (r *router) adoptionEnds() {
+	delete(r.inst.e.adopt, routerKey{r.inst.cfg.Interface, r.inst.cfg.VRID, r.id.Family})
+}

@@ -1,0 +1,71 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// late makes every router that may have been declared dead, or that may declare
+// somebody dead for its own deafness, listen first.
+func (e *Engine) late(by time.Duration) {
+	if e.stopping {
+		return
+	}
+	for _, i := range e.instances {
+		for _, r := range i.routers {
+			r.late(by)
+			r.schedule()
+		}
+		i.settle()
+	}
+}
+
+// late handles a pause of this length. A live master is heard within one
+// interval; the skew keeps several that wake together apart.
+func (r *router) late(by time.Duration) {
+	if by <= r.interval {
+		return
+	}
+	listen := r.after(r.interval + r.skew())
+	switch {
+	case r.state == StateBackup:
+		// Adverts that came meanwhile may still be on their way to us.
+		if r.timer.Before(listen) {
+			r.timer = listen
+		}
+	case r.state == StateMaster && by >= downIntervals*r.interval:
+		r.listening = true
+		r.handing = false
+		r.timer = listen
+		r.announceAt, r.repairAt = time.Time{}, time.Time{}
+	}
+}
+
+// resume ends the listening of a master that nobody replaced: the network and
+// the kernel may have forgotten it.
+func (r *router) resume() {
+	r.listening = false
+	r.advertise()
+	r.addAddresses(r.prefixes())
+	r.announceBurst()
+}
+
+// hearAfterSleep decides between a master that slept and the one that is heard
+// now. Who sleeps may lose: it comes back as a backup would, and so takes over
+// again only if it may preempt.
+func (r *router) hearAfterSleep(from netip.Addr, p *Packet) {
+	own := r.inst.effective
+	switch {
+	case p.Priority == PriorityRelease:
+		r.resume()
+	case p.Priority < own && r.preempts(p.Priority):
+		r.resume()
+		r.rivalTold = r.now() // that was an announcement
+		r.rival(from, p)
+	default:
+		r.yield(from, p)
+		if p.Priority < own {
+			r.say("%v took over while this node could not act", from)
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// startRenewing plans the renewals of a lease that has just been taken.
+func (r *router) startRenewing() {
+	r.renewAt, r.renewNext = time.Time{}, 0
+	r.lease = r.inst.cfg.Lease
+	if r.inst.cfg.Lease > 0 && len(r.addresses) > 0 {
+		r.renewAt = r.after(r.renewGap())
+	}
+}
+
+// renewGap is the time between two renewals of a slice. A small set is renewed
+// four times in a lease, so that one renewal that fails or is late does no harm;
+// a large one, whose renewals cost something, a little more than twice.
+func (r *router) renewGap() time.Duration {
+	period := r.inst.cfg.Lease / 4
+	if len(r.addresses) > renewSmall {
+		period = r.inst.cfg.Lease * 9 / 20
+	}
+	slices := (len(r.addresses) + renewSlice - 1) / renewSlice
+	return period / time.Duration(max(slices, 1))
+}
+
+// renew starts the lease of the next slice anew, but only while adverts leave:
+// a node that cannot speak must lose its addresses before its peers take over.
+func (r *router) renew() {
+	if r.state != StateMaster && !r.holding() || r.inst.cfg.Lease == 0 || len(r.addresses) == 0 {
+		r.renewAt = time.Time{}
+		return
+	}
+	r.renewAt = r.after(r.renewGap())
+	if !r.speaks() || r.listening {
+		return
+	}
+	if r.renewNext >= len(r.addresses) {
+		r.renewNext = 0
+	}
+	end := min(r.renewNext+renewSlice, len(r.addresses))
+	var slice []netip.Prefix
+	for _, a := range r.addresses[r.renewNext:end] {
+		if a.Present {
+			slice = append(slice, a.Address)
+		}
+	}
+	r.renewNext = end
+	if len(slice) > 0 {
+		r.do(&RenewAddresses{r.id, r.inst.cfg.Interface, slice, r.inst.cfg.Lease})
+	}
+}
+
+// speaks reports whether the last advert left.
+func (r *router) speaks() bool { return r.silentSince.IsZero() }
+
+// sendFailed notes an advert that did not leave. A master that stays mute until
+// its peers must have taken over gives up.
+func (r *router) sendFailed(reason string) {
+	r.counters.SendErrors++
+	r.failures++
+	if r.failures >= len(r.destinations()) { // no peer has heard this one
+		r.failedAt = r.now()
+		r.sendProblem = reason
+		if r.silentSince.IsZero() {
+			r.silentSince = r.now()
+		}
+	}
+	r.notice(NoticeSendFailed, netip.Addr{}, reason)
+}
+
+// hearOneself takes stock before the next advert: whether the one before left.
+func (r *router) hearOneself() {
+	if !r.silentSince.IsZero() && r.failedAt.Before(r.spokeAt) {
+		r.silentSince = time.Time{}
+		r.repair() // the lease may have run out
+	}
+	r.spokeAt, r.failures = r.now(), 0
+}
+
+// isMute reports whether the peers of a master must have given it up by now,
+// because none of its adverts left.
+func (r *router) isMute() bool {
+	return r.state == StateMaster && !r.silentSince.IsZero() && !r.failedAt.Before(r.spokeAt) &&
+		r.now().Sub(r.silentSince) >= downInterval(r.inst.cfg.Version, 1, r.inst.cfg.AdvertInterval)
+}
+
+// giveUpMute goes to fault for a while.
+func (r *router) giveUpMute() {
+	r.mute = "adverts cannot be sent: " + r.sendProblem
+	r.muteUntil = r.after(sendRetry)
+	r.leave(StateFault, r.mute)
+}
