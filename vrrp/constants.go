@@ -73,7 +73,14 @@ const (
 
 	// linger is how long a leaving master goes on serving after its successor
 	// was heard: the successor binds and announces its addresses meanwhile.
-	linger = 50 * time.Millisecond
+	// Large sets take it longer, IPv6 more than IPv4.
+	linger     = 100 * time.Millisecond
+	lingerEach = 100 * time.Microsecond
+
+	// announceSoon is how long after the former master has let go its
+	// successor announces its addresses once more: whoever asked for one
+	// meanwhile may have heard the former one last.
+	announceSoon = 20 * time.Millisecond
 
 	// handoverGrace is added to the longest skew a successor may wait.
 	handoverGrace = 100 * time.Millisecond

@@ -28,8 +28,8 @@ func (r *router) sendRelease(priority uint8) {
 	r.counters.ReleasesSent++
 }
 
-// hold keeps the addresses after the mastership ended: for as long as given,
-// or until shortly after a successor is heard.
+// hold keeps the addresses after the mastership ended: for as long as given
+// when no successor is heard, else until it had time to announce them.
 func (r *router) hold(most time.Duration, heard bool) {
 	r.heard = heard
 	r.holdUntil = r.after(most)
@@ -39,10 +39,17 @@ func (r *router) hold(most time.Duration, heard bool) {
 func (r *router) successor() {
 	if r.holding() && !r.heard {
 		r.heard = true
-		if t := r.after(linger); t.Before(r.holdUntil) {
-			r.holdUntil = t
-		}
+		r.holdUntil = r.after(r.linger())
 	}
+}
+
+// linger is how long a successor needs to bind and announce its addresses.
+func (r *router) linger() time.Duration {
+	each := lingerEach
+	if r.id.Family == IPv6 {
+		each *= 3
+	}
+	return linger + time.Duration(len(r.addresses))*each
 }
 
 // release takes the addresses off the interface.

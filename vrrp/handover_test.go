@@ -50,7 +50,7 @@ func TestStopServesUntilTheSuccessorIsThere(t *testing.T) {
 	}
 	te.advance(20 * time.Millisecond)
 	te.advert(peer, 100)
-	te.advance(linger - 1)
+	te.advance(linger + lingerEach - 1)
 	te.wantNone()
 	te.advance(1)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
@@ -83,8 +83,9 @@ func TestStopIsBounded(t *testing.T) {
 	}
 }
 
-// The adverts of a successor late in the bound do not lengthen it.
-func TestLateSuccessorDoesNotLengthenTheBound(t *testing.T) {
+// A successor late in the bound has its time to announce itself all the same,
+// and its further adverts do not lengthen that.
+func TestLateSuccessorHasItsTime(t *testing.T) {
 	te := newMaster(t, web())
 	te.do(&Stop{})
 	te.advance(bound - linger/2)
@@ -92,6 +93,9 @@ func TestLateSuccessorDoesNotLengthenTheBound(t *testing.T) {
 	te.advert(peer, 100)
 	te.lines = nil
 	te.advance(linger / 2)
+	te.advert(peer, 100)
+	te.wantNone()
+	te.advance(linger/2 + lingerEach)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
 }
 
@@ -121,7 +125,7 @@ func TestVersion2HasNoQuickAdvert(t *testing.T) {
 	te.want("web: advert prio=0 interval=1s to=224.0.0.18", "web: master -> init (stopped)")
 	te.advance(skew150)
 	te.advert(peer, 100, version2)
-	te.advance(linger)
+	te.advance(lingered)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
 }
 
@@ -150,7 +154,7 @@ func TestDemotedMasterHandsOver(t *testing.T) {
 	te.advance(10 * time.Millisecond)
 	te.advert(peer, 100)
 	te.want("web: master -> backup (192.0.2.2 has priority 100, this node 17)")
-	te.advance(linger)
+	te.advance(lingered)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook backup")
 }
 
@@ -205,7 +209,7 @@ func TestStopDuringHandover(t *testing.T) {
 	te.do(&Stop{})
 	te.want(append(quickRelease[:2:2], "web: master -> init (stopped)")...)
 	te.advert(peer, 100)
-	te.advance(linger)
+	te.advance(lingered)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
 }
 
@@ -311,7 +315,7 @@ func TestPreemptedMasterLingers(t *testing.T) {
 	te := newMaster(t, web())
 	te.advert(peer, 200)
 	te.want(lastAdvert, "web: master -> backup (192.0.2.2 has priority 200, this node 150)")
-	te.advance(linger - 1)
+	te.advance(linger + lingerEach - 1)
 	te.wantNone()
 	te.wantAddresses("eth0", "192.0.2.100/24")
 	te.advance(1)
@@ -388,7 +392,7 @@ func TestRemovedInstanceHearsItsSuccessor(t *testing.T) {
 	te.wantAddresses("eth0", "192.0.2.100/24", "192.0.2.101/24")
 	te.advance(5 * time.Millisecond)
 	te.advert(peer, 100, ofVRID(52), carrying("192.0.2.101"))
-	te.advance(linger)
+	te.advance(lingered)
 	te.wantOnly("inside", "inside: remove 192.0.2.101/24 eth0", "inside: hook init")
 	te.advance(second)
 	te.advert(peer, 200, ofVRID(52), carrying("192.0.2.101"))
@@ -403,13 +407,13 @@ func TestDualStackStop(t *testing.T) {
 	te.do(&Stop{})
 	te.lines = nil
 	te.advert(peer, 100)
-	te.advance(linger)
+	te.advance(lingered)
 	te.want("web: remove 192.0.2.100/24 eth0")
 	if te.e.Stopped() {
 		t.Error("stopped, with IPv6 addresses held")
 	}
 	te.advert(peer6, 100)
-	te.advance(linger)
+	te.advance(lingered)
 	te.want("web: remove fe80::100/64 2001:db8::100/64 eth0", "web: hook init")
 	if !te.e.Stopped() {
 		t.Error("not stopped")
@@ -513,7 +517,7 @@ func TestReleaseOfBothFamiliesAndPeers(t *testing.T) {
 func TestRemovalThatFailsIsTriedAgain(t *testing.T) {
 	te := newMaster(t, web())
 	te.advert(peer, 200)
-	te.advance(linger)
+	te.advance(lingered)
 	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
 		{Address: prefixes("192.0.2.100/24")[0], Present: true, Problem: "cannot remove 192.0.2.100/24 from eth0: no buffer space"},
 	}})

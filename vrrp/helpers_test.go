@@ -62,6 +62,9 @@ func unicast(list ...netip.Addr) func(*Config) { return func(c *Config) { c.Peer
 func v2(c *Config)                             { c.Version = Version2 }
 func noPreempt(c *Config)                      { c.Preempt = false }
 
+// lingered is long enough for any linger of a small set.
+const lingered = linger + 10*lingerEach
+
 // eth0 is a link in good order, changed by the given functions.
 func eth0(change ...func(*Link)) *Link {
 	l := &Link{

@@ -44,7 +44,7 @@ func TestLeaseIsRenewed(t *testing.T) {
 		t.Errorf("%d renewals of one address in 10 s, want 20", n)
 	}
 	te.advert(peer, 200)
-	te.advance(linger)
+	te.advance(lingered)
 	te.lines = nil
 	te.adverts(10*second, second, peer, 200)
 	if n := te.renewals(); n != 0 {
@@ -167,7 +167,7 @@ func TestRemovalsThatGoOnHandOver(t *testing.T) {
 	te.do(lost)
 	te.wantOnly("prio=0", "web: advert prio=0 interval=1s to=224.0.0.18")
 	te.advert(peer, 100)
-	te.advance(linger)
+	te.advance(lingered)
 	te.wantState("web", StateBackup)
 	if s := te.status("web"); !s.Demoted || s.DemotedWhy != "somebody keeps removing 192.0.2.100/24" {
 		t.Errorf("demoted %v: %s", s.Demoted, s.DemotedWhy)

@@ -145,7 +145,7 @@ func TestCheckKinds(t *testing.T) {
 			"web: master -> fault (check nginx fails: connection refused)",
 		)
 		te.advert(peer, 100)
-		te.advance(linger)
+		te.advance(lingered)
 		te.want("web: remove 192.0.2.100/24 eth0", "web: hook fault")
 		te.advance(100 * second)
 		te.wantNone()

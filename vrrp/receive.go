@@ -298,7 +298,7 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 		why = fmt.Sprintf("%v has the same priority %d and the higher address", from, p.Priority)
 	}
 	r.becomeBackup(why)
-	r.hold(linger, true)
+	r.hold(r.linger(), true)
 }
 
 // rival counts another master and makes the network know this one again.

@@ -209,7 +209,7 @@ func TestReloadChangesFamilies(t *testing.T) {
 	te.want("web: advert prio=150 interval=10ms to=ff02::12", "web: advert prio=0 interval=1s to=ff02::12")
 	te.advance(5 * time.Millisecond)
 	te.advert(peer6, 100)
-	te.advance(linger)
+	te.advance(lingered)
 	te.want("web: remove fe80::100/64 2001:db8::100/64 eth0")
 	te.wantState("web", StateMaster)
 	if n := te.router().Counters.LeftMaster; n != 0 {

@@ -172,6 +172,6 @@ func TestRFC3768_V10_OwnerThatStopsHearsItsSuccessor(t *testing.T) {
 	te.advance(100 * time.Millisecond)
 	te.advert(peer, 200, version2)
 	te.lines = nil
-	te.advance(linger)
+	te.advance(lingered)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
 }

@@ -191,7 +191,7 @@ func TestRFC9568_T26_FamiliesAreIndependent(t *testing.T) {
 	}
 	te.lines = nil
 	te.advert(peer6, 200)
-	te.advance(linger)
+	te.advance(lingered)
 	te.want(
 		"web: advert prio=150 interval=1s to=ff02::12",
 		"web: master -> backup (fe80::2 has priority 200, this node 150)",
@@ -429,8 +429,8 @@ func TestAnnouncementsRepeat(t *testing.T) {
 		}
 		te.lines = nil
 	}
-	ms := time.Millisecond
-	want := []time.Duration{0, 200 * ms, 400 * ms, 60*second + 400*ms, 120*second + 400*ms}
+	soon, ms := linger+lingerEach+announceSoon, time.Millisecond // once the former master has let go
+	want := []time.Duration{0, soon, soon + 200*ms, soon + 200*ms + 60*second, soon + 200*ms + 120*second}
 	if diff := cmp.Diff(want, at); diff != "" {
 		t.Errorf("announcements after taking over (-want +got):\n%s", diff)
 	}

@@ -378,6 +378,9 @@ func (r *router) becomeMaster(reason string) {
 	r.addAddresses(r.prefixes())
 	r.startRenewing()
 	r.announceBurst()
+	if t := r.after(r.linger() + announceSoon); r.announceLeft > 0 && t.Before(r.announceAt) {
+		r.announceAt = t
+	}
 }
 
 // leave goes to init or fault. A master hands over as far as it still can.

@@ -24,7 +24,7 @@ const (
 	lifeInterval = 100 * time.Millisecond
 	// handoverMost is how long a handover to a node that is there takes at
 	// most: the wait for a successor, and the old master's linger.
-	handoverMost = 2*lifeInterval + 150*time.Millisecond
+	handoverMost = 2*lifeInterval + 200*time.Millisecond
 	// probeCost is what running one check program may take on a busy machine.
 	probeCost = 200 * time.Millisecond
 )

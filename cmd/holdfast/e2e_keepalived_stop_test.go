@@ -17,7 +17,7 @@ import (
 // spoken. One that needs longer, on a machine that is too busy, leaves a hole.
 const (
 	ourBound  = 1100 * time.Millisecond // with adverts each second
-	ourLinger = 50 * time.Millisecond
+	ourLinger = 100 * time.Millisecond
 )
 
 // weakest makes keepalived's skew nearly an advert interval, so that a quick
