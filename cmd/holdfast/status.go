@@ -126,7 +126,7 @@ func printInstance(w io.Writer, i *control.Instance, width int, now time.Time) {
 			line("%s is in %s: %s", f.Family, f.State, f.Reason)
 		}
 	}
-	line("addresses %s", addresses(i))
+	line("addresses %s%s", addresses(i), lease(i))
 	for _, a := range i.Addresses {
 		if a.Problem != "" {
 			line("%s", a.Problem)
@@ -148,6 +148,17 @@ func priority(i *control.Instance) string {
 		return fmt.Sprint(i.Priority.Base)
 	}
 	return fmt.Sprintf("%d (base %d)", i.Priority.Effective, i.Priority.Base)
+}
+
+// lease says what becomes of the addresses when this node dies.
+func lease(i *control.Instance) string {
+	switch {
+	case i.State != "master":
+		return ""
+	case i.LeaseMS == 0:
+		return ", no lease"
+	}
+	return fmt.Sprintf(", lease %ds", i.LeaseMS/1000)
 }
 
 // addresses lists the VIPs; when some but not all are here it says which.

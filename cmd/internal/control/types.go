@@ -53,6 +53,9 @@ type Instance struct {
 	Checks    []string  `json:"checks"`
 	// AdvertIntervalMS is the interval in force, in milliseconds.
 	AdvertIntervalMS float64 `json:"advert_interval_ms"`
+	// LeaseMS is for how long the kernel keeps the addresses when this node does
+	// not renew them, in milliseconds; 0 when it keeps them for ever.
+	LeaseMS int64 `json:"lease_ms"`
 	// ConflictSince is since when another master is heard beside this one.
 	ConflictSince *time.Time `json:"conflict_since,omitempty"`
 	// HandingOver is set while addresses are kept for a successor.

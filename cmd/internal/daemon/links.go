@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/holdfast-vrrp/holdfast/vip"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
@@ -21,6 +22,7 @@ func (d *Daemon) watched(states []vip.LinkState) {
 		for _, name := range interfaces(d.cfg) {
 			d.linkChanged(name)
 		}
+		d.auditAll()
 		d.flush()
 		d.supervisor.tell("READY=1\nSTATUS=" + d.summary())
 		return
@@ -58,6 +60,23 @@ func (d *Daemon) linkChanged(iface string) {
 		d.tellSoon()
 	}
 	d.addresses.Audit(iface, present)
+}
+
+// auditEvery is how often the addresses are compared with the kernel's although
+// nothing was heard of a change: a notification may have been lost.
+const auditEvery = 30 * time.Second
+
+// auditAll has all addresses compared, and plans the next time.
+func (d *Daemon) auditAll() {
+	d.later(auditEvery, func() {
+		if d.stopping {
+			return
+		}
+		for _, iface := range interfaces(d.cfg) {
+			d.addresses.Audit(iface, nil)
+		}
+		d.auditAll()
+	})
 }
 
 // isVIP tells VIPs from the interface's own addresses where the kernel keeps no

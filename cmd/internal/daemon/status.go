@@ -131,7 +131,7 @@ func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 		Interface: i.Config.Interface, VRID: int(i.Config.VRID), Protocol: int(i.Config.Version),
 		Priority: control.Priority{Base: int(i.Config.Priority), Effective: int(i.Effective)},
 		Demoted:  i.Demoted, DemotedWhy: i.DemotedWhy, Drained: i.Drained,
-		Addresses: []control.Address{}, Checks: []string{},
+		LeaseMS: i.Config.Lease.Milliseconds(), Addresses: []control.Address{}, Checks: []string{},
 		Counters: control.Counters{Dropped: map[string]uint64{}},
 	}
 	for _, k := range i.Config.Checks {
