@@ -1,6 +1,11 @@
 package vrrp
 
-import "time"
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
 
 // handoverBound is how long a leaving master waits for a successor: the
 // longest skew a peer may have, and some grace. A peer that heard the quick
@@ -57,4 +62,13 @@ func (r *router) release() {
 	r.holdUntil, r.heard = time.Time{}, false
 	r.renewAt = time.Time{}
 	r.removeAddresses(r.prefixes())
+}
+
+// handedOver tells to whom and why a demoted or drained master let go.
+func (i *instance) handedOver(to netip.Addr, priority uint8) string {
+	why := i.why
+	if i.drained {
+		why = strings.TrimPrefix(why+"; drained", "; ")
+	}
+	return fmt.Sprintf("handed over to %v, which has priority %d: %s", to, priority, why)
 }

@@ -153,7 +153,7 @@ func TestDemotedMasterHandsOver(t *testing.T) {
 	}
 	te.advance(10 * time.Millisecond)
 	te.advert(peer, 100)
-	te.want("web: master -> backup (192.0.2.2 has priority 100, this node 17)")
+	te.want("web: master -> backup (handed over to 192.0.2.2, which has priority 100: check nginx fails: status 500)")
 	te.advance(lingered)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook backup")
 }

@@ -297,6 +297,9 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 	if p.Priority == r.inst.effective {
 		why = fmt.Sprintf("%v has the same priority %d and the higher address", from, p.Priority)
 	}
+	if r.handing {
+		why = r.inst.handedOver(from, p.Priority)
+	}
 	r.becomeBackup(why)
 	r.hold(r.linger(), true)
 }

@@ -30,14 +30,14 @@ func TestPrintStatus(t *testing.T) {
 			control.Status{Node: "lb1", Instances: []control.Instance{{
 				Name: "web", State: "master", Since: ago(26*time.Hour + 5*time.Minute), Reason: "no master heard for 3.41s",
 				Interface: "eth0", VRID: 51, Priority: control.Priority{Base: 150, Effective: 150},
-				Master:    &control.Master{Address: "192.0.2.1", Priority: 150, Self: true},
+				LeaseMS: 2000, Master: &control.Master{Address: "192.0.2.1", Priority: 150, Self: true},
 				Addresses: []control.Address{{Address: "192.0.2.100/24", Present: true}, {Address: "2001:db8::100/128", Present: true}},
 			}}, Checks: []control.Check{{Name: "nginx", State: "healthy"}}},
 			`lb1: 1 master
 
 web  MASTER for 1d02h: no master heard for 3.41s
      eth0, vrid 51, priority 150
-     addresses 192.0.2.100/24 2001:db8::100/128 (here)
+     addresses 192.0.2.100/24 2001:db8::100/128 (here), lease 2s
 `, exitDone,
 		}, {
 			"backup, demoted, check fails with several lines",
@@ -54,7 +54,7 @@ web  MASTER for 1d02h: no master heard for 3.41s
 
 web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
      eth0, vrid 51, priority 10 (base 100)
-     master is 192.0.2.1, priority 150, heard 400ms ago
+     master is 192.0.2.1, priority 150, heard 420ms ago
      addresses 192.0.2.100/24 (not here)
      demoted: check nginx fails: refused
 check nginx is failing for 1m10s: connection refused
@@ -90,7 +90,7 @@ a       FAULT for 3s: eth1 has no carrier
 inside  MASTER for 3h00m: r
         eth0, vrid 2, priority 100
         ipv6 is in fault: no link-local address
-        addresses 192.0.2.1/32 (here), 192.0.2.2/32 (not here)
+        addresses 192.0.2.1/32 (here), 192.0.2.2/32 (not here), no lease
         192.0.2.2/32: no buffer space
         drained by the operator
         conflict for 12s: another master is heard
@@ -135,7 +135,7 @@ func TestAge(t *testing.T) {
 	tests := map[time.Duration]string{
 		-time.Second:                          "0s", // a clock that was set back
 		0:                                     "0s",
-		40 * time.Millisecond:                 "0s",
+		40 * time.Millisecond:                 "40ms",
 		1234 * time.Millisecond:               "1.2s",
 		9949 * time.Millisecond:               "9.9s",
 		10 * time.Second:                      "10s",

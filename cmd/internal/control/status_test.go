@@ -18,7 +18,7 @@ func sampleStatus() *Status {
 		Instances: []Instance{{
 			Name: "web", State: "master", Since: at, Reason: "no master heard for 3.41s", Interface: "eth0", VRID: 51, Protocol: 3,
 			Priority: Priority{150, 150}, Master: self, Addresses: []Address{{Address: "192.0.2.100/24", Present: true}},
-			Checks: []string{"nginx"}, AdvertIntervalMS: 1000,
+			Checks: []string{"nginx"}, AdvertIntervalMS: 1000, LeaseMS: 2000,
 			Counters: Counters{AdvertsSent: 3, BecameMaster: 1, Dropped: map[string]uint64{"ttl": 0}},
 			Families: []Family{{Family: "ipv4", State: "master", Since: at, Reason: "no master heard for 3.41s", Source: "192.0.2.1", Master: self}},
 		}},
@@ -72,6 +72,7 @@ const sampleJSON = `{
         "nginx"
       ],
       "advert_interval_ms": 1000,
+      "lease_ms": 2000,
       "handing_over": false,
       "counters": {
         "adverts_sent": 3,
