@@ -26,6 +26,8 @@ VERSION ?=
 TESTFLAGS ?=
 # For each fuzz target.
 FUZZTIME ?= 60s
+# Which rows of the table of handovers, a pattern such as planned.
+HANDOVER ?= .
 
 GOFUMPT := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -69,9 +71,17 @@ fuzz: ## run each fuzz target for FUZZTIME (default 60s)
 	done
 
 .PHONY: bench
-bench: ## run the benchmarks (root)
+bench: ## run the benchmarks, last the handovers beside keepalived (root; HANDOVER=row HANDOVER_ROUNDS=3 HANDOVER_JSON=file)
 	$(NEEDROOT)
-	$(GO) test -p 1 -run '^$$' -bench . -benchmem $(TESTFLAGS) ./...
+	.ci/peers keepalived
+	$(GO) test -p 1 -run '^$$' -bench . -skip '^Benchmark(Handover|Idle)' -benchmem $(TESTFLAGS) ./...
+	HOLDFAST_REQUIRE=1 $(GO) test -run '^$$' -bench '^BenchmarkIdle$$' $(TESTFLAGS) ./cmd/holdfast
+	HOLDFAST_REQUIRE=1 $(GO) test -run '^$$' -bench '^BenchmarkHandover$$/$(HANDOVER)' -timeout 60m $(TESTFLAGS) ./cmd/holdfast
+
+.PHONY: busy
+busy: ## load this machine for HOLDFAST_BUSY (default 60s) and see that nothing moves (root)
+	$(NEEDROOT)
+	HOLDFAST_REQUIRE=1 HOLDFAST_BUSY=$${HOLDFAST_BUSY:-60s} $(GO) test -count=1 -v -timeout 30m -run '^TestBusyMachine$$' $(TESTFLAGS) ./cmd/holdfast
 
 .PHONY: install
 install: $(if $(wildcard bin/holdfast),,build) ## install program, systemd unit, reference (PREFIX, SYSCONFDIR, UNITDIR, DESTDIR)

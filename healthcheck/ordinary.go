@@ -6,8 +6,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ordinary calls start on a thread of ordinary priority. What it starts
-// inherits that, however urgent the rest of this process is.
+// ordinary calls start on a thread whose children are of ordinary priority,
+// however urgent this process is. The thread itself stays urgent: were it made
+// to wait for a busy host, all of the process that needs what it holds would
+// wait with it.
 func ordinary(start func() error) error {
 	runtime.LockOSThread()
 	before, err := unix.SchedGetAttr(0, 0)
@@ -15,8 +17,9 @@ func ordinary(start func() error) error {
 		defer runtime.UnlockOSThread()
 		return start()
 	}
-	plain := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}
-	if err := unix.SchedSetAttr(0, &plain, 0); err != nil {
+	during := *before
+	during.Flags |= unix.SCHED_FLAG_RESET_ON_FORK
+	if err := unix.SchedSetAttr(0, &during, 0); err != nil {
 		defer runtime.UnlockOSThread()
 		return start()
 	}

@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	// sendLimit is UIO_MAXIOV, the most messages that sendmmsg takes.
-	sendLimit = 1024
+	// sendLimit is how many frames are sent at once, with sendPause before the
+	// next: hosts queue about a thousand received frames, and of too many at
+	// once they drop some, among them what clients ask.
+	sendLimit = 128
 	// sendPatience is how long a full queue may hold up one batch in all.
 	sendPatience = 250 * time.Millisecond
 	sendPause    = 1 * time.Millisecond
@@ -55,6 +57,9 @@ func (s *packetSocket) send(index int, frames [][]byte) error {
 		msgs[i].SetIovlen(1)
 	}
 	failed, err := sendAll(len(msgs), func(from int) (int, error) {
+		if from > 0 {
+			time.Sleep(sendPause)
+		}
 		return s.sendmmsg(msgs[from:min(from+sendLimit, len(msgs))])
 	}, func() { time.Sleep(sendPause) })
 	runtime.KeepAlive(frames)

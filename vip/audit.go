@@ -18,6 +18,12 @@ func (m *Manager) Audit(iface string, seen []netip.Prefix) {
 
 // audit reports what owners hold and the kernel does not have.
 func (t *turn) audit(seen []netip.Prefix) []Report {
+	for _, e := range t.link.entries { // what could not be removed when its owner let go
+		if e.installed && len(e.owners) == 0 {
+			t.change(e, Remove)
+		}
+	}
+	t.commit()
 	missing := t.missing(seen)
 	if len(missing) == 0 {
 		return nil

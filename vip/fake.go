@@ -5,16 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Fake is a [Kernel] for tests: it holds interfaces and addresses in memory,
-// behaves like Linux, and logs what it is told as commands of iproute2. It can
-// be used by many goroutines.
+// behaves like Linux, and logs what it is told as commands of iproute2. Addresses
+// whose lifetime ends vanish. It can be used by many goroutines.
 type Fake struct {
 	mu        sync.Mutex
 	ifaces    []*fakeInterface
@@ -31,6 +33,7 @@ type fakeInterface struct {
 	index   int
 	down    bool // no carrier
 	addrs   []Present
+	expires map[netip.Prefix]time.Time
 	promote string
 }
 
@@ -48,7 +51,7 @@ func (f *Fake) AddInterface(name string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lastIndex++
-	f.ifaces = append(f.ifaces, &fakeInterface{name: name, index: f.lastIndex, promote: "0"})
+	f.ifaces = append(f.ifaces, &fakeInterface{name: name, index: f.lastIndex, expires: map[netip.Prefix]time.Time{}, promote: "0"})
 	f.changed()
 }
 
@@ -188,6 +191,9 @@ func (f *Fake) apply(iface string, c Change) error {
 	default:
 		i.remove(p)
 	}
+	if c.Verb != Remove {
+		f.lease(i, p, c.Address.ValidLifetime)
+	}
 	line := fmt.Sprintf("ip addr %v %v dev %s", c.Verb, p, iface)
 	if c.Verb != Remove {
 		line += strings.TrimPrefix(c.Address.String(), p.String())
@@ -195,6 +201,24 @@ func (f *Fake) apply(iface string, c Change) error {
 	f.log = append(f.log, line)
 	f.changed()
 	return nil
+}
+
+// lease removes an address when its lifetime ends, unless that was given anew.
+// f.mu is held.
+func (f *Fake) lease(i *fakeInterface, p netip.Prefix, lifetime time.Duration) {
+	if delete(i.expires, p); lifetime == 0 {
+		return
+	}
+	at := time.Now().Add(lifetime)
+	i.expires[p] = at
+	time.AfterFunc(lifetime, func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if i.expires[p].Equal(at) {
+			i.remove(p)
+			f.changed()
+		}
+	})
 }
 
 // Addresses implements [Kernel].
@@ -205,6 +229,9 @@ func (f *Fake) Addresses() ([]Present, error) {
 	for _, i := range f.ifaces {
 		for _, a := range i.addrs {
 			a.Interface, a.Index = i.name, i.index
+			if at, ok := i.expires[a.Prefix]; ok {
+				a.ValidLifetime = time.Until(at)
+			}
 			all = append(all, a)
 		}
 	}
@@ -344,12 +371,14 @@ func (i *fakeInterface) remove(p netip.Prefix) {
 	if n < 0 {
 		return
 	}
+	delete(i.expires, p)
 	primary := !i.addrs[n].Secondary
 	i.addrs = slices.Delete(i.addrs, n, n+1)
 	if !primary {
 		return
 	}
 	if i.promote == "0" {
+		maps.DeleteFunc(i.expires, func(a netip.Prefix, _ time.Time) bool { return sameNetwork(a, p) })
 		i.addrs = slices.DeleteFunc(i.addrs, func(a Present) bool { return sameNetwork(a.Prefix, p) })
 		return
 	}

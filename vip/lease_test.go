@@ -1,7 +1,12 @@
 package vip
 
 import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -94,13 +99,65 @@ func TestRenewalRefused(t *testing.T) {
 		b.said()
 		fake.Refuse(func(_ string, c Change) error {
 			if c.Address.Prefix == list[1] {
-				return ErrNoInterface
+				return errors.New("out of memory")
 			}
 			return nil
 		})
 		b.Renew("web", "eth0", list, 2*time.Second, soon())
-		b.expectReports("renew web eth0: 192.0.2.101/32 (cannot add 192.0.2.101/32 to eth0: no such interface)")
+		b.expectReports("renew web eth0: 192.0.2.101/32 present (cannot add 192.0.2.101/32 to eth0: out of memory)")
 		fake.Refuse(nil)
+		b.Renew("web", "eth0", list, 2*time.Second, soon())
+		b.expectReports("renew web eth0: 192.0.2.101/32 present") // so that people hear it is over
+		b.Renew("web", "eth0", list, 2*time.Second, soon())
+		b.expectReports()
 		b.close()
+	})
+}
+
+// The kernel for tests removes what is not renewed, tells whoever watches, and
+// lets go of a lease that ended some other way.
+func TestFakeLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := NewFake("eth0")
+		var seen []LinkState
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			f.Watch(ctx, func(s []LinkState) { seen = s })
+		}()
+		list := prefixes("192.0.2.100/32", "192.0.2.101/32", "192.0.2.102/32")
+		do := func(v Verb, p netip.Prefix, lifetime time.Duration) {
+			t.Helper()
+			if err := f.Apply("eth0", []Change{{v, Address{p, lifetime}}})[0]; err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, p := range list {
+			do(Create, p, 2*time.Second)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		do(Replace, list[0], 2*time.Second) // renewed
+		do(Replace, list[1], 0)             // for ever
+		time.Sleep(400 * time.Millisecond)
+		do(Remove, list[2], 0)
+		f.Install("eth0", list[2], 0) // by somebody else
+		if all, _ := f.Addresses(); all[0].ValidLifetime != 1600*time.Millisecond || all[1].ValidLifetime != 0 || all[2].ValidLifetime != 0 {
+			t.Errorf("lifetimes left: %+v", all)
+		}
+		time.Sleep(1599 * time.Millisecond)
+		if got := f.On("eth0"); !slices.Equal(got, list) {
+			t.Errorf("just before the end: %v", got)
+		}
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if got := f.On("eth0"); !slices.Equal(got, list[1:]) {
+			t.Errorf("after the end: %v", got)
+		}
+		if len(seen) != 1 || len(seen[0].Addresses) != 2 {
+			t.Errorf("last seen: %+v", seen)
+		}
+		cancel()
+		<-done
 	})
 }

@@ -56,6 +56,8 @@ type entry struct {
 	installed, foreign bool
 	// lost is set when it was installed and then not found on the interface.
 	lost bool
+	// refused is set while the kernel refuses to add or renew it.
+	refused bool
 }
 
 func (e *entry) present() bool { return e.installed || e.foreign }
@@ -80,7 +82,7 @@ func (m *Manager) Add(owner, iface string, addrs []netip.Prefix, lease time.Dura
 // Renew starts the lease of addresses that owner holds anew, unless that could
 // only happen after the time given: a process that was stopped in between must
 // not bring addresses back that another host has taken over. There is a report
-// only when something went wrong.
+// only of what went wrong, and once when it goes well again.
 func (m *Manager) Renew(owner, iface string, addrs []netip.Prefix, lease time.Duration, before time.Time) {
 	m.queue.put(order{kind: OrderRenew, owner: owner, iface: iface, addrs: slices.Clone(addrs), lease: lease, before: before})
 }

@@ -128,7 +128,7 @@ func TestAddAnnounceRemove(t *testing.T) {
 			"announce web/ipv6 eth0: fe80::100/64 present 2001:db8::100/128 present",
 		)
 		b.Remove("web/ipv4", "eth0", v4)
-		b.expect("ip addr del 192.0.2.100/32 dev eth0", "ip addr del 192.0.2.101/32 dev eth0")
+		b.expect("ip addr del 192.0.2.101/32 dev eth0", "ip addr del 192.0.2.100/32 dev eth0")
 		b.expectReports("remove web/ipv4 eth0: 192.0.2.100/32 192.0.2.101/32")
 		b.close()
 		if left := b.fake.On("eth0"); len(left) > 0 {

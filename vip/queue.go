@@ -2,6 +2,7 @@ package vip
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -44,8 +45,24 @@ func (q *queue) put(o order) {
 	if q.closed {
 		return
 	}
-	q.orders = append(q.orders, o)
+	if o.kind != OrderAudit || !q.mergeAudit(o) {
+		q.orders = append(q.orders, o)
+	}
 	q.wake()
+}
+
+// mergeAudit lets an audit that waits for the same interface do for o as well:
+// what was seen last counts, and nothing seen, which is a look at everything,
+// stays so. Large changes come with many audits, each of which costs a listing.
+func (q *queue) mergeAudit(o order) bool {
+	i := slices.IndexFunc(q.orders, func(w order) bool { return w.kind == OrderAudit && w.iface == o.iface })
+	if i < 0 {
+		return false
+	}
+	if q.orders[i].addrs != nil {
+		q.orders[i].addrs = o.addrs
+	}
+	return true
 }
 
 // close ends the intake.

@@ -3,6 +3,7 @@ package vip
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,5 +115,45 @@ func TestQueueClose(t *testing.T) {
 	<-q.ready
 	if turn, closed := q.take(); len(turn) != 0 || !closed {
 		t.Fatalf("take: %d orders, closed %v; want the end", len(turn), closed)
+	}
+}
+
+// Audits that wait for one interface become one, with what was seen last;
+// unless one of them looks at everything anyway.
+func TestQueueMergesAudits(t *testing.T) {
+	one, two := prefixes("192.0.2.1/24"), prefixes("192.0.2.2/24")
+	tests := []struct {
+		name  string
+		seen  [][]netip.Prefix
+		other bool // put another order in between
+		want  []netip.Prefix
+	}{
+		{"one", [][]netip.Prefix{one}, false, one},
+		{"the last counts", [][]netip.Prefix{one, two}, false, two},
+		{"over other orders", [][]netip.Prefix{two, one}, true, one},
+		{"everything, first", [][]netip.Prefix{nil, one}, false, nil},
+		{"everything, last", [][]netip.Prefix{one, nil, two}, true, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := newQueue()
+			for _, seen := range tt.seen {
+				q.put(order{kind: OrderAudit, iface: "eth0", addrs: seen})
+				if tt.other {
+					q.put(order{kind: OrderAdd, owner: "a", iface: "eth0"})
+				}
+			}
+			q.put(order{kind: OrderAudit, iface: "eth1", addrs: one}) // not this one's
+			turn, _ := q.take()
+			var got [][]netip.Prefix
+			for _, o := range turn {
+				if o.kind == OrderAudit {
+					got = append(got, o.addrs)
+				}
+			}
+			if len(got) != 1 || !slices.Equal(got[0], tt.want) || (got[0] == nil) != (tt.want == nil) {
+				t.Errorf("audits of %v, want one of %v", got, tt.want)
+			}
+		})
 	}
 }

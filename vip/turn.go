@@ -26,8 +26,9 @@ type turn struct {
 	// results waits for the commit.
 	results []result
 
-	failed   map[*entry]error // what the last change of an entry came to
-	settings []error          // what went wrong beside the addresses
+	failed   map[*entry]error      // what the last change of an entry came to
+	accepted map[netip.Prefix]bool // what the kernel had refused before
+	settings []error               // what went wrong beside the addresses
 }
 
 // result says what to fill in once the entry's changes are carried out.
@@ -43,7 +44,7 @@ func (m *Manager) newTurn(iface string) *turn {
 		l = &link{entries: map[netip.Prefix]*entry{}}
 		m.links[iface] = l
 	}
-	return &turn{m: m, iface: iface, link: l, pending: map[*entry]bool{}, failed: map[*entry]error{}}
+	return &turn{m: m, iface: iface, link: l, pending: map[*entry]bool{}, failed: map[*entry]error{}, accepted: map[netip.Prefix]bool{}}
 }
 
 // turn carries out orders, which are for one interface, and reports on them.
@@ -61,9 +62,14 @@ func (m *Manager) turn(orders []order) []Report {
 			continue
 		}
 		reports[i].Addresses = make([]Result, len(o.addrs))
-		for j, p := range o.addrs {
-			reports[i].Addresses[j].Prefix = p
-			t.plan(&o, p, &reports[i].Addresses[j])
+		for j := range o.addrs {
+			if o.kind == OrderRemove {
+				// Last in, first out: whenever the first address of a network goes,
+				// the kernel sets up all others anew.
+				j = len(o.addrs) - 1 - j
+			}
+			reports[i].Addresses[j].Prefix = o.addrs[j]
+			t.plan(&o, o.addrs[j], &reports[i].Addresses[j])
 		}
 	}
 	t.commit()
@@ -74,7 +80,7 @@ func (m *Manager) turn(orders []order) []Report {
 	}
 	for i := range reports {
 		if reports[i].Order == OrderRenew { // what went well is as it was
-			reports[i].Addresses = slices.DeleteFunc(reports[i].Addresses, func(r Result) bool { return r.Err == nil })
+			reports[i].Addresses = slices.DeleteFunc(reports[i].Addresses, func(r Result) bool { return r.Err == nil && !t.accepted[r.Prefix] })
 		}
 	}
 	t.announce(orders, reports)
@@ -191,9 +197,13 @@ func (t *turn) apply(changes []Change) []error {
 // added notes what came of adding e.
 func (t *turn) added(e *entry, err error) {
 	if err == nil {
-		e.installed, e.foreign, e.lost = true, false, false
+		if e.refused {
+			t.accepted[e.prefix] = true
+		}
+		e.installed, e.foreign, e.lost, e.refused = true, false, false, false
 		return
 	}
+	e.refused = true
 	if errors.Is(err, ErrNoInterface) {
 		e.installed, e.foreign = false, false
 	}

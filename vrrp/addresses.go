@@ -197,6 +197,8 @@ func (r *router) repair() {
 		}
 	}
 	switch {
+	case r.state == StateMaster && r.unproven:
+		r.prove()
 	case r.state == StateMaster:
 		r.addAddresses(add)
 		r.announce(add)

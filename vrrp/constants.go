@@ -105,15 +105,25 @@ const (
 	standingGap = 1 * time.Hour
 
 	// troubleRepairs removals by somebody else within troubleWindow, or an
-	// address that the kernel refuses for as long, make a node hand over and
-	// stay demoted for troublePenalty.
-	troubleRepairs = 5
-	troubleWindow  = 10 * time.Second
-	troublePenalty = 1 * time.Minute
+	// address that the kernel refuses for a second, make a node hand over and
+	// stay demoted for troublePenalty: twice as long each time, up to
+	// troublePenaltyMax, until troubleForget has passed without.
+	troubleRepairs    = 5
+	troubleWindow     = 10 * time.Second
+	troublePenalty    = 1 * time.Minute
+	troublePenaltyMax = 1 * time.Hour
+	troubleForget     = 10 * time.Minute
 
 	// sendRetry is how long a node that cannot send stays in fault before it
-	// tries again.
-	sendRetry = 5 * time.Second
+	// tries again, at first and at most; proveTime is within which an advert that
+	// cannot leave is known not to have left.
+	sendRetry    = 5 * time.Second
+	sendRetryMax = 1 * time.Minute
+	proveTime    = 1 * time.Millisecond
+
+	// removalLate is how much later than the lease ends the kernel removes an
+	// address at most.
+	removalLate = 1 * time.Second
 
 	// renewSlice is how many addresses are renewed together, and renewSmall the
 	// largest set that is renewed four times in a lease.

@@ -90,6 +90,8 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	case *SendFailed:
 		if r := e.router(ev.Router); r != nil {
 			r.sendFailed(ev.Reason)
+			r.schedule()
+			r.inst.settle()
 		}
 	case *Configure:
 		e.configure(ev.Instances)
@@ -112,6 +114,14 @@ func (e *Engine) Deadline() (time.Time, bool) {
 		return time.Time{}, false
 	}
 	return e.timers[0].deadline, true
+}
+
+// Departing reports whether a router that a reload removed still hands over on
+// an interface: its packets and those of its successor must pass.
+func (e *Engine) Departing(iface string, f Family) bool {
+	return slices.ContainsFunc(e.departing, func(i *instance) bool {
+		return i.cfg.Interface == iface && slices.ContainsFunc(i.routers, func(r *router) bool { return r.id.Family == f && r.holding() })
+	})
 }
 
 // Stopped reports whether a [Stop] is complete: every address was handed over

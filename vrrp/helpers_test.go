@@ -95,6 +95,8 @@ type engineTest struct {
 	told     map[string]uint64
 	// sent, when set, gets every advert.
 	sent func(*SendAdvert)
+	// next are events that follow the present step.
+	next []Event
 }
 
 // newTest returns an Engine with these instances, all on eth0 in good order,
@@ -155,6 +157,11 @@ func (te *engineTest) do(ev Event) {
 		}
 	}
 	te.check(ev, actions)
+	next := te.next
+	te.next = nil
+	for _, ev := range next {
+		te.do(ev)
+	}
 	for _, done := range results {
 		te.do(done)
 	}

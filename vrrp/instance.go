@@ -26,7 +26,9 @@ type instance struct {
 	// while; empty when it can.
 	trouble      string
 	troubleUntil time.Time
-	removed      bool // by a reload
+	troubleEnded time.Time
+	penalty      time.Duration // the last one
+	removed      bool          // by a reload
 
 	state  State
 	since  time.Time
@@ -247,6 +249,7 @@ func (e *Engine) configure(configs []Config) {
 			r.removeUnwanted()
 		}
 	}
+	maps.DeleteFunc(e.adopt, func(k routerKey, _ bool) bool { return e.routers[k] == nil })
 	maps.DeleteFunc(e.checks, func(name string, _ checkState) bool {
 		return !slices.ContainsFunc(e.instances, func(i *instance) bool { return i.uses(name) })
 	})

@@ -20,20 +20,20 @@ func (e *Engine) late(by time.Duration) {
 	}
 }
 
-// late handles a pause of this length. A live master is heard within one
-// interval; the skew keeps several that wake together apart.
+// late handles a wake-up that came so much too late. A live master is heard
+// within one interval; the skew keeps several that wake together apart.
 func (r *router) late(by time.Duration) {
-	if by <= r.interval {
-		return
-	}
 	listen := r.after(r.interval + r.skew())
 	switch {
+	case r.state == StateBackup && by <= r.interval:
+		if r.due(r.timer) { // adverts may still lie in the socket
+			r.timer = r.after(by)
+		}
 	case r.state == StateBackup:
-		// Adverts that came meanwhile may still be on their way to us.
 		if r.timer.Before(listen) {
 			r.timer = listen
 		}
-	case r.state == StateMaster && by >= downIntervals*r.interval:
+	case r.state == StateMaster && max(by, r.now().Sub(r.spokeAt)) >= downIntervals*r.interval: // the clock of now may have stood still
 		r.listening = true
 		r.handing = false
 		r.timer = listen
@@ -44,10 +44,14 @@ func (r *router) late(by time.Duration) {
 // resume ends the listening of a master that nobody replaced: the network and
 // the kernel may have forgotten it.
 func (r *router) resume() {
+	before := r.sent.priority
 	r.listening = false
 	r.advertise()
 	r.addAddresses(r.prefixes())
 	r.announceBurst()
+	if r.inst.effective <= DemotedMax && before > DemotedMax {
+		r.handOver(before) // demoted or drained meanwhile
+	}
 }
 
 // hearAfterSleep decides between a master that slept and the one that is heard

@@ -109,3 +109,68 @@ func TestAdoptionIsOnce(t *testing.T) {
 	te.do(eth0())
 	te.wantState("web", StateBackup)
 }
+
+// A pause counts from the last advert, not from when the next was due: who was
+// silent for three intervals listens, however late the last wake-up was.
+func TestSilenceCountsNotLateness(t *testing.T) {
+	te := newMaster(t, web(noPreempt))
+	te.advance(500 * time.Millisecond)
+	te.now = te.now.Add(3 * second)
+	te.do(&Late{By: 2500 * time.Millisecond})
+	te.do(&Tick{})
+	te.wantNone()
+	te.advert(peer, 100)
+	te.wantState("web", StateBackup)
+}
+
+// A backup whose timer ran out in a pause waits for what lies in its socket,
+// also when the wake-up was late by less than an interval.
+func TestBackupThatIsALittleLate(t *testing.T) {
+	te := newTest(t, web())
+	te.advert(peer, 200)
+	te.now = te.now.Add(down150 + 500*time.Millisecond)
+	te.do(&Late{By: 500 * time.Millisecond})
+	te.do(&Tick{})
+	te.advert(peer, 200)
+	te.advance(second)
+	te.wantState("web", StateBackup)
+}
+
+// A master that is demoted while it listens hands over once it speaks again.
+func TestDemotedWhileListening(t *testing.T) {
+	te := newChecked(t, web(nginx))
+	te.pause(6 * second)
+	te.health("nginx", false, "connection refused")
+	te.wantNone()
+	te.advance(second + skew150)
+	te.wantOnly("prio=0", "web: advert prio=0 interval=1s to=224.0.0.18")
+}
+
+// What an earlier daemon was master of and this one does not have is forgotten.
+func TestAdoptionIsForgotten(t *testing.T) {
+	te := newBare(t)
+	te.do(&Adopt{Routers: []Adopted{{"eth0", 52, IPv4}}})
+	te.do(eth0())
+	te.configure(web())
+	te.configure(web(), named52)
+	te.wantState("other", StateBackup)
+}
+
+// named52 is an instance of VRID 52.
+var named52 = web(named("other", 52, "192.0.2.102/24"))
+
+// A release is two packets a peer: one peer that cannot be reached does not make
+// the node mute.
+func TestReleaseToAnUnreachablePeerIsNotMute(t *testing.T) {
+	te := newMaster(t, web(leased(2*second), unicast(peer, addr("192.0.2.3"))))
+	te.sent = func(s *SendAdvert) {
+		if s.Destination == peer {
+			te.do(&SendFailed{Router: s.Router, Reason: "no route to host"})
+		}
+	}
+	te.do(&Drain{Instance: "web"})
+	te.advance(second)
+	if n := te.renewals(); n == 0 {
+		t.Error("nothing was renewed while handing over")
+	}
+}

@@ -10,8 +10,25 @@ func (r *router) startRenewing() {
 	r.renewAt, r.renewNext = time.Time{}, 0
 	r.lease = r.inst.cfg.Lease
 	if r.inst.cfg.Lease > 0 && len(r.addresses) > 0 {
-		r.renewAt = r.after(r.renewGap())
+		r.renewAt = r.nextRenewal()
 	}
+}
+
+// nextRenewal returns when the next slice is due. A lease that is to end before
+// a peer takes over is renewed just behind an advert, once it is known whether
+// that one left, and once more in case of failure: any later, and the addresses
+// would outlive the last advert by most of an interval too much.
+func (r *router) nextRenewal() time.Time {
+	interval, lease := r.inst.cfg.AdvertInterval, r.inst.cfg.Lease
+	follows := r.state == StateMaster && !r.handing && len(r.addresses) <= renewSmall
+	if follows && lease >= 2*interval && lease+removalLate <= downIntervals*interval {
+		for _, behind := range [...]time.Duration{interval / 100, interval / 10, interval + interval/100} {
+			if t := r.spokeAt.Add(behind); t.After(r.now()) {
+				return t
+			}
+		}
+	}
+	return r.after(r.renewGap())
 }
 
 // renewGap is the time between two renewals of a slice. A small set is renewed
@@ -33,7 +50,7 @@ func (r *router) renew() {
 		r.renewAt = time.Time{}
 		return
 	}
-	r.renewAt = r.after(r.renewGap())
+	r.renewAt = r.nextRenewal()
 	if !r.speaks() || r.listening {
 		return
 	}
@@ -61,23 +78,37 @@ func (r *router) speaks() bool { return r.silentSince.IsZero() }
 func (r *router) sendFailed(reason string) {
 	r.counters.SendErrors++
 	r.failures++
-	if r.failures >= len(r.destinations()) { // no peer has heard this one
+	if r.failures >= r.expected { // no peer has heard this one
 		r.failedAt = r.now()
 		r.sendProblem = reason
 		if r.silentSince.IsZero() {
 			r.silentSince = r.now()
 		}
+		if r.unproven && r.state == StateMaster {
+			r.giveUpMute() // still
+		}
 	}
 	r.notice(NoticeSendFailed, netip.Addr{}, reason)
 }
 
-// hearOneself takes stock before the next advert: whether the one before left.
-func (r *router) hearOneself() {
+// settleLastAdvert takes stock before the next advert: whether the one before left.
+func (r *router) settleLastAdvert() {
 	if !r.silentSince.IsZero() && r.failedAt.Before(r.spokeAt) {
 		r.silentSince = time.Time{}
-		r.repair() // the lease may have run out
+		if r.state == StateMaster {
+			r.repair() // the lease may have run out
+		}
 	}
-	r.spokeAt, r.failures = r.now(), 0
+	if r.spokeAt.Before(r.now()) { // else more of the same turn
+		r.failures, r.expected = 0, 0
+	}
+	r.spokeAt = r.now()
+}
+
+// prove ends the doubt about a master whose adverts did not leave before.
+func (r *router) prove() {
+	r.unproven, r.muteFor = false, 0
+	r.serve()
 }
 
 // isMute reports whether the peers of a master must have given it up by now,
@@ -87,9 +118,12 @@ func (r *router) isMute() bool {
 		r.now().Sub(r.silentSince) >= downInterval(r.inst.cfg.Version, 1, r.inst.cfg.AdvertInterval)
 }
 
-// giveUpMute goes to fault for a while.
+// giveUpMute goes to fault for a while, longer each time: who tries again takes
+// the addresses of nobody, but hooks run.
 func (r *router) giveUpMute() {
 	r.mute = "adverts cannot be sent: " + r.sendProblem
-	r.muteUntil = r.after(sendRetry)
+	r.unproven = true
+	r.muteFor = min(max(2*r.muteFor, sendRetry), sendRetryMax)
+	r.muteUntil = r.after(r.muteFor)
 	r.leave(StateFault, r.mute)
 }

@@ -101,7 +101,7 @@ func TestMuteMasterLetsGo(t *testing.T) {
 	mute := true
 	te.sent = func(s *SendAdvert) {
 		if mute {
-			te.do(&SendFailed{Router: s.Router, Reason: "send on eth0: no buffer space available"})
+			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "send on eth0: no buffer space available"})
 		}
 	}
 	te.advance(second)
@@ -144,7 +144,7 @@ func TestOneUnreachablePeerIsNotMute(t *testing.T) {
 	te := newMaster(t, web(leased(2*second), unicast(peer, addr("192.0.2.3"))))
 	te.sent = func(s *SendAdvert) {
 		if s.Destination == peer {
-			te.do(&SendFailed{Router: s.Router, Reason: "no route to host"})
+			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "no route to host"})
 		}
 	}
 	te.advance(10 * second)

@@ -34,7 +34,7 @@ type Packet struct {
 	AuthType uint8
 	Auth     [authLen]byte
 
-	// pseudo is the checksum form a parsed packet was found to have.
+	// form is the checksum form a parsed packet was found to have.
 	form checksumForm
 }
 

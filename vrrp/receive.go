@@ -174,7 +174,7 @@ func (r *router) compare(from netip.Addr, p *Packet) {
 	}
 	if p.Priority == r.inst.effective && p.Priority == PriorityOwner {
 		r.notice(NoticeTwoOwners, from, "only one router on a link can own the addresses: the one with the higher address stays master")
-	} else if p.Priority == r.inst.effective {
+	} else if p.Priority == r.inst.effective && p.Priority > DemotedMax { // demoted ones share few numbers
 		r.notice(NoticeEqualPriority, from, fmt.Sprintf("both have %d: the one with the higher address wins; give them different priorities", p.Priority))
 	}
 }
@@ -267,13 +267,14 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		r.yield(from, p)
 		return
 	}
-	r.rival(from, p)
 	if r.handing {
 		// A node that is no healthier than this one answered the release.
 		r.handing = false
 		r.advertise()
+		r.announceBurst()
 		return
 	}
+	r.rival(from, p)
 	if r.inst.cfg.Version == Version3 && r.now().Sub(r.answeredAt) >= answerGap {
 		r.answeredAt = r.now()
 		r.sendNow()
@@ -300,7 +301,12 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 	if r.handing {
 		why = r.inst.handedOver(from, p.Priority)
 	}
+	slept := r.listening
 	r.becomeBackup(why)
+	if slept { // the winner has announced itself long ago
+		r.release()
+		return
+	}
 	r.hold(r.linger(), true)
 }
 

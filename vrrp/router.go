@@ -65,7 +65,11 @@ type router struct {
 	spokeAt, failedAt, silentSince time.Time
 	sendProblem, mute              string
 	muteUntil                      time.Time
-	failures                       int // of the last advert, one a peer
+	muteFor                        time.Duration // the last time
+	// unproven is set once adverts did not leave: this node does not serve again
+	// before one has.
+	unproven bool
+	failures, expected int // of the packets of this turn's adverts
 
 	form checksumForm // last form heard of a peer
 	sent cachedAdvert
@@ -103,7 +107,7 @@ func (r *router) after(d time.Duration) time.Time { return r.now().Add(d) }
 func (r *router) do(a Action)                     { r.inst.e.do(a) }
 func (r *router) holding() bool                   { return !r.holdUntil.IsZero() }
 func (r *router) due(t time.Time) bool            { return !t.IsZero() && !t.After(r.now()) }
-func (r *router) skew() time.Duration { return skew(r.inst.cfg.Version, r.inst.effective, r.interval) }
+func (r *router) skew() time.Duration             { return skew(r.inst.cfg.Version, r.inst.effective, r.interval) }
 
 func (r *router) downInterval() time.Duration {
 	return downInterval(r.inst.cfg.Version, r.inst.effective, r.interval)
@@ -134,8 +138,7 @@ func (r *router) fire() {
 		r.review(r.inst.effective)
 	}
 	if r.due(r.inst.troubleUntil) {
-		r.inst.trouble, r.inst.troubleUntil = "", time.Time{}
-		r.inst.review()
+		r.inst.recovered()
 	}
 	if r.due(r.timer) {
 		r.expire()
@@ -375,6 +378,15 @@ func (r *router) becomeMaster(reason string) {
 	r.repairWait, r.removals, r.refusedSince = 0, 0, time.Time{}
 	r.silentSince = time.Time{}
 	r.advertise()
+	if r.unproven {
+		r.repairAt = r.after(proveTime)
+		return
+	}
+	r.serve()
+}
+
+// serve puts the addresses of a new master in place and announces them.
+func (r *router) serve() {
 	r.addAddresses(r.prefixes())
 	r.startRenewing()
 	r.announceBurst()
@@ -385,7 +397,7 @@ func (r *router) becomeMaster(reason string) {
 
 // leave goes to init or fault. A master hands over as far as it still can.
 func (r *router) leave(to State, reason string) {
-	was := r.state
+	was, left := r.state, r.adopted()
 	r.adoptionEnds()
 	r.enter(to)
 	r.reason = reason
@@ -403,8 +415,8 @@ func (r *router) leave(to State, reason string) {
 	case was == StateMaster:
 		r.counters.LeftMaster++
 		r.release()
-	case r.holding() && !r.reachable():
-		r.release()
+	case left, r.holding() && !r.reachable():
+		r.release() // also what was left in place for going on
 	}
 }
 

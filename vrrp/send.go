@@ -37,7 +37,7 @@ func (r *router) advertise() {
 }
 
 func (r *router) sendNow() {
-	r.hearOneself()
+	r.settleLastAdvert()
 	cfg := &r.inst.cfg
 	key := advertKey{r.inst.effective, cfg.AdvertInterval, r.sendForm(), r.source, r.index}
 	if r.sent.sends == nil || r.sent.advertKey != key {
@@ -46,15 +46,18 @@ func (r *router) sendNow() {
 	for n := range r.sent.sends {
 		r.do(&r.sent.sends[n])
 	}
+	r.expected += len(r.sent.sends)
 	r.counters.AdvertsSent += uint64(len(r.sent.sends))
 }
 
 // sendOnce sends an advert that is not worth keeping.
 func (r *router) sendOnce(priority uint8, interval time.Duration) {
 	sends := r.encode(advertKey{priority, interval, r.sendForm(), r.source, r.index})
+	r.settleLastAdvert()
 	for n := range sends {
 		r.do(&sends[n])
 	}
+	r.expected += len(sends)
 	r.counters.AdvertsSent += uint64(len(sends))
 }
 

@@ -23,7 +23,8 @@ type InstanceStatus struct {
 	Since     time.Time
 	Reason    string
 	Effective uint8
-	// Demoted is set while a check demotes the instance; DemotedWhy names it.
+	// Demoted is set while a check, or trouble with the addresses, demotes the
+	// instance; DemotedWhy tells.
 	Demoted    bool
 	DemotedWhy string
 	// Drained is set while the operator keeps the instance behind.
@@ -98,7 +99,7 @@ func (e *Engine) Snapshot(now time.Time) *Snapshot {
 
 func (i *instance) status(now time.Time) InstanceStatus {
 	s := InstanceStatus{
-		Config: i.cfg, State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
+		Config: i.cfg.clone(), State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
 		Demoted: i.demoted, DemotedWhy: i.why, Drained: i.drained,
 	}
 	for _, r := range i.routers {

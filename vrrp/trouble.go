@@ -25,8 +25,21 @@ func (r *router) refusedAgain(problem string) {
 }
 
 // troubled demotes the instance for a while: it cannot hold its addresses. When
-// nobody takes over it goes on with those that it can.
+// nobody takes over it goes on with those that it can. It tries again after a
+// while, ever more seldom, for each attempt costs a moment without service.
 func (i *instance) troubled(why string) {
-	i.trouble, i.troubleUntil = why, i.e.now.Add(troublePenalty)
+	if i.trouble == "" { // it is new, or has come back
+		if i.e.now.Sub(i.troubleEnded) > troubleForget {
+			i.penalty = 0
+		}
+		i.penalty = min(max(2*i.penalty, troublePenalty), troublePenaltyMax)
+	}
+	i.trouble, i.troubleUntil = why, i.e.now.Add(i.penalty)
+	i.review()
+}
+
+// recovered ends the time for which trouble demotes.
+func (i *instance) recovered() {
+	i.trouble, i.troubleUntil, i.troubleEnded = "", time.Time{}, i.e.now
 	i.review()
 }

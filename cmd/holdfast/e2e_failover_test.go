@@ -349,7 +349,16 @@ func TestHeal(t *testing.T) {
 				return ps[n].Between(now.Add(-20*time.Millisecond), now).LastServer() == "a"
 			})
 			r := ps[n].Between(began, time.Now())
-			t.Logf("measured: round %d: %s: %v", round, vip, r)
+			loser := time.Duration(0) // until when the client's datagrams reached it
+			for _, s := range r.Servers {
+				if s.Server == "b" {
+					loser = s.To.Sub(began)
+				}
+			}
+			t.Logf("measured: round %d: %s: the winner alone is reached after %s: %v", round, vip, ms(loser), r)
+			if loser > interval+room {
+				t.Errorf("%s: the loser was reached for %v, want at most %v", vip, loser, interval+room)
+			}
 		}
 	}
 }

@@ -159,7 +159,7 @@ func checkRecords(t *testing.T, n *node, least int) {
 // advertCapture keeps the IPv4 adverts of one virtual router.
 type advertCapture struct{ *lab.Capture }
 
-func captureAdverts(t *testing.T, h *lab.Host, ifname string, vrid byte) advertCapture {
+func captureAdverts(t testing.TB, h *lab.Host, ifname string, vrid byte) advertCapture {
 	t.Helper()
 	c, err := h.Capture(ifname, func(f lab.Frame) bool {
 		d := f.Data // Ethernet, IPv4 without options, VRRP

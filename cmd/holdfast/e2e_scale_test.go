@@ -89,7 +89,7 @@ func (n *node) holding(addrs map[netip.Addr]bool) (count int) {
 }
 
 // allOn waits until the node has all addresses.
-func allOn(t *testing.T, most time.Duration, addrs map[netip.Addr]bool, holder *node) time.Duration {
+func allOn(t testing.TB, most time.Duration, addrs map[netip.Addr]bool, holder *node) time.Duration {
 	t.Helper()
 	return eventually(t, most, fmt.Sprintf("%s has all %d addresses", holder.Name(), len(addrs)), func() bool {
 		return holder.holding(addrs) == len(addrs)

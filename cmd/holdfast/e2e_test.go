@@ -23,7 +23,7 @@ const room = 300 * time.Millisecond
 
 // require ends the test when something it needs is not there: it skips with the
 // reason, or fails under make test, which provides all that is needed.
-func require(t *testing.T, ok bool, what string) {
+func require(t testing.TB, ok bool, what string) {
 	t.Helper()
 	if ok {
 		return
@@ -35,7 +35,7 @@ func require(t *testing.T, ok bool, what string) {
 }
 
 // newLab returns a lab that is closed with the test.
-func newLab(t *testing.T) *lab.Lab {
+func newLab(t testing.TB) *lab.Lab {
 	t.Helper()
 	require(t, os.Geteuid() == 0, "root")
 	l, err := lab.New()
@@ -53,13 +53,13 @@ func newLab(t *testing.T) *lab.Lab {
 // node is a host that runs holdfast.
 type node struct {
 	*lab.Host
-	t      *testing.T
+	t      testing.TB
 	daemon *lab.Process
 }
 
 // newNode adds a host with eth0 on the lab's switch. When the test fails, the
 // daemon's log is shown.
-func newNode(t *testing.T, l *lab.Lab, name string, addrs ...string) *node {
+func newNode(t testing.TB, l *lab.Lab, name string, addrs ...string) *node {
 	t.Helper()
 	h, err := l.Host(name, addrs...)
 	if err != nil {
@@ -150,7 +150,7 @@ func (n *node) has(addr string) bool { return n.HasAddress(netip.MustParseAddr(a
 
 // eventually waits until ok, for at most the time given, and returns how long
 // it took.
-func eventually(t *testing.T, most time.Duration, what string, ok func() bool) time.Duration {
+func eventually(t testing.TB, most time.Duration, what string, ok func() bool) time.Duration {
 	t.Helper()
 	began := time.Now()
 	for {
@@ -165,7 +165,7 @@ func eventually(t *testing.T, most time.Duration, what string, ok func() bool) t
 }
 
 // during checks that ok holds all the time.
-func during(t *testing.T, long time.Duration, what string, ok func() bool) {
+func during(t testing.TB, long time.Duration, what string, ok func() bool) {
 	t.Helper()
 	for began := time.Now(); time.Since(began) < long; time.Sleep(2 * time.Millisecond) {
 		if !ok() {
@@ -176,7 +176,7 @@ func during(t *testing.T, long time.Duration, what string, ok func() bool) {
 
 // only waits until one of the nodes alone has the address. When that fails it
 // shows who has which.
-func only(t *testing.T, most time.Duration, addr string, holder *node, others ...*node) time.Duration {
+func only(t testing.TB, most time.Duration, addr string, holder *node, others ...*node) time.Duration {
 	t.Helper()
 	done := false
 	defer func() {
@@ -193,7 +193,7 @@ func only(t *testing.T, most time.Duration, addr string, holder *node, others ..
 	return took
 }
 
-func waitOnly(t *testing.T, most time.Duration, addr string, holder *node, others []*node) time.Duration {
+func waitOnly(t testing.TB, most time.Duration, addr string, holder *node, others []*node) time.Duration {
 	t.Helper()
 	return eventually(t, most, fmt.Sprintf("%s alone has %s", holder.Name(), addr), func() bool {
 		for _, o := range others {

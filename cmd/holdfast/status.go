@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,8 +24,8 @@ why, who is master, which addresses are here and which checks fail.
   --socket PATH   the daemon's control socket (default ` + config.DefaultSocket + `)
   --config FILE   take the socket from this configuration
 
-Exit status: 0 all is well, 1 an instance is in fault or demoted, 3 no daemon
-answers.`,
+Exit status: 0 all is well, 1 an instance is in fault or demoted, in conflict
+with another master, or master without an address, 3 no daemon answers.`,
 	}
 	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
 		asJSON := flags.Bool("json", false, "print JSON")
@@ -61,7 +62,7 @@ func status(env *environment, socket string, asJSON bool) int {
 // health is the exit status that a state deserves.
 func health(st *control.Status) int {
 	for _, i := range st.Instances {
-		if i.State == "fault" || i.Demoted {
+		if i.State == "fault" || i.Demoted || i.ConflictSince != nil || lacksAddress(&i) {
 			return exitRefused
 		}
 		for _, f := range i.Families {
@@ -73,12 +74,20 @@ func health(st *control.Status) int {
 	return exitDone
 }
 
+// lacksAddress reports a master without one of its addresses.
+func lacksAddress(i *control.Instance) bool {
+	return i.State == "master" && slices.ContainsFunc(i.Addresses, func(a control.Address) bool { return !a.Present })
+}
+
 // printStatus writes the one glance: a block for each instance, then what
 // fails.
 func printStatus(w io.Writer, st *control.Status, now time.Time) {
 	fmt.Fprintf(w, "%s: %s\n", st.Node, sumUp(st.Instances))
 	if st.Daemon.ReloadError != "" {
 		fmt.Fprintf(w, "  the last reload was refused: %s\n", indent(st.Daemon.ReloadError))
+	}
+	if d := st.Daemon; d.HooksFailed+d.HooksDropped > 0 {
+		fmt.Fprintf(w, "  since the start %d hooks failed and %d events were dropped\n", d.HooksFailed, d.HooksDropped)
 	}
 	width := 0
 	for _, i := range st.Instances {

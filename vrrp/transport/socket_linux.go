@@ -107,7 +107,10 @@ func (s *socket) WriteBatch(src []Packet) (sent int, err error) {
 	for done := 0; done < todo; {
 		s.out.todo = s.out.headers[done:todo]
 		if err := s.raw.Write(s.out.call); err != nil {
-			return sent, errors.Join(append(errs, s.failed("send", err))...)
+			for _, i := range s.places[done:todo] {
+				fail(i, s.failed("send", err))
+			}
+			return sent, errors.Join(errs...)
 		}
 		sent += s.out.n
 		done += s.out.n

@@ -34,14 +34,14 @@ func (in *instance) readAddresses() {
 		}
 		in.addresses = append(in.addresses, placed[netip.Prefix]{p, it.at})
 		if count[f]++; count[f] > in.room(f) {
-			in.src.problem(it.at, "spread them over several instances", "an advert carries at most %d %v addresses", in.room(f), f)
+			in.src.problem(it.at, "spread them over several instances", "an instance holds at most %d %v addresses", in.room(f), f)
 			return
 		}
 	}
 }
 
-// room is how many addresses of a family can be listed: one byte counts them,
-// and a link-local address is added for IPv6 when none is listed.
+// room is how many addresses of a family can be listed: a link-local address is
+// added for IPv6 when none is listed.
 func (in *instance) room(f vrrp.Family) int {
 	if f == vrrp.IPv6 && !slices.ContainsFunc(in.addresses, func(p placed[netip.Prefix]) bool { return isLinkLocal6(p.value.Addr()) }) {
 		return maxAddressesEach - 1

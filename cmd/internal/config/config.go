@@ -102,7 +102,7 @@ const (
 	maxAnnounceRefresh  = 24 * time.Hour
 	maxAnnounceRepeat   = 100
 	maxLease            = 3600 // seconds
-	maxAddressesEach    = 255  // one byte counts them in an advert
+	maxAddressesEach    = 4096 // of a family; adverts carry fewer, see vrrp
 	maxPeers            = 254  // of a group that could share a /24
 	maxRounds           = 100  // of fall and rise
 	maxInterfaceNameLen = 15

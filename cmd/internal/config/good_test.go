@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,24 +174,24 @@ func TestAddresses(t *testing.T) {
 	}
 }
 
-// TestManyAddresses fills an advert, and goes one further.
+// TestManyAddresses fills an instance, and goes one further.
 func TestManyAddresses(t *testing.T) {
 	list := func(n int, format string) string {
 		var b strings.Builder
 		for i := range n {
-			b.WriteString(strings.ReplaceAll(format, "N", string("0123456789abcdef"[i/16])+string("0123456789abcdef"[i%16])) + ", ")
+			b.WriteString(strings.ReplaceAll(format, "N", strconv.FormatInt(int64(i), 16)) + ", ")
 		}
 		return "[[instance]]\nname = \"a\"\ninterface = \"eth0\"\nvrid = 1\naddresses = [" + b.String() + "]\n"
 	}
-	if got := len(mustParse(t, list(254, `"2001:db8::1:N"`)).Instances[0].Addresses); got != 255 {
-		t.Errorf("254 addresses and the link-local make %d, want 255", got)
+	if got := len(mustParse(t, list(4095, `"2001:db8::1:N"`)).Instances[0].Addresses); got != 4096 {
+		t.Errorf("4095 addresses and the link-local make %d, want 4096", got)
 	}
-	_, _, err := Parse(caseFile, []byte(list(255, `"2001:db8::1:N"`)))
-	if err == nil || !strings.Contains(err.Error(), "at most 254 ipv6 addresses") {
-		t.Errorf("255 addresses without a link-local: %v", err)
+	_, _, err := Parse(caseFile, []byte(list(4096, `"2001:db8::1:N"`)))
+	if err == nil || !strings.Contains(err.Error(), "at most 4095 ipv6 addresses") {
+		t.Errorf("4096 addresses without a link-local: %v", err)
 	}
-	if got := len(mustParse(t, list(255, `"fe80::1:N"`)).Instances[0].Addresses); got != 255 {
-		t.Errorf("255 link-local addresses make %d", got)
+	if got := len(mustParse(t, list(4096, `"fe80::1:N"`)).Instances[0].Addresses); got != 4096 {
+		t.Errorf("4096 link-local addresses make %d", got)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -137,6 +138,7 @@ func (p *parser) doubts() []Warning {
 		in.doubtPriority(d)
 		in.doubtWeights(d, p.checks)
 		in.doubtOrder(d)
+		in.doubtLease(d)
 	}
 	return d.warnings
 }
@@ -173,6 +175,14 @@ func (in *instance) doubtWeights(d *source, checks []*check) {
 // weight of another can matter at the top of the range.
 func (in *instance) losesWeight(checks []*check) bool {
 	return slices.ContainsFunc(in.used(checks), func(c *check) bool { return c.onFailure == vrrp.Weigh && c.weight < 0 })
+}
+
+// doubtLease tells of a lease that outlives the mastership of a dead node.
+func (in *instance) doubtLease(d *source) {
+	if most := vrrp.AutoLease(in.AdvertInterval); in.Lease > most {
+		d.warn(in.valueAt("lease"), fmt.Sprintf("%d is the most that is safe; \"auto\" takes it", most/time.Second),
+			"a node that dies keeps its addresses for up to %d s, but its peers take over after about %s", in.Lease/time.Second+1, human(3*in.AdvertInterval))
+	}
 }
 
 // doubtOrder tells that the list of addresses is not sent in the order written.

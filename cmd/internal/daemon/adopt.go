@@ -3,6 +3,8 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/vip"
@@ -12,43 +14,61 @@ import (
 // takeOver goes on where an earlier daemon ended: what may go on as master
 // does, and what else that one left on the interfaces is removed.
 func (d *Daemon) takeOver() error {
-	var held map[string]map[netip.Prefix]bool
+	var kept map[string]map[netip.Prefix]bool
 	if dir := d.opts.Journal; dir != "" {
-		left, err := readJournal(dir)
-		if err != nil {
-			d.log.Warn("an earlier run's journal is not used", "reason", err)
-		}
-		if d.journal, err = openJournal(dir); err != nil {
-			d.log.Warn("a restart will not be silent", "error", err)
-		}
+		left := d.openJournal(dir)
 		present, err := d.opts.Kernel.Addresses()
 		if err != nil {
 			return fmt.Errorf("cannot list addresses: %w", err)
 		}
 		var adopt []vrrp.Adopted
-		adopt, held = left.adoptable(present)
+		adopt, kept = d.configured(left.adoptable(present))
+		for _, r := range left.refused {
+			d.log.Info("was master before, but starts anew", "interface", r.router.Interface, "vrid", int(r.router.VRID), "family", r.router.Family.String(), "reason", r.reason)
+		}
 		d.step(&vrrp.Adopt{Routers: adopt})
 	}
-	wanted := d.wanted()
-	left, err := d.addresses.CleanLeftovers(func(p vip.Present) bool {
-		return held[p.Interface][p.Prefix] && wanted[p.Interface][p.Prefix]
-	})
+	left, err := d.addresses.CleanLeftovers(func(p vip.Present) bool { return kept[p.Interface][p.Prefix] })
 	for _, p := range left {
 		d.log.Info("removed an address of an earlier run", "address", p.Prefix.String(), "interface", p.Interface)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove what an earlier run left: %w", err)
 	}
-	d.restoreSettings()
+	d.restoreSettings(func(path string) bool {
+		for iface := range kept {
+			if strings.Contains(path, "/"+iface+"/") {
+				return true // the addresses that stay need it
+			}
+		}
+		return false
+	})
 	return nil
 }
 
-// restoreSettings puts back what an earlier run had changed and could not.
-func (d *Daemon) restoreSettings() {
+// openJournal begins a journal, and returns what an earlier run left in it. What
+// goes wrong costs a silent restart, and nothing else.
+func (d *Daemon) openJournal(dir string) (left legacy) {
+	boot, err := bootID()
+	if err == nil {
+		if left, err = readJournal(dir, boot, d.opts.Boottime()); err != nil {
+			d.log.Warn("an earlier run's journal is not used", "reason", err)
+		}
+		d.journal, err = openJournal(dir, boot, d.opts.Boottime())
+	}
+	if err != nil {
+		d.log.Warn("a restart will not be silent", "error", err)
+	}
+	return left
+}
+
+// restoreSettings puts back what an earlier run had changed and could not,
+// except what is kept for now.
+func (d *Daemon) restoreSettings(keep func(path string) bool) {
 	if d.opts.RestoreSettings == nil {
 		return
 	}
-	restored, err := d.opts.RestoreSettings()
+	restored, err := d.opts.RestoreSettings(keep)
 	for _, path := range restored {
 		d.log.Info("restored a setting that an earlier run had changed", "setting", path)
 	}
@@ -57,19 +77,26 @@ func (d *Daemon) restoreSettings() {
 	}
 }
 
-// wanted is which addresses the configuration puts on which interface.
-func (d *Daemon) wanted() map[string]map[netip.Prefix]bool {
-	all := map[string]map[netip.Prefix]bool{}
-	for n := range d.cfg.Instances {
-		c := &d.cfg.Instances[n]
-		if all[c.Interface] == nil {
-			all[c.Interface] = map[netip.Prefix]bool{}
+// configured returns what of the routers in a journal the configuration still
+// has, and which of their addresses on which interface.
+func (d *Daemon) configured(left []journalRouter) (list []vrrp.Adopted, kept map[string]map[netip.Prefix]bool) {
+	kept = map[string]map[netip.Prefix]bool{}
+	for _, r := range left {
+		n := slices.IndexFunc(d.cfg.Instances, func(c vrrp.Config) bool { return c.Interface == r.Interface && c.VRID == r.VRID })
+		if n < 0 || !slices.Contains(d.cfg.Instances[n].Families(), r.Family) {
+			continue
 		}
-		for _, p := range c.Addresses {
-			all[c.Interface][p] = true
+		list = append(list, vrrp.Adopted{Interface: r.Interface, VRID: r.VRID, Family: r.Family})
+		if kept[r.Interface] == nil {
+			kept[r.Interface] = map[netip.Prefix]bool{}
+		}
+		for _, p := range r.Addresses {
+			if slices.Contains(d.cfg.Instances[n].Addresses, p) {
+				kept[r.Interface][p] = true
+			}
 		}
 	}
-	return all
+	return list, kept
 }
 
 // journalGap is how long changes are gathered before the journal is written.
@@ -83,45 +110,52 @@ func (d *Daemon) journalChanged() {
 	d.journalDue = true
 	d.later(journalGap, func() {
 		d.journalDue = false
-		f := d.journal.describe(d.engine.Snapshot(d.now))
-		if f != nil {
-			d.writeJournal(f)
+		if f := d.journal.describe(d.engine.Snapshot(d.now)); f != nil {
+			d.journalNext = f
+			d.writeJournal()
 		}
 	})
 }
 
-// writeJournal writes on a goroutine of its own, one write at a time, and tries
-// again later when the disk is full.
-func (d *Daemon) writeJournal(f *journalFile) {
-	if d.journalBusy {
-		d.journalNext = f
+// writeJournal writes what is to be written on a goroutine of its own, one
+// write at a time.
+func (d *Daemon) writeJournal() {
+	f := d.journalNext
+	if f == nil || d.journalBusy {
 		return
 	}
-	d.journalBusy = true
+	d.journalNext, d.journalBusy = nil, true
 	go func() {
 		err := d.journal.write(f)
-		d.post(func() {
-			d.journalBusy = false
-			if err != nil && d.journalError == "" {
-				d.log.Error("a restart will not be silent", "error", err)
-			} else if err == nil && d.journalError != "" {
-				d.log.Info("the journal is written again")
-			}
-			d.journalError = ""
-			next := d.journalNext
-			if d.journalNext = nil; next != nil {
-				d.writeJournal(next)
-			} else if err != nil {
-				d.journalError = err.Error()
-				d.later(journalRetry, func() {
-					if !d.journalBusy {
-						d.writeJournal(f)
-					}
-				})
-			}
-		})
+		d.post(func() { d.journalWritten(f, err) })
 	}()
 }
 
 // journalRetry is how long after a failure the journal is written again.
 const journalRetry = 5 * time.Second
+
+// journalWritten goes on with what changed meanwhile, and tries again later
+// when the disk is full. People hear of that once.
+func (d *Daemon) journalWritten(f *journalFile, err error) {
+	d.journalBusy = false
+	switch failed := d.journalFailed; {
+	case err != nil && !failed:
+		d.log.Error("a restart will not be silent", "error", err)
+	case err == nil && failed:
+		d.log.Info("the journal is written again")
+	}
+	if d.journalFailed = err != nil; !d.journalFailed {
+		d.writeJournal()
+		return
+	}
+	if d.journalNext == nil { // else that is newer
+		d.journalNext = f
+	}
+	if !d.journalRetrying {
+		d.journalRetrying = true
+		d.later(journalRetry, func() {
+			d.journalRetrying = false
+			d.writeJournal()
+		})
+	}
+}

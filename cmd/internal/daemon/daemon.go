@@ -41,11 +41,14 @@ type Options struct {
 
 	Kernel vip.Kernel
 	// RestoreSettings, when not nil, puts back the kernel settings that an
-	// earlier run left changed, and tells which.
-	RestoreSettings func() ([]string, error)
+	// earlier run left changed, except those to keep, and tells which.
+	RestoreSettings func(keep func(path string) bool) ([]string, error)
 	Network         transport.Network
 	// Journal is the directory of the journal; empty for none.
 	Journal string
+	// Boottime is the time since the boot, suspension included; nil for the
+	// kernel's.
+	Boottime func() time.Duration
 	// Leave, when it is closed, makes the daemon end at once and leave all as it
 	// is for the one that is started next.
 	Leave <-chan struct{}
@@ -93,24 +96,31 @@ type Daemon struct {
 	tellDue   bool            // at the end of the turn
 	tellWaits bool            // for tellDelay
 
-	journal      *journal
-	journalDue   bool // a look at what changed is planned
-	journalBusy  bool
-	journalNext  *journalFile
-	journalError string
-	wake         time.Duration // boot time at which the loop should wake; 0 for never
+	journal     *journal
+	journalDue  bool // a look at what changed is planned
+	journalBusy bool
+	journalNext *journalFile // to be written
+	// The last write failed, and another one is planned.
+	journalFailed, journalRetrying bool
+
+	wake time.Duration // boot time at which the loop should wake; 0 for never
 
 	supervisor   *supervisor
 	tellStatus   bool
 	fed          time.Time
 	stopping     bool
 	reloadError  string
+	reloading    bool
+	reloads      []func() // asked for meanwhile
 	hooksFailed  uint64
 	hooksDropped uint64
 }
 
 // New returns a daemon that has not touched anything yet.
 func New(opts Options) *Daemon {
+	if opts.Boottime == nil {
+		opts.Boottime = boottime
+	}
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, engine: vrrp.NewEngine(),
 		packets: make(chan *batch, 64), calls: make(chan func(), callBacklog), ended: make(chan struct{}),
@@ -212,6 +222,9 @@ func (d *Daemon) shutdown() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	err := d.addresses.Close(ctx)
+	if err == nil { // what was kept for addresses that came to nothing
+		d.restoreSettings(func(string) bool { return false })
+	}
 	longest := time.Duration(0)
 	for _, h := range d.cfg.Hooks {
 		longest = max(longest, h.Timeout)

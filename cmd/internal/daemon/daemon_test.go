@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,23 +86,33 @@ type node struct {
 	cancel context.CancelFunc
 	result chan error
 
-	mu   sync.Mutex
-	next string // what a reload reads
+	lan   *network
+	host  byte
+	ahead atomic.Int64 // of the boot clock: how long the machine was suspended
+	mu    sync.Mutex
+	next  string // what a reload reads
 }
 
 // newNode prepares a node with eth0 and one address, 192.0.2.host/24.
 func newNode(t *testing.T, lan *network, name string, host byte, conf string) *node {
 	t.Helper()
+	kernel := vip.NewFake("eth0")
+	kernel.Install("eth0", netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, host}), 24), 0)
+	return newNodeOn(t, lan, kernel, name, host, conf)
+}
+
+// newNodeOn prepares a node on a kernel that is there already.
+func newNodeOn(t *testing.T, lan *network, kernel *vip.Fake, name string, host byte, conf string) *node {
+	t.Helper()
 	base := netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, host}), 24)
 	n := &node{
-		t: t, name: name, kernel: vip.NewFake("eth0"), log: &logText{},
+		t: t, name: name, kernel: kernel, log: &logText{}, lan: lan, host: host,
 		reload: make(chan os.Signal, 1), result: make(chan error, 1), next: conf,
 	}
-	n.kernel.Install("eth0", base, 0)
 	lan.Host(name).AddInterface(1, "eth0", "lan", base.Addr())
 	n.d = New(Options{
 		Config: mustParse(t, conf), Version: "test", Log: n.log,
-		Kernel: n.kernel, Network: lan.Host(name), Watch: n.kernel.Watch,
+		Kernel: n.kernel, Network: lan.Host(name), Watch: n.kernel.Watch, Boottime: n.boottime,
 		Load: func() (*config.Config, []string, error) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -110,6 +121,11 @@ func newNode(t *testing.T, lan *network, name string, host byte, conf string) *n
 		},
 	})
 	return n
+}
+
+// boottime is the clock of the bubble, and of times of suspension.
+func (n *node) boottime() time.Duration {
+	return time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) + time.Duration(n.ahead.Load()) + time.Minute
 }
 
 func mustParse(t *testing.T, conf string) *config.Config {

@@ -62,13 +62,9 @@ type journal struct {
 	last   journalFile
 }
 
-// openJournal makes the mapping. Reading what an earlier daemon left comes
-// first: see readJournal.
-func openJournal(dir string) (*journal, error) {
-	boot, err := bootID()
-	if err != nil {
-		return nil, err
-	}
+// openJournal makes the mapping, at a time since a boot. Reading what an earlier
+// daemon left comes first: see readJournal.
+func openJournal(dir, boot string, now time.Duration) (*journal, error) {
 	f, err := os.OpenFile(filepath.Join(dir, stampsName), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the journal: %w", err)
@@ -83,7 +79,7 @@ func openJournal(dir string) (*journal, error) {
 		return nil, fmt.Errorf("cannot map the journal: %w", err)
 	}
 	return &journal{
-		dir: dir, boot: boot, slots: map[uint64]int{}, last: journalFile{Generation: uint64(boottime())},
+		dir: dir, boot: boot, slots: map[uint64]int{}, last: journalFile{Generation: uint64(now)},
 		stamps: unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(mem))), journalSlots),
 	}, nil
 }
@@ -113,6 +109,13 @@ func (j *journal) describe(s *vrrp.Snapshot) *journalFile {
 		indexes[l.Name] = l.Index
 	}
 	old := map[uint64]uint64{}
+	for n := range s.Instances { // a router that is master and new here spoke just now
+		for k := range s.Instances[n].Routers {
+			if r := &s.Instances[n].Routers[k]; r.State == vrrp.StateMaster && !r.HandingOver {
+				old[r.Serial] = uint64(boottime())
+			}
+		}
+	}
 	for serial, slot := range j.slots {
 		old[serial] = atomic.LoadUint64(&j.stamps[slot])
 	}
@@ -174,11 +177,18 @@ func (j *journal) write(f *journalFile) error {
 type legacy struct {
 	journalFile
 	ages []time.Duration // since the last advert as master; negative for none
+	// refused tells why routers that were master may not go on; see adoptable.
+	refused []refusal
 }
 
-// readJournal reads the journal of an earlier daemon. What cannot be trusted is
-// an error; none at all is not, and empty.
-func readJournal(dir string) (legacy, error) {
+type refusal struct {
+	router journalRouter
+	reason string
+}
+
+// readJournal reads, at a time since a boot, the journal of an earlier daemon.
+// What cannot be trusted is an error; none at all is not, and empty.
+func readJournal(dir, boot string, now time.Duration) (legacy, error) {
 	var l legacy
 	text, err := os.ReadFile(filepath.Join(dir, journalName))
 	if errors.Is(err, os.ErrNotExist) {
@@ -189,10 +199,6 @@ func readJournal(dir string) (legacy, error) {
 	}
 	if err := json.Unmarshal(text, &l.journalFile); err != nil {
 		return legacy{}, fmt.Errorf("the journal is damaged: %w", err)
-	}
-	boot, err := bootID()
-	if err != nil {
-		return legacy{}, err
 	}
 	if l.Version != journalVersion {
 		return legacy{}, fmt.Errorf("the journal has version %d instead of %d", l.Version, journalVersion)
@@ -207,7 +213,6 @@ func readJournal(dir string) (legacy, error) {
 	if len(stamps) < 8*(1+len(l.Routers)) || binary.NativeEndian.Uint64(stamps) != l.Generation {
 		return legacy{}, errors.New("the journal is damaged: its two files do not belong together")
 	}
-	now := boottime()
 	for n := range l.Routers {
 		stamp := time.Duration(binary.NativeEndian.Uint64(stamps[8*(1+n):]))
 		age := time.Duration(-1)
@@ -222,7 +227,7 @@ func readJournal(dir string) (legacy, error) {
 // adoptable lists the routers that may go on as master: they were so less than
 // their peers' down time ago, on an interface that is still the same one, with
 // all their addresses still in place and ours.
-func (l *legacy) adoptable(present []vip.Present) (list []vrrp.Adopted, held map[string]map[netip.Prefix]bool) {
+func (l *legacy) adoptable(present []vip.Present) (list []journalRouter) {
 	type place struct {
 		iface  string
 		index  int
@@ -234,21 +239,19 @@ func (l *legacy) adoptable(present []vip.Present) (list []vrrp.Adopted, held map
 			ours[place{p.Interface, p.Index, p.Prefix}] = true
 		}
 	}
-	held = map[string]map[netip.Prefix]bool{}
 	for n, r := range l.Routers {
-		there := !slices.ContainsFunc(r.Addresses, func(p netip.Prefix) bool { return !ours[place{r.Interface, r.Index, p}] })
-		if l.ages[n] < 0 || l.ages[n] >= 3*r.Interval-r.Interval/4 || !there {
-			continue
-		}
-		list = append(list, vrrp.Adopted{Interface: r.Interface, VRID: r.VRID, Family: r.Family})
-		if held[r.Interface] == nil {
-			held[r.Interface] = map[netip.Prefix]bool{}
-		}
-		for _, p := range r.Addresses {
-			held[r.Interface][p] = true
+		missing := slices.IndexFunc(r.Addresses, func(p netip.Prefix) bool { return !ours[place{r.Interface, r.Index, p}] })
+		switch {
+		case l.ages[n] < 0 || len(r.Addresses) == 0:
+		case l.ages[n] >= 3*r.Interval-r.Interval/4:
+			l.refused = append(l.refused, refusal{r, fmt.Sprintf("its last advert was %v ago", round(l.ages[n]))})
+		case missing >= 0:
+			l.refused = append(l.refused, refusal{r, fmt.Sprintf("%v is gone from the interface, or this is another one", r.Addresses[missing])})
+		default:
+			list = append(list, r)
 		}
 	}
-	return list, held
+	return list
 }
 
 // bootID tells this boot of the machine from all others.

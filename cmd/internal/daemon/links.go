@@ -72,7 +72,7 @@ func (d *Daemon) auditAll() {
 		if d.stopping {
 			return
 		}
-		for _, iface := range interfaces(d.cfg) {
+		for iface := range d.links { // also those that a reload left
 			d.addresses.Audit(iface, nil)
 		}
 		d.auditAll()

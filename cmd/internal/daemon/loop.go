@@ -67,7 +67,7 @@ const lateEnough = 5 * time.Millisecond
 // suspended notices here, before it does anything.
 func (d *Daemon) awake() {
 	d.now = time.Now()
-	if late := boottime() - d.wake; d.wake > 0 && late >= lateEnough {
+	if late := d.opts.Boottime() - d.wake; d.wake > 0 && late >= lateEnough {
 		if late >= time.Second {
 			d.log.Warn("the daemon could not run for a while", "late", round(late).String())
 		}
@@ -101,8 +101,9 @@ func (d *Daemon) arm(timer *time.Timer) {
 		timer.Stop()
 		return
 	}
+	boot := d.opts.Boottime() // first, so that a pause in between counts
 	wait := time.Until(next)
-	d.wake = boottime() + wait
+	d.wake = boot + wait
 	timer.Reset(max(0, wait))
 }
 

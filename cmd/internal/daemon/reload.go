@@ -22,32 +22,50 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 		done = func(*control.Reloaded, error) {}
 	}
 	if d.stopping {
-		done(nil, errors.New("the daemon is stopping"))
+		done(nil, errStopping)
 		return
 	}
+	if d.reloading { // one after the other, so that the last one asked for wins
+		d.reloads = append(d.reloads, func() { d.startReload(who, done) })
+		return
+	}
+	d.reloading = true
 	d.supervisor.reloading()
 	d.workers.Go(func() {
 		next, warnings, err := d.opts.Load()
 		d.post(func() {
-			if err == nil {
-				err = d.changeable(next)
+			d.reloading = false
+			done(d.finishReload(who, next, warnings, err))
+			if len(d.reloads) > 0 {
+				again := d.reloads[0]
+				d.reloads = d.reloads[1:]
+				again()
 			}
-			d.supervisor.tell("READY=1")
-			if err != nil {
-				d.reloadError = err.Error()
-				d.log.Error("configuration refused, the running one goes on", "asked-by", who, "error", strings.TrimSpace(err.Error()))
-				done(nil, &control.Refused{Err: err})
-				return
-			}
-			d.reloadError = ""
-			d.log.Info("configuration reloaded", "asked-by", who, "instances", len(next.Instances), "checks", len(next.Checks))
-			for _, w := range warnings {
-				d.log.Warn("configuration", "warning", w)
-			}
-			d.apply(next)
-			done(&control.Reloaded{Version: control.Version, Warnings: warnings}, nil)
 		})
 	})
+}
+
+// finishReload applies a configuration that was read, or says why not.
+func (d *Daemon) finishReload(who string, next *config.Config, warnings []string, err error) (*control.Reloaded, error) {
+	if d.stopping {
+		return nil, errStopping
+	}
+	if err == nil {
+		err = d.changeable(next)
+	}
+	d.supervisor.tell("READY=1")
+	if err != nil {
+		d.reloadError = err.Error()
+		d.log.Error("configuration refused, the running one goes on", "asked-by", who, "error", strings.TrimSpace(err.Error()))
+		return nil, &control.Refused{Err: err}
+	}
+	d.reloadError = ""
+	d.log.Info("configuration reloaded", "asked-by", who, "instances", len(next.Instances), "checks", len(next.Checks))
+	for _, w := range warnings {
+		d.log.Warn("configuration", "warning", w)
+	}
+	d.apply(next)
+	return &control.Reloaded{Version: control.Version, Warnings: warnings}, nil
 }
 
 // changeable refuses what a running daemon cannot take over.

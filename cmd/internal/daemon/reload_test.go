@@ -175,3 +175,25 @@ func TestReloadStorm(t *testing.T) {
 		a.stop()
 	})
 }
+
+// A reload that takes the last instance off an interface hands over first: the
+// socket stays until the successor was heard.
+func TestReloadThatEmptiesAnInterface(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		b := startNode(t, lan, "b", 2, conf(100, "1s"))
+		await(t, 5*time.Second, "a", a, b)
+		began := time.Now()
+		a.edit(strings.ReplaceAll(conf(150, "1s"), `"eth0"`, `"eth1"`))
+		a.reload <- syscall.SIGHUP
+		served(t, 2*time.Second, a, b)
+		if got := holders(a, b); got != "b" {
+			t.Errorf("after the reload the VIP is on %q", got)
+		}
+		if first := lan.adverts("b", 51)[0]; first.at.Sub(began) > 100*time.Millisecond {
+			t.Errorf("the successor came after %v", first.at.Sub(began))
+		}
+		a.stop()
+		b.stop()
+	})
+}

@@ -50,6 +50,9 @@ func Serve(ctx context.Context, s Setup) error {
 	log := newAsyncWriter(s.Log)
 	defer log.Close()
 	urgency := makeUrgent()
+	collecting, stop := context.WithCancel(context.Background())
+	defer stop()
+	go collectGarbage(collecting)
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, Control: listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: transport.New(), Watch: vip.Watch,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -31,13 +32,14 @@ type settingsKernel struct {
 
 	mu      sync.Mutex
 	changed map[string]setting // by the path below /proc/sys
+	kept    map[string]bool    // those that an earlier run changed, and that stay
 	unknown error              // why the file of an earlier run could not be read
 }
 
 // rememberSettings returns a kernel that remembers the settings changed through
 // it in a run directory, with what an earlier run left there.
 func rememberSettings(k vip.Kernel, dir string) *settingsKernel {
-	s := &settingsKernel{Kernel: k, path: filepath.Join(dir, settingsFile), changed: map[string]setting{}}
+	s := &settingsKernel{Kernel: k, path: filepath.Join(dir, settingsFile), changed: map[string]setting{}, kept: map[string]bool{}}
 	text, err := os.ReadFile(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s
@@ -50,6 +52,18 @@ func rememberSettings(k vip.Kernel, dir string) *settingsKernel {
 		s.changed = map[string]setting{}
 	}
 	return s
+}
+
+// Sysctl implements [vip.Kernel]. A setting that stays over a restart still
+// shows what it was, so that it comes to be changed and put back as ever.
+func (s *settingsKernel) Sysctl(path string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, err := s.Kernel.Sysctl(path)
+	if c := s.changed[path]; err == nil && s.kept[path] && now == c.Is {
+		return c.Was, nil
+	}
+	return now, err
 }
 
 // SetSysctl implements [vip.Kernel]. What was there before is on record before
@@ -65,6 +79,7 @@ func (s *settingsKernel) SetSysctl(path, value string) error {
 		}
 		known.Was = was
 	}
+	delete(s.kept, path)
 	known.Is = value
 	s.changed[path] = known
 	if err := s.save(); err != nil {
@@ -79,12 +94,16 @@ func (s *settingsKernel) SetSysctl(path, value string) error {
 }
 
 // restore puts the settings back that an earlier run left changed, unless
-// somebody has changed them since, and returns which those were.
-func (s *settingsKernel) restore() (restored []string, err error) {
+// somebody has changed them since or they are to be kept, and returns which
+// those were.
+func (s *settingsKernel) restore(keep func(path string) bool) (restored []string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	errs := []error{s.unknown}
 	for path, c := range s.changed {
+		if s.kept[path] = keep(path); s.kept[path] {
+			continue
+		}
 		now, err := s.Kernel.Sysctl(path)
 		if err == nil && now == c.Is {
 			if err = s.Kernel.SetSysctl(path, c.Was); err == nil {
@@ -95,7 +114,7 @@ func (s *settingsKernel) restore() (restored []string, err error) {
 			errs = append(errs, err)
 		}
 	}
-	clear(s.changed)
+	maps.DeleteFunc(s.changed, func(path string, _ setting) bool { return !s.kept[path] })
 	return restored, errors.Join(append(errs, s.save())...)
 }
 

@@ -60,6 +60,8 @@ func files(t *testing.T, dir string) (names []string) {
 	return names
 }
 
+func none(string) bool { return false }
+
 func TestSettingsRestore(t *testing.T) {
 	for _, c := range []struct {
 		name     string
@@ -95,7 +97,7 @@ func TestSettingsRestore(t *testing.T) {
 			k := &sysctls{values: map[string]string{promote: "0", other: "0"}}
 			c.run(t, k, rememberSettings(k, dir))
 			next := rememberSettings(k, dir)
-			restored, err := next.restore()
+			restored, err := next.restore(none)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,11 +145,40 @@ func TestSettingsFileIsBroken(t *testing.T) {
 	}
 	k := &sysctls{values: map[string]string{promote: "0"}}
 	s := rememberSettings(k, dir)
-	if _, err := s.restore(); err == nil || !strings.Contains(err.Error(), settingsFile) {
+	if _, err := s.restore(none); err == nil || !strings.Contains(err.Error(), settingsFile) {
 		t.Errorf("error %v", err)
 	}
 	set(t, s, promote, "1")
-	if restored, err := rememberSettings(k, dir).restore(); err != nil || len(restored) != 1 || k.values[promote] != "0" {
+	if restored, err := rememberSettings(k, dir).restore(none); err != nil || len(restored) != 1 || k.values[promote] != "0" {
 		t.Errorf("restored %v, error %v", restored, err)
+	}
+}
+
+// What the addresses that stay over a restart need is not touched; the next one
+// to use it sees it as it was before, changes it and puts it back.
+func TestSettingsKept(t *testing.T) {
+	dir := t.TempDir()
+	k := &sysctls{values: map[string]string{promote: "0", other: "0"}}
+	first := rememberSettings(k, dir)
+	set(t, first, promote, "1")
+	set(t, first, other, "1")
+	s := rememberSettings(k, dir)
+	restored, err := s.restore(func(path string) bool { return path == promote })
+	if diff := cmp.Diff([]string{other}, restored); diff != "" || err != nil {
+		t.Errorf("restored (-want +got):\n%s\nerror %v", diff, err)
+	}
+	if diff := cmp.Diff(map[string]string{promote: "1", other: "0"}, k.values); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+	if value, err := s.Sysctl(promote); err != nil || value != "0" {
+		t.Errorf("the setting shows %q, error %v", value, err)
+	}
+	set(t, s, promote, "1")
+	if value, err := s.Sysctl(promote); err != nil || value != "1" {
+		t.Errorf("once it is changed the setting shows %q, error %v", value, err)
+	}
+	set(t, s, promote, "0")
+	if left := files(t, dir); len(left) > 0 || k.values[promote] != "0" {
+		t.Errorf("files left: %v, values %v", left, k.values)
 	}
 }

@@ -52,7 +52,11 @@ func (d *Daemon) ensureSockets(iface string) (problem string) {
 		}
 	}
 	for key := range d.sockets {
-		if d.socketNames[key] == iface && (key.index != l.Index || !need[key.family]) {
+		switch {
+		case d.socketNames[key] != iface || key.index == l.Index && need[key.family]:
+		case key.index == l.Index && d.engine.Departing(iface, key.family):
+			d.retrySockets(iface) // it releases and hears its successor first
+		default:
 			d.closeSocket(key)
 		}
 	}
@@ -171,7 +175,7 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 	if a.Payload[2] == vrrp.PriorityRelease {
 		d.journal.stamp(a.Router.Serial, 0)
 	} else {
-		d.journal.stamp(a.Router.Serial, boottime())
+		d.journal.stamp(a.Router.Serial, d.opts.Boottime())
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,25 +15,54 @@ import (
 // behind whatever else the host runs in real time.
 const realtimePriority = 1
 
+// leastParallel is how many threads may run Go code at a time, at least. Starting
+// a program holds one up until the program gets its turn on a busy host.
+const leastParallel = 4
+
 // makeUrgent keeps a busy host from delaying adverts: the process runs in real
 // time and its memory stays in RAM. Threads made later inherit both; hooks and
 // checks take neither along. The error tells what the host does not permit.
 func makeUrgent() error {
+	if runtime.GOMAXPROCS(0) < leastParallel {
+		runtime.GOMAXPROCS(leastParallel)
+	}
 	var errs []error
 	if err := scheduleThreads(); err != nil {
 		errs = append(errs, fmt.Errorf("real-time scheduling: %w", err))
 	}
-	// On fault: what Go has only reserved does not count.
-	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
+	// On fault: what Go has only reserved stays out of RAM.
+	err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
+	if err == nil {
+		err = unlockLimited()
+	}
+	if err != nil {
 		errs = append(errs, fmt.Errorf("locked memory: %w", err))
 	}
+	if len(errs) == 2 { // one line in the log
+		return fmt.Errorf("%w; %w", errs[0], errs[1])
+	}
 	return errors.Join(errs...)
+}
+
+// unlockLimited unlocks the memory again where its amount is limited: what Go
+// reserves counts too, and past the limit the kernel gives no memory at all.
+func unlockLimited() error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err != nil || limit.Cur == unix.RLIM_INFINITY {
+		return err
+	}
+	size := min(limit.Cur, 1<<40) + uint64(os.Getpagesize())
+	past, err := unix.Mmap(-1, 0, int(size), unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err == nil { // the limit is not for this process
+		return unix.Munmap(past)
+	}
+	return errors.Join(fmt.Errorf("only %d MiB are permitted", limit.Cur>>20), unix.Munlockall())
 }
 
 // scheduleThreads changes all threads, until none is left that was made
 // meanwhile by one not changed yet.
 func scheduleThreads() error {
-	done := map[int]bool{}
+	done := map[string]bool{}
 	for {
 		entries, err := os.ReadDir("/proc/self/task")
 		if err != nil {
@@ -39,11 +70,17 @@ func scheduleThreads() error {
 		}
 		fresh := false
 		for _, e := range entries {
-			tid, err := strconv.Atoi(e.Name())
-			if err != nil || done[tid] {
+			if done[e.Name()] {
 				continue
 			}
-			fresh, done[tid] = true, true
+			fresh, done[e.Name()] = true, true
+			tid, err := threadID("/proc/self/task/" + e.Name() + "/status")
+			if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
+				continue // the thread has ended
+			}
+			if err != nil {
+				return err
+			}
 			attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: realtimePriority}
 			if err := unix.SchedSetAttr(tid, &attr, 0); err != nil && !errors.Is(err, unix.ESRCH) {
 				return err
@@ -53,4 +90,22 @@ func scheduleThreads() error {
 			return nil
 		}
 	}
+}
+
+// threadID reads the number that system calls of this process know a thread by.
+// Where /proc belongs to an outer process namespace the entry's name is another.
+func threadID(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			fields := strings.Fields(numbers) // the innermost namespace is last
+			if len(fields) > 0 {
+				return strconv.Atoi(fields[len(fields)-1])
+			}
+		}
+	}
+	return 0, fmt.Errorf("no NSpid in %s", path)
 }

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
+	"golang.org/x/sys/unix"
 )
 
 // EchoPort is the UDP port of the echo responders.
@@ -35,6 +37,9 @@ func (h *Host) Echo() (*Echo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start echo responder on %s: %w", h.name, err)
 	}
+	if err := errors.Join(queueMore(v4), queueMore(v6)); err != nil {
+		return nil, errors.Join(fmt.Errorf("start echo responder on %s: %w", h.name, err), v4.Close(), v6.Close())
+	}
 	p4, p6 := ipv4.NewPacketConn(v4), ipv6.NewPacketConn(v6)
 	e := &Echo{}
 	var wg sync.WaitGroup
@@ -49,6 +54,20 @@ func (h *Host) Echo() (*Echo, error) {
 	wg.Go(func() { answer4(p4, h.name) })
 	wg.Go(func() { answer6(p6, h.name) })
 	return e, h.onClose(e)
+}
+
+// queueMore has a socket keep all that arrives while the machine is too busy
+// to answer: what is late is not lost.
+func queueMore(c net.PacketConn) error {
+	raw, err := c.(*net.UDPConn).SyscallConn()
+	if err != nil {
+		return err
+	}
+	var set error
+	err = raw.Control(func(fd uintptr) {
+		set = os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 4<<20))
+	})
+	return errors.Join(err, set)
 }
 
 // Close ends the responder. It may be called again.

@@ -1,0 +1,165 @@
+package main
+
+// The two programs that the benchmarks compare, started and configured in the
+// same way: two nodes, one of which is stronger, and defaults where they exist.
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/lab"
+)
+
+// program is one of the contenders.
+type program struct {
+	name   string
+	render func(s *scene, priority int) string
+	start  func(n *node, config string)
+	reload func(n *node, config string)
+}
+
+var programs = []*program{
+	{"holdfast", holdfastScene, func(n *node, config string) { n.run(config) }, func(n *node, config string) { n.reload(config) }},
+	{"keepalived", keepalivedScene, startKeepalived, reloadKeepalived},
+}
+
+// scene is what both nodes are configured with, whichever the program.
+type scene struct {
+	interval  time.Duration
+	check     sceneCheck
+	instances int  // 0 is 1
+	more      bool // one more address
+}
+
+// sceneCheck is what the nodes watch, once a second, and what they do when it fails
+// twice.
+type sceneCheck int
+
+const (
+	noCheck      sceneCheck = iota
+	flagDemotes             // the file /run/ok; the node becomes weaker than the other
+	portReleases            // the service's TCP port; the node gives the address up
+)
+
+// The strength of the two nodes, and what a failed check takes from the first
+// under keepalived, so that it becomes the weaker.
+const (
+	firstPriority, secondPriority = 200, 150
+	keepalivedWeight              = -60
+)
+
+// phase is how long after an advert it happens: spread over the interval, and
+// the same for both programs.
+func (s *scene) phase(round, rounds int) time.Duration {
+	return s.interval * time.Duration(2*round+1) / time.Duration(2*rounds)
+}
+
+// addresses are those of one instance.
+func (s *scene) addresses(instance int) []string {
+	switch {
+	case s.instances > 0:
+		return []string{fmt.Sprintf("10.51.0.%d/16", instance)}
+	case s.more:
+		return []string{vipFour + "/24", "192.0.2.101/24"}
+	}
+	return []string{vipFour + "/24"}
+}
+
+func holdfastScene(s *scene, priority int) string {
+	var b strings.Builder
+	for i := range max(1, s.instances) {
+		b.WriteString(namedTOML(fmt.Sprintf("i%d", i+1), i+1, priority, s.interval.String(), s.addresses(i+1)))
+	}
+	switch s.check {
+	case flagDemotes:
+		b.WriteString("[[check]]\nname = \"flag\"\nexec = [\"/usr/bin/test\", \"-s\", \"/run/ok\"]\n")
+	case portReleases:
+		fmt.Fprintf(&b, "[[check]]\nname = \"port\"\ntcp = \"127.0.0.1:%d\"\non_failure = \"release\"\n", lab.EchoPort)
+	}
+	return b.String()
+}
+
+func keepalivedScene(s *scene, priority int) string {
+	var b strings.Builder
+	track := ""
+	b.WriteString("global_defs {\n script_user root\n}\n")
+	script := func(command string, weight int) {
+		fmt.Fprintf(&b, "vrrp_script service {\n script \"%s\"\n interval 1\n fall 2\n rise 2\n weight %d\n}\n", command, weight)
+		track = " track_script {\n  service\n }\n"
+	}
+	switch s.check {
+	case flagDemotes:
+		script("/usr/bin/test -s /run/ok", keepalivedWeight)
+	case portReleases:
+		script(fmt.Sprintf("/bin/bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d'", lab.EchoPort), 0)
+	}
+	state := "BACKUP"
+	if priority == firstPriority {
+		state = "MASTER"
+	}
+	for i := range max(1, s.instances) {
+		fmt.Fprintf(&b, "vrrp_instance i%d {\n state %s\n interface eth0\n virtual_router_id %d\n version 3\n priority %d\n advert_int %g\n%s virtual_ipaddress {\n  %s\n }\n}\n",
+			i+1, state, i+1, priority, s.interval.Seconds(), track, strings.Join(s.addresses(i+1), "\n  "))
+	}
+	return b.String()
+}
+
+func startKeepalived(n *node, config string) {
+	n.t.Helper()
+	p, err := n.StartKeepalived(config)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.daemon = p // its log is shown when something fails
+}
+
+func reloadKeepalived(n *node, config string) {
+	n.t.Helper()
+	if err := n.WriteFile("/run/keepalived/keepalived.conf", config, 0o644); err != nil {
+		n.t.Fatal(err)
+	}
+	if err := n.daemon.Signal(syscall.SIGHUP); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// tree lists a process and all that descend from it.
+func tree(t testing.TB, pid int) []int {
+	t.Helper()
+	list := []int{pid}
+	for k := 0; k < len(list); k++ {
+		threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", list[k]))
+		if err != nil {
+			continue // it has just ended
+		}
+		for _, th := range threads {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/children", list[k], th.Name()))
+			if err != nil {
+				continue
+			}
+			for field := range strings.FieldsSeq(string(text)) {
+				child, err := strconv.Atoi(field)
+				if err != nil {
+					t.Fatalf("children of %d: %v", list[k], err)
+				}
+				list = append(list, child)
+			}
+		}
+	}
+	return list
+}
+
+// signalAll sends a signal to the daemon and all its processes.
+func (n *node) signalAll(sig syscall.Signal) {
+	n.t.Helper()
+	for _, pid := range tree(n.t, n.daemon.PID()) {
+		if err := syscall.Kill(pid, sig); err != nil {
+			n.t.Fatalf("send %v to %d: %v", sig, pid, err)
+		}
+	}
+}

@@ -1,0 +1,120 @@
+package vrrp
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A node that was mute takes nothing from anybody before an advert of its has
+// left, and tries again more and more seldom.
+func TestMuteNodeProvesItselfFirst(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	mute := true
+	te.sent = func(s *SendAdvert) {
+		if mute {
+			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
+		}
+	}
+	for te.status("web").State != StateFault {
+		te.advance(100 * time.Millisecond)
+	}
+	te.lines = nil
+	for _, wait := range []time.Duration{sendRetry, 2 * sendRetry, 4 * sendRetry, 8 * sendRetry, sendRetryMax, sendRetryMax} {
+		te.advance(wait - 100*time.Millisecond)
+		te.wantState("web", StateFault)
+		te.advance(100 * time.Millisecond)
+		te.wantState("web", StateBackup)
+		te.advance(down150) // it hears others, but here is nobody
+		te.wantState("web", StateFault)
+		te.wantReason("web", "adverts cannot be sent: operation not permitted")
+		te.advance(10 * time.Millisecond)
+		for _, line := range te.lines {
+			if strings.Contains(line, ": add ") || strings.Contains(line, ": announce ") {
+				t.Fatalf("after %v: %s", wait, line)
+			}
+		}
+		te.lines = nil
+	}
+	mute = false
+	te.advance(sendRetryMax)
+	te.lines = nil
+	te.advance(down150)
+	te.advance(proveTime)
+	te.wantState("web", StateMaster)
+	te.lines = slices.DeleteFunc(te.lines, func(line string) bool { return strings.Contains(line, ": renew ") })
+	te.wantOnly(" eth0", "web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0")
+	te.advance(5 * second)
+	if n := te.renewals(); n == 0 {
+		t.Error("nothing is renewed")
+	}
+
+	// Proven is proven: the next time begins with the short wait.
+	mute = true
+	for te.status("web").State != StateFault {
+		te.advance(100 * time.Millisecond)
+	}
+	te.advance(sendRetry)
+	te.wantState("web", StateBackup)
+}
+
+// Trouble that comes back demotes for longer each time, up to a bound, and what
+// is long ago is forgotten.
+func TestTroubleThatComesBack(t *testing.T) {
+	te := newMaster(t, web())
+	te.deaf = true
+	refused := &AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
+		{Address: prefixes("192.0.2.100/24")[0], Problem: "cannot add 192.0.2.100/24 to eth0: permission denied"},
+	}}
+	// trouble returns for how long the node is demoted.
+	trouble := func() time.Duration {
+		t.Helper()
+		te.do(refused)
+		te.advance(1100 * time.Millisecond)
+		te.do(refused)
+		te.do(refused) // in trouble already
+		if s := te.status("web"); !s.Demoted || s.DemotedWhy != refused.Addresses[0].Problem {
+			t.Fatalf("demoted %v: %s", s.Demoted, s.DemotedWhy)
+		}
+		began := te.now
+		for te.status("web").Demoted {
+			te.advance(second)
+		}
+		te.do(&AddressesChanged{Router: refused.Router, Addresses: []AddressState{{Address: refused.Addresses[0].Address, Present: true}}})
+		te.wantState("web", StateMaster) // for want of any other
+		return te.now.Sub(began)
+	}
+	want := troublePenalty
+	for range 8 {
+		if got := trouble(); got < want || got > want+second {
+			t.Errorf("demoted for %v, want %v", got, want)
+		}
+		want = min(2*want, troublePenaltyMax)
+	}
+	te.advance(troubleForget)
+	if got := trouble(); got > troublePenalty+second {
+		t.Errorf("demoted for %v a long time later, want %v", got, troublePenalty)
+	}
+}
+
+// Addresses that were left in place for a master that may not go on after all
+// are taken off, for nothing else would.
+func TestWhatIsNotAdoptedIsRemoved(t *testing.T) {
+	for name, prevent := range map[string]func(te *engineTest){
+		"no carrier":        func(te *engineTest) { te.do(eth0(func(l *Link) { l.Carrier = false })) },
+		"no such interface": func(te *engineTest) { te.do(&Link{Name: "eth0"}) },
+		"no source":         func(te *engineTest) { te.do(eth0(func(l *Link) { l.Addresses = nil })) },
+		"stopped":           func(te *engineTest) { te.do(&Stop{}) },
+		"removed":           func(te *engineTest) { te.configure() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			te := newBare(t)
+			te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4}}})
+			te.configure(web())
+			te.lines = nil
+			prevent(te)
+			te.wantOnly(": remove ", "web: remove 192.0.2.100/24 eth0")
+		})
+	}
+}
