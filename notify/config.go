@@ -5,7 +5,8 @@ import "time"
 // Config describes one hook.
 type Config struct {
 	// On lists the states whose entry runs the hook: "master", "backup",
-	// "fault" and "stop"; none means all.
+	// "fault" and "stop"; none means all. "rival", which must be asked for,
+	// runs it when a master hears another one.
 	On []string
 	// Instances lists the instances whose events run the hook; none means all.
 	Instances []string

@@ -10,6 +10,7 @@ import (
 // Event is one change of an instance's state.
 type Event struct {
 	// Sequence counts the changes of this node from 1.
+	// Sequence counts transitions; it is 0 in an event that is none.
 	Sequence uint64
 	Instance string
 	// State is the new state: master, backup, fault or stop. Previous is the

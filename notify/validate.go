@@ -14,9 +14,11 @@ const (
 	StateBackup = "backup"
 	StateFault  = "fault"
 	StateStop   = "stop"
+	// StateRival is no state but an event: another master was heard.
+	StateRival = "rival"
 )
 
-var states = []string{StateMaster, StateBackup, StateFault, StateStop}
+var states = []string{StateMaster, StateBackup, StateFault, StateStop, StateRival}
 
 // Validate reports everything that is wrong with c. It looks at c alone, never
 // at the host: a program that is missing makes the [Outcome] an error.
@@ -61,7 +63,7 @@ func (c *Config) Validate() error {
 
 // wants tells whether the hook is to run for an event.
 func (c *Config) wants(e *Event) bool {
-	return (len(c.On) == 0 || slices.Contains(c.On, e.State)) &&
+	return (len(c.On) == 0 && e.State != StateRival || slices.Contains(c.On, e.State)) &&
 		(len(c.Instances) == 0 || slices.Contains(c.Instances, e.Instance))
 }
 

@@ -27,8 +27,8 @@ func TestValidateRefuses(t *testing.T) {
 		edit func(*Config)
 		want string
 	}{
-		"state":             {func(c *Config) { c.On = []string{"primary"} }, `on: "primary" must be one of master, backup, fault, stop`},
-		"state in capitals": {func(c *Config) { c.On = []string{"MASTER"} }, `on: "MASTER" must be one of master, backup, fault, stop`},
+		"state":             {func(c *Config) { c.On = []string{"primary"} }, `on: "primary" must be one of master, backup, fault, stop, rival`},
+		"state in capitals": {func(c *Config) { c.On = []string{"MASTER"} }, `on: "MASTER" must be one of master, backup, fault, stop, rival`},
 		"state twice":       {func(c *Config) { c.On = []string{"stop", "stop"} }, `on: "stop" is listed twice`},
 		"empty instance":    {func(c *Config) { c.Instances = []string{""} }, "instances: a name is empty"},
 		"instance twice":    {func(c *Config) { c.Instances = []string{"a", "b", "a"} }, `instances: "a" is listed twice`},
@@ -60,7 +60,7 @@ func TestValidateReportsAll(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	want := []string{
-		`on: "x" must be one of master, backup, fault, stop`,
+		`on: "x" must be one of master, backup, fault, stop, rival`,
 		"instances: a name is empty",
 		"exec: the command is empty",
 		"timeout 0s must be more than 0",
@@ -101,5 +101,23 @@ func TestStyleString(t *testing.T) {
 	got := []string{Holdfast.String(), Keepalived.String(), Style(9).String()}
 	if diff := cmp.Diff([]string{"holdfast", "keepalived", "invalid"}, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// A rival is told to those alone who ask for it.
+func TestRivalIsAskedFor(t *testing.T) {
+	for _, tt := range []struct {
+		on   []string
+		want bool
+	}{
+		{nil, false},
+		{[]string{StateMaster}, false},
+		{[]string{StateRival}, true},
+		{[]string{StateMaster, StateRival}, true},
+	} {
+		c := Config{On: tt.on, Exec: []string{"/bin/true"}, Timeout: 1}
+		if got := c.wants(&Event{State: StateRival}); got != tt.want {
+			t.Errorf("on %q: told %v, want %v", tt.on, got, tt.want)
+		}
 	}
 }

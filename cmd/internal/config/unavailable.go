@@ -25,7 +25,6 @@ var unavailable = []feature{
 	{"check.file", isString, "a file check"},
 	{"notify.webhook", isString, "webhook"},
 	{"notify.fifo", isString, "fifo"},
-	{"notify.on", equals("rival"), `on "rival"`},
 	{"notify.on", equals("check"), `on "check"`},
 	{"notify.on", equals("address"), `on "address"`},
 }
