@@ -47,7 +47,7 @@ demo: build ## show what Holdfast does, on this machine, in network namespaces (
 test: ## run all tests, with keepalived, FRR and nginx as peers (root; TESTFLAGS=…)
 	$(NEEDROOT)
 	.ci/peers
-	HOLDFAST_REQUIRE=1 $(GO) test -p 1 -timeout 10m $(TESTFLAGS) ./...
+	HOLDFAST_REQUIRE=1 $(GO) test -p 1 -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: race
 race: ## run all tests with the race detector (root; needs gcc)

@@ -68,7 +68,7 @@ type router struct {
 	muteFor                        time.Duration // the last time
 	// unproven is set once adverts did not leave: this node does not serve again
 	// before one has.
-	unproven bool
+	unproven           bool
 	failures, expected int // of the packets of this turn's adverts
 
 	form checksumForm // last form heard of a peer
