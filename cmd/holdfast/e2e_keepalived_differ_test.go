@@ -54,6 +54,14 @@ func TestKeepalivedChecksumAuto(t *testing.T) {
 			}
 			return ""
 		})
+		// Its address comes a moment after its log line, so the end is awaited in
+		// the log, too: the first time is at its start.
+		m.await(time.Now(), "keepalived heard ours and became backup again", m.interval, theirRoom, func() string {
+			if strings.Count(m.daemon.Output(), "Entering BACKUP STATE") < 2 {
+				return "it did not"
+			}
+			return ""
+		})
 		m.only("keepalived yielded", m.ours, m.theirs, m.interval)
 		frames := heard.Frames()
 		if len(frames) == 0 {

@@ -87,13 +87,14 @@ func (d *Daemon) configured(left []journalRouter) (list []vrrp.Adopted, kept map
 			continue
 		}
 		list = append(list, vrrp.Adopted{Interface: r.Interface, VRID: r.VRID, Family: r.Family})
-		if kept[r.Interface] == nil {
-			kept[r.Interface] = map[netip.Prefix]bool{}
-		}
 		for _, p := range r.Addresses {
-			if slices.Contains(d.cfg.Instances[n].Addresses, p) {
-				kept[r.Interface][p] = true
+			if !slices.Contains(d.cfg.Instances[n].Addresses, p) {
+				continue
 			}
+			if kept[r.Interface] == nil {
+				kept[r.Interface] = map[netip.Prefix]bool{}
+			}
+			kept[r.Interface][p] = true
 		}
 	}
 	return list, kept
