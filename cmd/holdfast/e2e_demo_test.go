@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -135,7 +136,7 @@ func TestDemo(t *testing.T) {
 			t.Logf("not judged, the machine was too busy: %s", rows[k][0])
 			continue
 		}
-		if holder != w.holder || (gap == "no gap") != w.planned {
+		if holder != w.holder || short(gap) != w.planned {
 			t.Errorf("%s: on %s, %s", what, holder, gap)
 		}
 	}
@@ -143,6 +144,15 @@ func TestDemo(t *testing.T) {
 		t.Error("the end of the demo lacks the status of the hosts or the sum")
 	}
 	checkDemoLeft(t, c, before)
+}
+
+// short tells whether a gap is none, or no longer than single requests whose TCP
+// connections were open while the address moved: those belong to the host that
+// had accepted them, which no handover changes. That no packet is lost is judged
+// with datagrams, by TestPlannedStop and TestReturn.
+func short(gap string) bool {
+	ms, err := strconv.Atoi(strings.TrimSuffix(gap, " ms"))
+	return gap == "no gap" || err == nil && ms <= 3
 }
 
 // checkDemoLeft checks that the demo left nothing behind.

@@ -50,7 +50,8 @@ func (a *httpAsker) ask(n int) {
 		ctx, cancel := context.WithTimeout(a.ctx, a.rec.patience)
 		defer cancel()
 		server, err := a.get(ctx)
-		if errors.Is(err, unix.ECONNRESET) {
+		// A reset that connecting has already noticed shows as a broken pipe.
+		if errors.Is(err, unix.ECONNRESET) || errors.Is(err, unix.EPIPE) {
 			a.rec.repeat(n)
 			server, err = a.get(ctx)
 		}
