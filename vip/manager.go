@@ -63,8 +63,9 @@ type entry struct {
 func (e *entry) present() bool { return e.installed || e.foreign }
 
 // NewManager returns a Manager that works once Run is called. report, when not
-// nil, gets a Report for each order, on Run's goroutine: it must not block and
-// must not call Close or CleanLeftovers.
+// nil, gets a Report for each order, except renewals and audits that found all in
+// order, on Run's goroutine. Orders wait while it blocks; it must not wait for
+// the Manager, nor call Close or CleanLeftovers.
 func NewManager(k Kernel, report func(Report)) *Manager {
 	if report == nil {
 		report = func(Report) {}

@@ -33,7 +33,8 @@ func (r *router) late(by time.Duration) {
 		if r.timer.Before(listen) {
 			r.timer = listen
 		}
-	case r.state == StateMaster && max(by, r.now().Sub(r.spokeAt)) >= downIntervals*r.interval: // the clock of now may have stood still
+	// Of a suspension only by tells: the clock of now stands still meanwhile.
+	case r.state == StateMaster && max(by, r.now().Sub(r.spokeAt)) >= downIntervals*r.interval:
 		r.listening = true
 		r.handing = false
 		r.timer = listen
