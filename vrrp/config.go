@@ -94,6 +94,9 @@ type Announce struct {
 type Config struct {
 	// Name tells instances apart to people. Unique, not empty.
 	Name string
+	// Group names the group that the instance moves together with; empty for
+	// none. Instances of a group have the same priority and preempt setting.
+	Group string
 	// Interface sends and receives the adverts and carries the addresses.
 	Interface string
 	// VRID is 1 to 255. It has no default (RFC 9568 section 5.2.3).
@@ -320,5 +323,6 @@ func ValidateAll(configs []Config) error {
 			addrs[at] = c.Name
 		}
 	}
+	errs = append(errs, validateGroups(configs)...)
 	return errors.Join(errs...)
 }

@@ -11,6 +11,7 @@ import (
 type Engine struct {
 	now       time.Time
 	instances []*instance // in the order of the configuration
+	groups    map[string][]*instance
 	departing []*instance // removed by a reload, still handing over
 	routers   map[routerKey]*router
 	serials   map[uint64]*router
@@ -47,6 +48,7 @@ type checkState struct {
 // NewEngine returns an Engine without instances.
 func NewEngine() *Engine {
 	return &Engine{
+		groups:  map[string][]*instance{},
 		routers: map[routerKey]*router{},
 		serials: map[uint64]*router{},
 		links:   map[string]*link{},
@@ -207,10 +209,15 @@ func (e *Engine) checkChanged(ev *CheckChanged) {
 }
 
 func (e *Engine) drain(name string, on bool) {
-	if i := e.instance(name); i != nil && i.drained != on {
-		i.drained = on
-		i.review()
+	i := e.instance(name)
+	if i == nil {
+		return
 	}
+	i.drained = on
+	for _, m := range i.mates() {
+		m.drained = on
+	}
+	i.review()
 }
 
 func (e *Engine) announceNow(name string) {

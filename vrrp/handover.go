@@ -67,7 +67,7 @@ func (r *router) release() {
 // handedOver tells to whom and why a demoted or drained master let go.
 func (i *instance) handedOver(to netip.Addr, priority uint8) string {
 	why := i.why
-	if i.drained {
+	if i.groupDrained() {
 		why = strings.TrimPrefix(why+"; drained", "; ")
 	}
 	return fmt.Sprintf("handed over to %v, which has priority %d: %s", to, priority, why)

@@ -60,14 +60,14 @@ func (i *instance) addRouter(f Family) *router {
 }
 
 func (i *instance) uses(check string) bool {
-	return slices.ContainsFunc(i.cfg.Checks, func(c Check) bool { return c.Name == check })
+	return slices.ContainsFunc(i.checks(), func(c Check) bool { return c.Name == check })
 }
 
 func (i *instance) holding() bool { return slices.ContainsFunc(i.routers, (*router).holding) }
 
-// review works out the effective priority anew and lets every router act on
+// reviewAlone works out the effective priority anew and lets every router act on
 // what has changed.
-func (i *instance) review() {
+func (i *instance) reviewAlone() {
 	if i.removed || i.e.stopping {
 		return
 	}
@@ -84,22 +84,22 @@ func (i *instance) review() {
 // demoted nodes for what a check demotes or the operator drains.
 func (i *instance) weigh() {
 	var failing []string
-	for _, c := range i.cfg.Checks {
+	checks := i.checks()
+	for _, c := range checks {
 		if c.OnFailure == Demote && i.fails(c.Name) {
 			failing = append(failing, i.failure(c.Name))
 		}
 	}
-	if i.trouble != "" {
-		failing = append(failing, i.trouble)
-	}
+	failing = append(failing, i.troubles()...)
 	i.demoted, i.why = len(failing) > 0, strings.Join(failing, "; ")
+	drained := i.groupDrained()
 	switch {
-	case i.demoted && i.drained:
+	case i.demoted && drained:
 		i.effective = 1
-	case i.demoted || i.drained:
+	case i.demoted || drained:
 		i.effective = demotedPriority(i.cfg.Priority)
 	default:
-		i.effective = weigh(i.cfg.Priority, i.cfg.Checks, i.fails)
+		i.effective = weigh(i.cfg.Priority, checks, i.fails)
 	}
 }
 
@@ -118,7 +118,7 @@ func (i *instance) failure(check string) string {
 
 // waiting returns the check that has not answered yet, if any.
 func (i *instance) waiting() (string, bool) {
-	for _, c := range i.cfg.Checks {
+	for _, c := range i.checks() {
 		if !i.e.checks[c.Name].known {
 			return c.Name, true
 		}
@@ -128,7 +128,7 @@ func (i *instance) waiting() (string, bool) {
 
 // releasing returns why a failing check makes the instance give up, if one does.
 func (i *instance) releasing() (string, bool) {
-	for _, c := range i.cfg.Checks {
+	for _, c := range i.checks() {
 		if c.OnFailure == Release && i.fails(c.Name) {
 			return i.failure(c.Name), true
 		}
@@ -229,6 +229,7 @@ func (e *Engine) configure(configs []Config) {
 			e.instances[n] = newInstance(e, cfg)
 		}
 	}
+	e.group(configs)
 	for _, i := range old {
 		e.remove(i)
 	}
@@ -240,9 +241,10 @@ func (e *Engine) configure(configs []Config) {
 	for n, i := range e.instances {
 		if kept[n] {
 			i.reconfigure(configs[n])
-		} else {
-			i.review()
 		}
+	}
+	for _, i := range e.instances { // once all of a group are as they will be
+		i.review()
 	}
 	for _, i := range e.instances { // last, so that an address may move to another instance
 		for _, r := range i.routers {
@@ -299,7 +301,6 @@ func (i *instance) reconfigure(cfg Config) {
 		}
 	}
 	slices.SortFunc(i.routers, func(a, b *router) int { return int(a.id.Family) - int(b.id.Family) })
-	i.review()
 }
 
 // part lets the router of one family go. It hands over on its own, without

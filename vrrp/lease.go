@@ -109,6 +109,7 @@ func (r *router) settleLastAdvert() {
 func (r *router) prove() {
 	r.unproven, r.muteFor = false, 0
 	r.serve()
+	r.inst.reviewMates()
 }
 
 // isMute reports whether the peers of a master must have given it up by now,
@@ -126,4 +127,5 @@ func (r *router) giveUpMute() {
 	r.muteFor = min(max(2*r.muteFor, sendRetry), sendRetryMax)
 	r.muteUntil = r.after(r.muteFor)
 	r.leave(StateFault, r.mute)
+	r.inst.reviewMates()
 }

@@ -236,12 +236,15 @@ func (r *router) hearAsBackup(from netip.Addr, p *Packet) {
 }
 
 // preempts reports whether a backup takes over from a weaker master. An owner
-// always does (RFC 9568 section 6.1), and a healthy node from a demoted one.
+// always does (RFC 9568 section 6.1), a healthy node from a demoted one, and one
+// that is master of another instance of the group already.
 func (r *router) preempts(theirs uint8) bool {
 	cfg := &r.inst.cfg
 	switch {
 	case r.owner(), theirs <= DemotedMax && r.inst.effective > DemotedMax:
 		return true
+	case r.inst.mateServes():
+		return true // what belongs together comes together
 	case !cfg.Preempt:
 		return false
 	case cfg.PreemptDelay > 0 && r.preemptAt.IsZero():
@@ -324,5 +327,6 @@ func (r *router) rival(from netip.Addr, p *Packet) {
 	if r.now().Sub(r.rivalTold) >= rivalGap {
 		r.rivalTold = r.now()
 		r.announceBurst()
+		r.inst.announceGroup()
 	}
 }

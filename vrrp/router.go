@@ -135,7 +135,7 @@ func (r *router) fire() {
 	}
 	if r.due(r.muteUntil) {
 		r.mute, r.muteUntil = "", time.Time{}
-		r.review(r.inst.effective)
+		r.inst.review()
 	}
 	if r.due(r.inst.troubleUntil) {
 		r.inst.recovered()
@@ -294,8 +294,17 @@ func (r *router) pickSource(list []netip.Prefix) netip.Addr {
 	return first
 }
 
-// fault returns what keeps this virtual router from taking part.
+// fault returns what keeps this virtual router from taking part: something of
+// its own, or of its group.
 func (r *router) fault() (string, bool) {
+	if why, bad := r.ownFault(); bad {
+		return why, true
+	}
+	return r.inst.mateFault()
+}
+
+// ownFault is fault without regard to the group.
+func (r *router) ownFault() (string, bool) {
 	cfg := &r.inst.cfg
 	if why, bad := r.inst.releasing(); bad {
 		return why, true

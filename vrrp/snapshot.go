@@ -100,7 +100,7 @@ func (e *Engine) Snapshot(now time.Time) *Snapshot {
 func (i *instance) status(now time.Time) InstanceStatus {
 	s := InstanceStatus{
 		Config: i.cfg.clone(), State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
-		Demoted: i.demoted, DemotedWhy: i.why, Drained: i.drained,
+		Demoted: i.demoted, DemotedWhy: i.why, Drained: i.groupDrained(),
 	}
 	for _, r := range i.routers {
 		s.Routers = append(s.Routers, r.status(now))

@@ -126,7 +126,7 @@ func printInstance(w io.Writer, i *control.Instance, width int, now time.Time) {
 	line := func(format string, args ...any) {
 		fmt.Fprintf(w, "%*s  %s\n", width, "", fmt.Sprintf(format, args...))
 	}
-	line("%s, vrid %d, priority %s", i.Interface, i.VRID, priority(i))
+	line("%s, vrid %d, priority %s%s", i.Interface, i.VRID, priority(i), group(i))
 	if m := i.Master; m != nil && !m.Self {
 		line("master is %s, priority %d, heard %s ago", m.Address, m.Priority, age(now.Sub(*m.LastHeard)))
 	}
@@ -150,6 +150,13 @@ func printInstance(w io.Writer, i *control.Instance, width int, now time.Time) {
 	if i.ConflictSince != nil {
 		line("conflict for %s: another master is heard", age(now.Sub(*i.ConflictSince)))
 	}
+}
+
+func group(i *control.Instance) string {
+	if i.Group == "" {
+		return ""
+	}
+	return ", group " + i.Group
 }
 
 func priority(i *control.Instance) string {

@@ -65,7 +65,7 @@ check slow is unknown
 			"several, names in a column",
 			control.Status{Node: "lb1", Daemon: control.Daemon{ReloadError: "test.toml:1:1: bad\ntest.toml:2:1: worse"}, Instances: []control.Instance{
 				{
-					Name: "a", State: "fault", Since: ago(3 * time.Second), Reason: "eth1 has no carrier", Interface: "eth1", VRID: 1,
+					Name: "a", State: "fault", Since: ago(3 * time.Second), Reason: "eth1 has no carrier", Interface: "eth1", VRID: 1, Group: "edge",
 					Priority:  control.Priority{Base: 100, Effective: 100},
 					Addresses: []control.Address{{Address: "192.0.2.1/32"}},
 				}, {
@@ -84,7 +84,7 @@ check slow is unknown
     test.toml:2:1: worse
 
 a       FAULT for 3s: eth1 has no carrier
-        eth1, vrid 1, priority 100
+        eth1, vrid 1, priority 100, group edge
         addresses 192.0.2.1/32 (not here)
 
 inside  MASTER for 3h00m: r

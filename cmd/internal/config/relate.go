@@ -25,6 +25,7 @@ func (p *parser) relate() {
 		groups.add(g.section, g.name)
 		instances.resolve(p.source, g.instances)
 	}
+	p.join()
 	for _, in := range p.instances {
 		checks.resolve(p.source, in.checks)
 	}

@@ -28,7 +28,6 @@ type placed[T any] struct {
 // open checks the keys of a table before its values are read.
 func (s *source) open(t *table, data map[string]any, at *node) *section {
 	sec := &section{src: s, table: t, data: data, at: at}
-	sec.refuseTable()
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		if slices.Contains(t.keys, key) {
 			sec.refuse(key)

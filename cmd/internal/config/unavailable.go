@@ -4,7 +4,7 @@ package config
 // out. It is refused, since to ignore it would be worse. Delete the entry when
 // the feature is there.
 type feature struct {
-	// key is table.key, or the name of a table as a whole.
+	// key is table.key.
 	key string
 	// is picks the values that are refused; nil refuses any. Of an array each
 	// element is asked.
@@ -14,7 +14,6 @@ type feature struct {
 }
 
 var unavailable = []feature{
-	{"group", nil, "[[group]]"},
 	{"metrics.listen", isString, "metrics.listen"},
 	{"instance.virtual_mac", equals(true), "virtual_mac"},
 	{"instance.accept", equals(false), "accept = false"},
@@ -54,15 +53,6 @@ func (s *section) refuse(key string) {
 			}
 		} else if f.is == nil || f.is(s.data[key]) {
 			s.src.problem(s.keyAt(key), "", notYet, f.what)
-		}
-	}
-}
-
-// refuseTable reports a table that is not available yet as a whole.
-func (s *section) refuseTable() {
-	for _, f := range unavailable {
-		if f.key == s.table.name {
-			s.src.problem(s.at.start, "", notYet, f.what)
 		}
 	}
 }

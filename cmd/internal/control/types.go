@@ -40,8 +40,10 @@ type Instance struct {
 	Reason    string    `json:"reason"`
 	Interface string    `json:"interface"`
 	VRID      int       `json:"vrid"`
-	Protocol  int       `json:"protocol"`
-	Priority  Priority  `json:"priority"`
+	// Group is the group that the instance moves together with, when there is one.
+	Group    string   `json:"group,omitempty"`
+	Protocol int      `json:"protocol"`
+	Priority Priority `json:"priority"`
 	// Demoted is set while a failing check demotes the instance.
 	Demoted    bool   `json:"demoted"`
 	DemotedWhy string `json:"demoted_why,omitempty"`

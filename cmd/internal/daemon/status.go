@@ -128,7 +128,7 @@ func addDrops(into map[string]uint64, d *vrrp.Drops) {
 func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 	c := control.Instance{
 		Name: i.Config.Name, State: i.State.String(), Since: i.Since, Reason: i.Reason,
-		Interface: i.Config.Interface, VRID: int(i.Config.VRID), Protocol: int(i.Config.Version),
+		Interface: i.Config.Interface, VRID: int(i.Config.VRID), Group: i.Config.Group, Protocol: int(i.Config.Version),
 		Priority: control.Priority{Base: int(i.Config.Priority), Effective: int(i.Effective)},
 		Demoted:  i.Demoted, DemotedWhy: i.DemotedWhy, Drained: i.Drained,
 		LeaseMS: i.Config.Lease.Milliseconds(), Addresses: []control.Address{}, Checks: []string{},
