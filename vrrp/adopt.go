@@ -1,7 +1,16 @@
 package vrrp
 
+import "time"
+
 // adoptedReason is why a router is master that was so before a restart.
 const adoptedReason = "went on as master over a restart"
+
+// MayAdopt reports whether a master whose last advert left so long ago may go on
+// as one after a restart: no peer's timer has run out, and none will before the
+// next advert, which takes its time to leave, has arrived.
+func MayAdopt(age, interval time.Duration) bool {
+	return age >= 0 && age < downIntervals*interval-interval/4
+}
 
 // adopted reports whether this router was master before a restart and may go
 // on. That is decided once: after a fault it starts like any other.

@@ -243,7 +243,7 @@ func (l *legacy) adoptable(present []vip.Present) (list []journalRouter) {
 		missing := slices.IndexFunc(r.Addresses, func(p netip.Prefix) bool { return !ours[place{r.Interface, r.Index, p}] })
 		switch {
 		case l.ages[n] < 0 || len(r.Addresses) == 0:
-		case l.ages[n] >= 3*r.Interval-r.Interval/4:
+		case !vrrp.MayAdopt(l.ages[n], r.Interval):
 			l.refused = append(l.refused, refusal{r, fmt.Sprintf("its last advert was %v ago", round(l.ages[n]))})
 		case missing >= 0:
 			l.refused = append(l.refused, refusal{r, fmt.Sprintf("%v is gone from the interface, or this is another one", r.Addresses[missing])})
