@@ -126,6 +126,13 @@ func (e *Engine) Departing(iface string, f Family) bool {
 	})
 }
 
+// IsMaster reports whether a virtual router is master now: one that has just
+// yielded still has its addresses, and has sent a last advert, but is not.
+func (e *Engine) IsMaster(id RouterID) bool {
+	r := e.router(id)
+	return r != nil && r.state == StateMaster
+}
+
 // Stopped reports whether a [Stop] is complete: every address was handed over
 // or released.
 func (e *Engine) Stopped() bool {

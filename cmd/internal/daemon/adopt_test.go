@@ -398,3 +398,37 @@ func TestJournalCannotBeOpened(t *testing.T) {
 		a.stop()
 	})
 }
+
+// A node that has just yielded still has the VIP for a moment. Killed in just
+// that time it does not go on as master.
+func TestYieldedIsNotAdopted(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(100, "1s")).journaling(t.TempDir())
+		a.start()
+		await(t, 5*time.Second, "a", a)
+		time.Sleep(1500 * time.Millisecond)
+		b := startNode(t, lan, "b", 2, conf(150, "1s"))
+		await(t, 5*time.Second, "a+b", a, b)
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if got := holders(a, b); got != "a+b" || a.instance().State != "backup" {
+			t.Fatalf("the VIP is on %q and a is %s: the test looks at another moment", got, a.instance().State)
+		}
+		a.kill()
+		a = a.successor(conf(100, "1s"))
+		a.start()
+		synctest.Wait()
+		if i := a.instance(); i.State == "master" || holders(a, b) != "b" {
+			t.Errorf("a is %s: %s; the VIP is on %q", i.State, i.Reason, holders(a, b))
+		}
+		for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+			synctest.Wait()
+			if got := holders(a, b); got != "b" {
+				t.Fatalf("%v later the VIP is on %q", time.Since(began), got)
+			}
+		}
+		if n := b.log.count("state changed"); n != 2 {
+			t.Errorf("b was disturbed:\n%s", b.log)
+		}
+	})
+}

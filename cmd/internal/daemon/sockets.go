@@ -172,10 +172,21 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 		Interface: a.Interface, Source: a.Source, Destination: a.Destination, Payload: a.Payload,
 	})
 	s.routers = append(s.routers, a.Router)
-	if a.Payload[2] == vrrp.PriorityRelease {
-		d.journal.stamp(a.Router.Serial, 0)
-	} else {
-		d.journal.stamp(a.Router.Serial, d.opts.Boottime())
+}
+
+// stamp notes in the journal who speaks as master. The last word of one that has
+// just yielded, while it still has the addresses, is not a master's.
+func (d *Daemon) stamp(s *socket) {
+	if d.journal == nil {
+		return
+	}
+	at := d.opts.Boottime()
+	for n, id := range s.routers {
+		if s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(id) {
+			d.journal.stamp(id.Serial, 0)
+		} else {
+			d.journal.stamp(id.Serial, at)
+		}
 	}
 }
 
@@ -184,6 +195,7 @@ func (d *Daemon) flushSockets() {
 	writing := d.writing
 	d.writing = nil
 	for _, s := range writing {
+		d.stamp(s)
 		_, err := s.conn.WriteBatch(s.out)
 		routers := s.routers
 		s.out, s.routers = s.out[:0], nil
