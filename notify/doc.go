@@ -3,5 +3,6 @@
 //
 // A [Queue] keeps one line of events an instance. The events of an instance run
 // their hooks strictly in order and one at a time; instances do not wait for
-// each other; posting never waits at all.
+// each other; posting never waits at all. What one process did not finish, the
+// next one can: see [Queue.Unfinished].
 package notify

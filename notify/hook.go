@@ -10,6 +10,8 @@ import (
 const (
 	// graceTime is what a hook that took too long gets to clean up.
 	graceTime = 500 * time.Millisecond
+	// leaveGrace is the same when somebody waits to go on.
+	leaveGrace = 50 * time.Millisecond
 	// killTime is how long a killed hook is waited for. One that is stuck in
 	// the kernel, on a dead disk or file server, dies later or never.
 	killTime = 1 * time.Second
@@ -37,20 +39,24 @@ func runHook(ctx context.Context, c *Config, e *Event) (o Outcome) {
 	case <-p.exited:
 		o.Output, o.Err = p.wait()
 	case <-timeout.C:
-		o.Output = abort(p)
+		o.Output = abort(p, graceTime)
 		o.Err = fmt.Errorf("timed out after %v", c.Timeout)
 	case <-ctx.Done():
-		o.Output = abort(p)
-		o.Err = fmt.Errorf("killed: %w", ErrClosed)
+		why, grace := ErrClosed, graceTime
+		if left(ctx) {
+			why, grace = ErrLeft, leaveGrace
+		}
+		o.Output = abort(p, grace)
+		o.Err = fmt.Errorf("killed: %w", why)
 	}
 	return o
 }
 
 // abort ends a hook with all it started, the gentle way first, and returns its
 // output.
-func abort(p *process) string {
+func abort(p *process, grace time.Duration) string {
 	p.signal(syscall.SIGTERM)
-	exitsWithin(p, graceTime)
+	exitsWithin(p, grace)
 	// Also when the program itself is gone: what it started may be not.
 	p.signal(syscall.SIGKILL)
 	if exitsWithin(p, killTime) {

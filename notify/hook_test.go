@@ -221,7 +221,7 @@ func TestHookThatDoesNotDie(t *testing.T) {
 	}
 	stuck := *p
 	stuck.exited = make(chan struct{})
-	if got, want := abort(&stuck), fmt.Sprintf("process %d does not die", p.cmd.Process.Pid); got != want {
+	if got, want := abort(&stuck, graceTime), fmt.Sprintf("process %d does not die", p.cmd.Process.Pid); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	close(stuck.exited)

@@ -19,6 +19,9 @@ var (
 	// ErrClosed is in the outcome of an event whose hooks did not run because
 	// the queue was closed.
 	ErrClosed = errors.New("the queue is closed")
+	// ErrLeft is in the outcome of a hook that was cut short because the queue
+	// was left: see [Queue.Leave].
+	ErrLeft = errors.New("left for later")
 )
 
 // Outcome is what became of one hook for one event.
@@ -45,18 +48,23 @@ type Queue struct {
 
 	// ctx ends when running hooks must end.
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
+	// changed, when not nil, is called when other events are unfinished.
+	changed func()
 
 	mu     sync.Mutex
 	closed bool
+	left   bool // what waits is not to be run
 	hooks  []Config
+	posted uint64 // so many jobs
 	// lines holds the instances that have work, one goroutine each.
 	lines map[string]*line
 }
 
-// line is the events of one instance that wait.
+// line is the events of one instance that wait, and the one whose hooks run.
 type line struct {
+	current *job
 	pending []job
 	dropped int
 	// lastDropped is the latest of the dropped events.
@@ -65,8 +73,28 @@ type line struct {
 
 // job is an event and the hooks that were meant when it was posted.
 type job struct {
-	event Event
-	hooks []Config
+	number uint64 // in the order of posting
+	event  Event
+	hooks  []Config
+	ran    []string // the command lines of those that ran
+}
+
+// next returns the first hook that is to be run. The same command may be there
+// several times.
+func (j *job) next() *Config {
+	ran := slices.Clone(j.ran)
+	for i := range j.hooks {
+		c := &j.hooks[i]
+		if !c.wants(&j.event) {
+			continue
+		}
+		at := slices.Index(ran, commandLine(c.arguments(&j.event)))
+		if at < 0 {
+			return c
+		}
+		ran = slices.Delete(ran, at, at+1)
+	}
+	return nil
 }
 
 // NewQueue returns a queue with a set of hooks, which must be valid. done gets
@@ -74,7 +102,7 @@ type job struct {
 // the same time. It may block; only the hooks of that instance wait for it.
 func NewQueue(hooks []Config, done func(Outcome)) *Queue {
 	q := &Queue{done: done, run: runHook, lines: map[string]*line{}}
-	q.ctx, q.cancel = context.WithCancel(context.Background())
+	q.ctx, q.cancel = context.WithCancelCause(context.Background())
 	q.Set(hooks)
 	return q
 }
@@ -96,25 +124,31 @@ func (q *Queue) Set(hooks []Config) {
 // the same instance. It never blocks. When too many events of an instance wait,
 // the oldest one is dropped, which an outcome tells. The only error is
 // [ErrClosed].
-func (q *Queue) Post(e Event) error {
+func (q *Queue) Post(e Event) error { return q.put(e, nil) }
+
+// put queues an event some of whose hooks may have run.
+func (q *Queue) put(e Event, ran []string) error {
 	e.Addresses = slices.Clone(e.Addresses)
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
 		return ErrClosed
 	}
-	if !slices.ContainsFunc(q.hooks, func(c Config) bool { return c.wants(&e) }) {
+	j := job{number: q.posted, event: e, hooks: q.hooks, ran: ran}
+	if j.next() == nil {
 		return nil
 	}
+	q.posted++
 	l, busy := q.lines[e.Instance]
 	if !busy {
 		l = &line{}
 		q.lines[e.Instance] = l
 	}
-	l.push(job{event: e, hooks: q.hooks})
+	l.push(j)
 	if !busy {
 		q.wg.Go(func() { q.work(e.Instance, l) })
 	}
+	q.tell()
 	return nil
 }
 
@@ -130,41 +164,62 @@ func (l *line) push(j job) {
 // work runs the hooks of one instance until none is left.
 func (q *Queue) work(instance string, l *line) {
 	for {
-		j, lost, ok := q.next(instance, l)
-		if !ok {
-			return
-		}
+		hook, event, lost := q.next(instance, l)
 		if lost.Dropped > 0 {
 			q.done(lost)
 		}
-		for i := range j.hooks {
-			if hook := &j.hooks[i]; hook.wants(&j.event) {
-				q.done(q.runOne(hook, &j.event))
-			}
+		if hook == nil {
+			return
 		}
+		o := q.runOne(hook, event)
+		if !errors.Is(o.Err, ErrLeft) {
+			q.finished(l, commandLine(hook.arguments(event)))
+		}
+		q.done(o)
 	}
 }
 
-// next takes the next job off the line. When there is none, the line ends. It
+// next takes the next hook off the line. When there is none, the line ends. It
 // also tells of the events before it that were dropped.
-func (q *Queue) next(instance string, l *line) (j job, lost Outcome, ok bool) {
+func (q *Queue) next(instance string, l *line) (hook *Config, e *Event, lost Outcome) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(l.pending) == 0 {
-		delete(q.lines, instance)
-		return job{}, Outcome{}, false
+	if q.left {
+		return nil, nil, Outcome{} // what waits goes on waiting
 	}
-	if l.dropped > 0 {
-		lost = Outcome{
-			Event:   l.lastDropped,
-			Dropped: l.dropped,
-			Err:     fmt.Errorf("%w: %d dropped, the last one number %d", ErrDropped, l.dropped, l.lastDropped.Sequence),
+	for l.current == nil || l.current.next() == nil {
+		l.current = nil
+		if len(l.pending) == 0 {
+			delete(q.lines, instance)
+			return nil, nil, lost
 		}
-		l.dropped, l.lastDropped = 0, Event{}
+		if l.dropped > 0 {
+			lost = Outcome{
+				Event:   l.lastDropped,
+				Dropped: l.dropped,
+				Err:     fmt.Errorf("%w: %d dropped, the last one number %d", ErrDropped, l.dropped, l.lastDropped.Sequence),
+			}
+			l.dropped, l.lastDropped = 0, Event{}
+		}
+		j := l.pending[0]
+		l.current = &j
+		l.pending = slices.Delete(l.pending, 0, 1)
 	}
-	j = l.pending[0]
-	l.pending = slices.Delete(l.pending, 0, 1)
-	return j, lost, true
+	return l.current.next(), &l.current.event, lost
+}
+
+// finished notes that a hook of the event at hand ran.
+func (q *Queue) finished(l *line, command string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l.current.ran = append(l.current.ran, command)
+	q.tell()
+}
+
+func (q *Queue) tell() {
+	if q.changed != nil {
+		q.changed()
+	}
 }
 
 func (q *Queue) runOne(hook *Config, e *Event) Outcome {
@@ -183,11 +238,7 @@ func (q *Queue) Close(ctx context.Context) error {
 	q.closed = true
 	q.mu.Unlock()
 
-	idle := make(chan struct{})
-	go func() {
-		defer close(idle)
-		q.wg.Wait()
-	}()
+	idle := q.idle()
 	var err error
 	select {
 	case <-idle:
@@ -196,7 +247,7 @@ func (q *Queue) Close(ctx context.Context) error {
 			err = fmt.Errorf("wait for hooks: %w", context.Cause(ctx))
 		}
 	}
-	q.cancel()
+	q.cancel(ErrClosed)
 	<-idle
 	return err
 }

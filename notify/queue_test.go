@@ -64,7 +64,7 @@ func (b *bench) hook(ctx context.Context, c *Config, e *Event) (o Outcome) {
 	select {
 	case <-time.After(b.takes):
 	case <-ctx.Done():
-		o.Err = ErrClosed
+		o.Err = context.Cause(ctx)
 	}
 	return o
 }

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"net/netip"
 	"strconv"
 
@@ -150,6 +151,8 @@ func (d *Daemon) hookDone(o notify.Outcome) {
 		case o.Dropped > 0:
 			d.hooksDropped += uint64(o.Dropped)
 			d.log.Error("hooks are too slow, events were dropped", append(args, "dropped", o.Dropped)...)
+		case errors.Is(o.Err, notify.ErrLeft):
+			d.log.Info("hook was cut off by the restart", append(args, "output", o.Output)...)
 		case o.Err != nil:
 			d.hooksFailed++
 			d.log.Warn("hook failed", append(args, "error", o.Err, "output", o.Output)...)

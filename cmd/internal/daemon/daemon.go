@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -92,6 +93,7 @@ type Daemon struct {
 	checks    *healthcheck.Runner
 	results   map[string]healthcheck.Result
 	hooks     *notify.Queue
+	spool     *spool
 	told      map[string]told // by instance
 	tellDue   bool            // at the end of the turn
 	tellWaits bool            // for tellDelay
@@ -114,6 +116,7 @@ type Daemon struct {
 	reloads      []func() // asked for meanwhile
 	hooksFailed  uint64
 	hooksDropped uint64
+	spoolFails   atomic.Bool
 }
 
 // New returns a daemon that has not touched anything yet.
@@ -149,7 +152,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	if err := d.takeOver(); err != nil {
 		return err
 	}
-	d.hooks = notify.NewQueue(d.cfg.Hooks, d.hookDone)
+	d.openHooks()
 	d.checks = healthcheck.NewRunner(d.checkDone)
 
 	background, cancel := context.WithCancel(context.Background())
@@ -195,7 +198,7 @@ func (d *Daemon) serve() (stop func()) {
 var errLeft = errors.New("left for the next daemon")
 
 // abandon follows the loop when the next daemon is to go on at once: addresses
-// stay, nobody is told, running hooks are not waited for.
+// stay, nobody is told, hooks that do not end soon are left to that one.
 func (d *Daemon) abandon() {
 	d.log.Info("leaving the addresses to the next daemon")
 	d.stopping = true
@@ -205,9 +208,19 @@ func (d *Daemon) abandon() {
 	for key := range d.sockets {
 		d.closeSocket(key)
 	}
-	over, cancel := context.WithCancel(context.Background())
-	cancel()
-	_ = d.hooks.Close(over)
+	ctx, cancel := context.WithTimeout(context.Background(), d.leaveGrace())
+	defer cancel()
+	for _, u := range d.hooks.Leave(ctx) {
+		args := []any{"instance", u.Event.Instance, "state", u.Event.State}
+		if d.spool == nil {
+			d.log.Error("hook was not run", args...)
+		} else {
+			d.log.Info("hooks are left to the next daemon", args...)
+		}
+	}
+	if err := d.spool.close(); err != nil {
+		d.log.Error("the next daemon will not run these hooks", "error", err)
+	}
 }
 
 // shutdown follows the loop: the addresses are gone, the last hooks wait.
@@ -233,6 +246,9 @@ func (d *Daemon) shutdown() error {
 	defer cancelHooks()
 	if herr := d.hooks.Close(hooks); herr != nil {
 		d.log.Warn("not all hooks ended", "error", herr)
+	}
+	if serr := d.spool.close(); serr != nil {
+		d.log.Warn("the next daemon may run hooks again", "error", serr)
 	}
 	return err
 }
