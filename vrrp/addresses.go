@@ -56,7 +56,8 @@ func (r *router) reconfigured() {
 		}
 	}
 	if r.state == StateMaster {
-		if r.lease != r.inst.cfg.Lease {
+		fresh := r.lease != r.inst.cfg.Lease
+		if fresh {
 			r.addAddresses(after)
 		} else {
 			r.addAddresses(added)
@@ -64,7 +65,11 @@ func (r *router) reconfigured() {
 		if len(added) > 0 {
 			r.announceBurst()
 		}
-		r.startRenewing()
+		if fresh {
+			r.startRenewing()
+		} else {
+			r.restartRenewing()
+		}
 		if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing && !r.listening {
 			r.timer = next
 		}

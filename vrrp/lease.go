@@ -11,13 +11,27 @@ func (r *router) startRenewing() {
 	r.lease = r.inst.cfg.Lease
 	if r.inst.cfg.Lease > 0 && len(r.addresses) > 0 {
 		r.renewAt = r.nextRenewal()
+		if len(r.addresses) > renewSmall { // not while they are being added
+			r.renewAt = r.after(r.inst.cfg.Lease / 5)
+		}
+		r.renewDue = r.renewAt
 	}
 }
 
-// nextRenewal returns when the next slice is due. A lease that is to end before
-// a peer takes over is renewed just behind an advert, once it is known whether
-// that one left, and once more in case of failure: any later, and the addresses
-// would outlive the last advert by most of an interval too much.
+// restartRenewing plans the renewals of a lease that runs already, of a set that
+// may have changed: nobody knows which address was about to be renewed.
+func (r *router) restartRenewing() {
+	r.startRenewing()
+	if len(r.addresses) > renewSmall && !r.renewAt.IsZero() {
+		r.renewAt, r.renewDue = r.after(r.renewGap()), time.Time{} // all are due
+	}
+}
+
+// nextRenewal returns when a small set, or the next slice of a large one, is
+// due. A lease that is to end before a peer takes over is renewed just behind an
+// advert, once it is known whether that one left, and once more in case of
+// failure: any later, and the addresses would outlive the last advert by most of
+// an interval too much.
 func (r *router) nextRenewal() time.Time {
 	interval, lease := r.inst.cfg.AdvertInterval, r.inst.cfg.Lease
 	follows := r.state == StateMaster && !r.handing && len(r.addresses) <= renewSmall
@@ -31,20 +45,22 @@ func (r *router) nextRenewal() time.Time {
 	return r.after(r.renewGap())
 }
 
-// renewGap is the time between two renewals of a slice. A small set is renewed
+// renewGap is the time between two renewals. A small set is renewed as a whole,
 // four times in a lease, so that one renewal that fails or is late does no harm;
-// a large one, whose renewals cost something, a little more than twice.
+// a large one, whose renewals cost something, a little more than twice, one
+// slice after the other.
 func (r *router) renewGap() time.Duration {
-	period := r.inst.cfg.Lease / 4
-	if len(r.addresses) > renewSmall {
-		period = r.inst.cfg.Lease * 9 / 20
+	if len(r.addresses) <= renewSmall {
+		return r.inst.cfg.Lease / 4
 	}
-	slices := (len(r.addresses) + renewSlice - 1) / renewSlice
-	return period / time.Duration(max(slices, 1))
+	return r.inst.cfg.Lease * 9 / 20 / time.Duration(r.renewSlices())
 }
 
-// renew starts the lease of the next slice anew, but only while adverts leave:
-// a node that cannot speak must lose its addresses before its peers take over.
+// renewSlices is how many slices the addresses are renewed in.
+func (r *router) renewSlices() int { return (len(r.addresses) + renewSlice - 1) / renewSlice }
+
+// renew starts the lease of what is due anew, but only while adverts leave: a
+// node that cannot speak must lose its addresses before its peers take over.
 func (r *router) renew() {
 	if r.state != StateMaster && !r.holding() || r.inst.cfg.Lease == 0 || len(r.addresses) == 0 {
 		r.renewAt = time.Time{}
@@ -54,6 +70,34 @@ func (r *router) renew() {
 	if !r.speaks() || r.listening {
 		return
 	}
+	for range r.slicesDue() {
+		r.renewOne()
+	}
+}
+
+// slicesDue counts the slices that are due, and plans the one after them. It
+// goes by when each ought to have been renewed: were each planned from when the
+// one before was, the lateness of all would add up, and on a busy host to more
+// than the lease.
+func (r *router) slicesDue() int {
+	all := r.renewSlices()
+	if len(r.addresses) <= renewSmall {
+		return all
+	}
+	gap := r.renewGap()
+	due := 1 + max(0, r.now().Sub(r.renewDue)/gap)
+	if due >= time.Duration(all) { // as fresh as after taking the lease
+		r.renewAt = r.after(gap)
+		r.renewDue = r.renewAt
+		return all
+	}
+	r.renewDue = r.renewDue.Add(due * gap)
+	r.renewAt = r.renewDue
+	return int(due)
+}
+
+// renewOne starts the lease of the next slice anew.
+func (r *router) renewOne() {
 	if r.renewNext >= len(r.addresses) {
 		r.renewNext = 0
 	}

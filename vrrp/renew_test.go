@@ -1,6 +1,8 @@
 package vrrp
 
 import (
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -65,5 +67,134 @@ func TestSleeperRenewsNothing(t *testing.T) {
 	te.adverts(3*second, second, peer, 100)
 	if n := te.renewals(); n != 0 {
 		t.Errorf("%d renewals by one that slept", n)
+	}
+}
+
+// largeSet is a list of so many addresses.
+func largeSet(count int) (list []string) {
+	for n := range count {
+		list = append(list, fmt.Sprintf("10.0.%d.%d/32", n/250, n%250+1))
+	}
+	return list
+}
+
+// oldestRenewal runs a master for a while, with each wake-up late by what late
+// returns, and returns the longest time that an address went without a renewal.
+func (te *engineTest) oldestRenewal(d time.Duration, late func() time.Duration) (oldest time.Duration) {
+	te.Helper()
+	last := map[netip.Prefix]time.Time{}
+	for _, p := range te.e.instances[0].cfg.Addresses {
+		last[p] = te.now // they were added just now
+	}
+	for end := te.now.Add(d); te.now.Before(end); {
+		at, _ := te.e.Deadline()
+		te.now = at.Add(late())
+		for _, a := range te.e.Step(te.now, &Tick{}) {
+			r, ok := a.(*RenewAddresses)
+			if !ok {
+				continue
+			}
+			if len(r.Addresses) > renewSlice {
+				te.Fatalf("%d addresses renewed at once", len(r.Addresses))
+			}
+			for _, p := range r.Addresses {
+				oldest = max(oldest, te.now.Sub(last[p]))
+				last[p] = te.now
+			}
+		}
+	}
+	for _, at := range last {
+		oldest = max(oldest, te.now.Sub(at))
+	}
+	return oldest
+}
+
+// On a busy host every wake-up is late. The renewals of a large set, one slice
+// at a time, must not add that up until the first address expires before its
+// turn comes again.
+func TestLateRenewalsDoNotAddUp(t *testing.T) {
+	for _, each := range []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 90 * time.Millisecond} {
+		t.Run(each.String(), func(t *testing.T) {
+			te := newMaster(t, web(leased(second), every(100*time.Millisecond), vips(largeSet(4000)...)))
+			oldest := te.oldestRenewal(10*second, func() time.Duration { return each })
+			if most := second*9/20 + second/5 + 2*each; oldest > most {
+				t.Errorf("an address went %v without a renewal, want at most %v", oldest, most)
+			}
+		})
+	}
+}
+
+// One long wait, here of most of the lease, makes everything due at once, and
+// not late for good.
+func TestRenewalsCatchUp(t *testing.T) {
+	te := newMaster(t, web(leased(second), every(100*time.Millisecond), vips(largeSet(4000)...)))
+	wait := 290 * time.Millisecond
+	oldest := te.oldestRenewal(10*second, func() time.Duration {
+		defer func() { wait = 0 }()
+		return wait
+	})
+	if oldest > second*9/20+second/5+290*time.Millisecond {
+		t.Errorf("an address went %v without a renewal", oldest)
+	}
+}
+
+// A reload that adds an address in front moves all others to other slices; none
+// may wait for its turn twice.
+func TestReloadDoesNotDelayRenewals(t *testing.T) {
+	list := largeSet(4000)
+	config := func(list []string) Config {
+		return web(leased(second), every(100*time.Millisecond), vips(list...))
+	}
+	te := newMaster(t, config(list[1:]))
+	te.advance(3 * second)
+	last := map[netip.Prefix]time.Time{}
+	reloads := 0
+	for began := te.now; te.now.Sub(began) < 3*second; {
+		te.now, _ = te.e.Deadline()
+		actions := te.e.Step(te.now, &Tick{})
+		if reloads == 0 && te.now.Sub(began) > second { // in the middle of a round
+			reloads++
+			te.configure(config(list))
+		}
+		for _, a := range actions {
+			if r, ok := a.(*RenewAddresses); ok {
+				for _, p := range r.Addresses {
+					if gap := te.now.Sub(last[p]); !last[p].IsZero() && gap > 600*time.Millisecond {
+						t.Fatalf("%v was renewed after %v", p, gap)
+					}
+					last[p] = te.now
+				}
+			}
+		}
+	}
+	if len(last) != len(list) {
+		t.Errorf("%d addresses were renewed, want %d", len(last), len(list))
+	}
+}
+
+// While adverts do not leave nothing is renewed; what was due meanwhile is
+// renewed as soon as they do, not a round later.
+func TestLargeSetMuteForAMoment(t *testing.T) {
+	te := newMaster(t, web(leased(second), every(100*time.Millisecond), vips(largeSet(4000)...)))
+	te.advance(2 * second)
+	te.lines = nil
+	te.do(&SendFailed{Router: RouterID{Instance: "web", Family: IPv4}, Reason: "no buffer space available"})
+	oldest := te.oldestRenewal(2*second, func() time.Duration { return 0 })
+	// Half a second at most since the last renewal when this began.
+	if oldest > 560*time.Millisecond {
+		t.Errorf("an address went %v without a renewal", oldest)
+	}
+}
+
+// A set of more than one slice that counts as small is renewed as a whole: each
+// of its addresses as often as the only one of another.
+func TestSmallSetIsRenewedAsAWhole(t *testing.T) {
+	for _, tt := range []struct {
+		interval, most time.Duration
+	}{{100 * time.Millisecond, 250 * time.Millisecond}, {second, 910 * time.Millisecond}} {
+		te := newMaster(t, web(leased(AutoLease(tt.interval)), every(tt.interval), vips(largeSet(renewSmall)...)))
+		if oldest := te.oldestRenewal(10*second, func() time.Duration { return 0 }); oldest > tt.most {
+			t.Errorf("adverts every %v: an address went %v without a renewal, want at most %v", tt.interval, oldest, tt.most)
+		}
 	}
 }
