@@ -101,6 +101,11 @@ func (m *Manager) Announce(owner, iface string, addrs []netip.Prefix, arp ARPFor
 	m.queue.put(order{kind: OrderAnnounce, owner: owner, iface: iface, addrs: slices.Clone(addrs), arp: arp})
 }
 
+// StopAnnouncing takes back the announcements of owner that were ordered and are
+// not sent yet. They may wait for a kernel that is busy, and must not come after
+// those of the host that has the addresses now.
+func (m *Manager) StopAnnouncing(owner string) { m.queue.hush(owner) }
+
 // Run carries out orders until ctx is done, and then returns its error at once
 // and leaves everything as it is; or until Close, and then removes all that it
 // installed and returns what could not be restored. It may be called once.

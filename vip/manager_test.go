@@ -444,6 +444,56 @@ func TestNoAnnouncementAfterRemoval(t *testing.T) {
 	})
 }
 
+// slowKernel takes its time to change addresses.
+type slowKernel struct {
+	*Fake
+	pause time.Duration
+}
+
+func (k slowKernel) Apply(iface string, changes []Change) []error {
+	time.Sleep(k.pause)
+	return k.Fake.Apply(iface, changes)
+}
+
+// A busy kernel may have an announcement wait until another host has the
+// addresses. It is not sent then, and later ones are.
+func TestNoAnnouncementOnceTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fake := NewFake("eth0")
+		m := NewManager(slowKernel{fake, 100 * time.Millisecond}, nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = m.Run(ctx) }()
+		p := prefixes("192.0.2.1/32")
+		m.Add("a", "eth0", p, 0)
+		m.Add("b", "eth0", p, 0)
+		m.Announce("a", "eth0", p, ARPRequest)
+		m.Announce("b", "eth0", p, ARPReply)
+		time.Sleep(50 * time.Millisecond) // the turn has begun
+		m.Announce("a", "eth0", p, ARPRequest)
+		m.StopAnnouncing("a")
+		time.Sleep(time.Second)
+		if got, want := announced(fake), []string{"announce 192.0.2.1 dev eth0 reply"}; !slices.Equal(got, want) {
+			t.Errorf("announced %q, want %q", got, want)
+		}
+		m.Announce("a", "eth0", p, ARPRequest)
+		time.Sleep(time.Second)
+		if got, want := announced(fake), []string{"announce 192.0.2.1 dev eth0 request"}; !slices.Equal(got, want) {
+			t.Errorf("announced %q, want %q", got, want)
+		}
+		m.Remove("a", "eth0", p)
+		time.Sleep(time.Second)
+		if n := len(m.queue.quiet); n != 0 {
+			t.Errorf("%d owners are remembered, want none", n)
+		}
+	})
+}
+
+// announced lists what was announced since the last call.
+func announced(fake *Fake) []string {
+	return slices.DeleteFunc(fake.Log(), func(l string) bool { return !strings.HasPrefix(l, "announce") })
+}
+
 func TestManyAddressesFewExchanges(t *testing.T) {
 	const owners, each = 20, 200
 	var hold chan struct{}

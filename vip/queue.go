@@ -22,6 +22,8 @@ type order struct {
 	lease time.Duration
 	// before is until when a renewal is wanted.
 	before time.Time
+	// number tells an announcement from those given after it was taken back.
+	number uint64
 }
 
 // queue holds the orders that were not carried out yet. It has no bound: each
@@ -34,9 +36,13 @@ type queue struct {
 	ready chan struct{}
 	// last is the interface that had the last turn.
 	last string
+	// given counts the orders, and quiet is for each owner how many there were
+	// when it took its announcements back.
+	given uint64
+	quiet map[string]uint64
 }
 
-func newQueue() *queue { return &queue{ready: make(chan struct{}, 1)} }
+func newQueue() *queue { return &queue{ready: make(chan struct{}, 1), quiet: map[string]uint64{}} }
 
 // put appends an order, unless the queue is closed. It never blocks.
 func (q *queue) put(o order) {
@@ -45,10 +51,37 @@ func (q *queue) put(o order) {
 	if q.closed {
 		return
 	}
+	q.given++
+	o.number = q.given
 	if o.kind != OrderAudit || !q.mergeAudit(o) {
 		q.orders = append(q.orders, o)
 	}
 	q.wake()
+}
+
+// hush takes back the announcements of an owner, also those that a turn has
+// taken already.
+func (q *queue) hush(owner string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.quiet[owner] = q.given
+}
+
+// hushed reports whether an order to announce was taken back.
+func (q *queue) hushed(o *order) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return o.number <= q.quiet[o.owner]
+}
+
+// forget drops what is kept for an owner without addresses.
+func (q *queue) forget(owner string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	waits := slices.ContainsFunc(q.orders, func(o order) bool { return o.owner == owner })
+	if !waits {
+		delete(q.quiet, owner)
+	}
 }
 
 // mergeAudit lets an audit that waits for the same interface do for o as well:

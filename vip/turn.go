@@ -85,6 +85,9 @@ func (m *Manager) turn(orders []order) []Report {
 	}
 	t.announce(orders, reports)
 	for _, o := range orders {
+		if o.kind == OrderRemove {
+			m.queue.forget(o.owner)
+		}
 		if o.kind == OrderAudit {
 			reports = append(reports, t.audit(o.addrs)...)
 		}
@@ -337,7 +340,7 @@ func (t *turn) announce(orders []order, reports []Report) {
 	addrs := map[ARPForm][]netip.Addr{}
 	seen := map[netip.Addr]bool{}
 	for i, o := range orders {
-		if o.kind != OrderAnnounce {
+		if o.kind != OrderAnnounce || t.m.queue.hushed(&o) {
 			continue
 		}
 		for _, p := range o.addrs {

@@ -59,6 +59,14 @@ type (
 		Addresses []netip.Prefix
 	}
 
+	// StopAnnouncing takes back what is not announced yet of a virtual router's
+	// addresses: another node is master now, and what comes after its
+	// announcement would turn the network back to this one.
+	StopAnnouncing struct {
+		Router    RouterID
+		Interface string
+	}
+
 	// Transition records that an instance changed its state.
 	Transition struct {
 		// Sequence counts the transitions of this Engine from 1.
@@ -108,6 +116,7 @@ func (*AddAddresses) action()      {}
 func (*RenewAddresses) action()    {}
 func (*RemoveAddresses) action()   {}
 func (*AnnounceAddresses) action() {}
+func (*StopAnnouncing) action()    {}
 func (*Transition) action()        {}
 func (*Notify) action()            {}
 func (*Notice) action()            {}

@@ -122,6 +122,10 @@ func (r *router) announce(list []netip.Prefix) {
 	}
 }
 
+// stopAnnouncing takes back the announcements that somebody has not carried out
+// yet: the successor's come now, and the last one heard counts.
+func (r *router) stopAnnouncing() { r.do(&StopAnnouncing{r.id, r.inst.cfg.Interface}) }
+
 // announceBurst announces now and repeats as configured.
 func (r *router) announceBurst() {
 	r.announceLeft = r.inst.cfg.Announce.Repeat

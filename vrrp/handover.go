@@ -43,6 +43,7 @@ func (r *router) hold(most time.Duration, heard bool) {
 // successor shortens a hold: the new master has spoken.
 func (r *router) successor() {
 	if r.holding() && !r.heard {
+		r.stopAnnouncing()
 		r.heard = true
 		r.holdUntil = r.after(r.linger())
 	}

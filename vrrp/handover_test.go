@@ -51,7 +51,7 @@ func TestStopServesUntilTheSuccessorIsThere(t *testing.T) {
 	te.advance(20 * time.Millisecond)
 	te.advert(peer, 100)
 	te.advance(linger + lingerEach - 1)
-	te.wantNone()
+	te.want("web: stop announcing eth0")
 	te.advance(1)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
 	if !te.e.Stopped() {
@@ -126,7 +126,7 @@ func TestVersion2HasNoQuickAdvert(t *testing.T) {
 	te.advance(skew150)
 	te.advert(peer, 100, version2)
 	te.advance(lingered)
-	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
+	te.want("web: stop announcing eth0", "web: remove 192.0.2.100/24 eth0", "web: hook init")
 }
 
 // The wait of a backup after a quick release is its skew at 10 ms.
@@ -153,7 +153,7 @@ func TestDemotedMasterHandsOver(t *testing.T) {
 	}
 	te.advance(10 * time.Millisecond)
 	te.advert(peer, 100)
-	te.want("web: master -> backup (handed over to 192.0.2.2, which has priority 100: check nginx fails: status 500)")
+	te.want("web: stop announcing eth0", "web: master -> backup (handed over to 192.0.2.2, which has priority 100: check nginx fails: status 500)")
 	te.advance(lingered)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook backup")
 }
@@ -210,7 +210,7 @@ func TestStopDuringHandover(t *testing.T) {
 	te.want(append(quickRelease[:2:2], "web: master -> init (stopped)")...)
 	te.advert(peer, 100)
 	te.advance(lingered)
-	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
+	te.want("web: stop announcing eth0", "web: remove 192.0.2.100/24 eth0", "web: hook init")
 }
 
 // A link that fails during the handover ends it at once: nothing can be heard.
@@ -314,7 +314,7 @@ const lastAdvert = "web: advert prio=150 interval=1s to=224.0.0.18"
 func TestPreemptedMasterLingers(t *testing.T) {
 	te := newMaster(t, web())
 	te.advert(peer, 200)
-	te.want(lastAdvert, "web: master -> backup (192.0.2.2 has priority 200, this node 150)")
+	te.want(lastAdvert, "web: stop announcing eth0", "web: master -> backup (192.0.2.2 has priority 200, this node 150)")
 	te.advance(linger + lingerEach - 1)
 	te.wantNone()
 	te.wantAddresses("eth0", "192.0.2.100/24")
@@ -332,6 +332,7 @@ func TestMasterAgainWhileLingering(t *testing.T) {
 	te.advance(0)
 	te.want(
 		"web: advert prio=150 interval=10ms to=224.0.0.18",
+		"web: stop announcing eth0",
 		"web: master -> backup (192.0.2.2 has priority 200, this node 150)",
 		"web: advert prio=150 interval=10ms to=224.0.0.18",
 		"web: add 192.0.2.100/24 eth0",
@@ -393,7 +394,7 @@ func TestRemovedInstanceHearsItsSuccessor(t *testing.T) {
 	te.advance(5 * time.Millisecond)
 	te.advert(peer, 100, ofVRID(52), carrying("192.0.2.101"))
 	te.advance(lingered)
-	te.wantOnly("inside", "inside: remove 192.0.2.101/24 eth0", "inside: hook init")
+	te.wantOnly("inside", "inside: stop announcing eth0", "inside: remove 192.0.2.101/24 eth0", "inside: hook init")
 	te.advance(second)
 	te.advert(peer, 200, ofVRID(52), carrying("192.0.2.101"))
 	if n := te.e.Snapshot(te.now).Links[0].Drops.Of(DropVRID); n != 1 {
@@ -408,13 +409,13 @@ func TestDualStackStop(t *testing.T) {
 	te.lines = nil
 	te.advert(peer, 100)
 	te.advance(lingered)
-	te.want("web: remove 192.0.2.100/24 eth0")
+	te.want("web: stop announcing eth0", "web: remove 192.0.2.100/24 eth0")
 	if te.e.Stopped() {
 		t.Error("stopped, with IPv6 addresses held")
 	}
 	te.advert(peer6, 100)
 	te.advance(lingered)
-	te.want("web: remove fe80::100/64 2001:db8::100/64 eth0", "web: hook init")
+	te.want("web: stop announcing eth0", "web: remove fe80::100/64 2001:db8::100/64 eth0", "web: hook init")
 	if !te.e.Stopped() {
 		t.Error("not stopped")
 	}

@@ -472,6 +472,8 @@ func render(a Action) string {
 		return fmt.Sprintf("%s: renew %s %s for %v", a.Router.Instance, spaced(a.Addresses), a.Interface, a.Lease)
 	case *RemoveAddresses:
 		return fmt.Sprintf("%s: remove %s %s", a.Router.Instance, spaced(a.Addresses), a.Interface)
+	case *StopAnnouncing:
+		return fmt.Sprintf("%s: stop announcing %s", a.Router.Instance, a.Interface)
 	case *AnnounceAddresses:
 		return fmt.Sprintf("%s: announce %s %s", a.Router.Instance, spaced(a.Addresses), a.Interface)
 	case *Transition:

@@ -146,7 +146,7 @@ func TestCheckKinds(t *testing.T) {
 		)
 		te.advert(peer, 100)
 		te.advance(lingered)
-		te.want("web: remove 192.0.2.100/24 eth0", "web: hook fault")
+		te.want("web: stop announcing eth0", "web: remove 192.0.2.100/24 eth0", "web: hook fault")
 		te.advance(100 * second)
 		te.wantNone()
 		te.health("nginx", true, "")

@@ -292,6 +292,7 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 		// this node's addresses: hearing a rival, it announces itself again.
 		r.sendNow()
 	}
+	r.stopAnnouncing()
 	r.remember(from, p)
 	r.counters.LeftMaster++
 	if r.inst.cfg.Version == Version3 {

@@ -210,7 +210,7 @@ func TestReloadChangesFamilies(t *testing.T) {
 	te.advance(5 * time.Millisecond)
 	te.advert(peer6, 100)
 	te.advance(lingered)
-	te.want("web: remove fe80::100/64 2001:db8::100/64 eth0")
+	te.want("web: stop announcing eth0", "web: remove fe80::100/64 2001:db8::100/64 eth0")
 	te.wantState("web", StateMaster)
 	if n := te.router().Counters.LeftMaster; n != 0 {
 		t.Errorf("IPv4 left master %d times", n)

@@ -62,7 +62,7 @@ func TestSleeperRenewsNothing(t *testing.T) {
 	te.pause(6 * second)
 	te.lines = nil
 	te.advert(peer, 100)
-	te.want("web: remove 192.0.2.100/24 eth0",
+	te.want("web: stop announcing eth0", "web: remove 192.0.2.100/24 eth0",
 		"web: master -> backup (192.0.2.2 took over while this node could not act)", "web: hook backup")
 	te.adverts(3*second, second, peer, 100)
 	if n := te.renewals(); n != 0 {

@@ -278,6 +278,7 @@ func TestRFC9568_A15_YieldingReleasesNothing(t *testing.T) {
 	te.advance(3 * second)
 	te.want(
 		lastAdvert,
+		"web: stop announcing eth0",
 		"web: master -> backup (192.0.2.2 has priority 200, this node 150)",
 		"web: remove 192.0.2.100/24 eth0",
 		"web: hook backup",

@@ -194,6 +194,7 @@ func TestRFC9568_T26_FamiliesAreIndependent(t *testing.T) {
 	te.advance(lingered)
 	te.want(
 		"web: advert prio=150 interval=1s to=ff02::12",
+		"web: stop announcing eth0",
 		"web: master -> backup (fe80::2 has priority 200, this node 150)",
 		"web: remove fe80::100/64 2001:db8::100/64 eth0",
 		"web: hook backup",

@@ -23,6 +23,8 @@ func (d *Daemon) act(a vrrp.Action) {
 		d.addresses.Remove(ownerName(a.Router), a.Interface, a.Addresses)
 	case *vrrp.AnnounceAddresses:
 		d.addresses.Announce(ownerName(a.Router), a.Interface, a.Addresses, d.cfg.VIP[a.Router.Instance].ARP)
+	case *vrrp.StopAnnouncing:
+		d.addresses.StopAnnouncing(ownerName(a.Router))
 	case *vrrp.Transition:
 		d.transition(a)
 	case *vrrp.Notify:
