@@ -30,7 +30,22 @@ func (r *router) sendRelease(priority uint8) {
 		r.sendOnce(priority, quickInterval)
 	}
 	r.sendOnce(PriorityRelease, r.inst.cfg.AdvertInterval)
+	r.released = r.now()
 	r.counters.ReleasesSent++
+}
+
+// crossed reports whether an advert comes too soon after the release to answer
+// it, as the last word of a master that this one has just outdone does: who
+// answers waits its skew. Some routers round the short skew of version 3 to
+// nothing, so that it is asked there only for a moment after outdoing somebody.
+func (r *router) crossed(from netip.Addr, priority uint8) bool {
+	v, interval := r.inst.cfg.Version, r.inst.cfg.AdvertInterval
+	if v == Version3 {
+		if interval = quickInterval; from != r.outdone || r.released.Sub(r.outdoneAt) >= lastWord {
+			return false
+		}
+	}
+	return r.now().Sub(r.released) < skew(v, priority, interval)/2
 }
 
 // hold keeps the addresses after the mastership ended: for as long as given

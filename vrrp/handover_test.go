@@ -526,3 +526,26 @@ func TestRemovalThatFailsIsTriedAgain(t *testing.T) {
 	te.adverts(repairMin, 50*time.Millisecond, peer, 200)
 	te.wantOnly("remove", "web: remove 192.0.2.100/24 eth0")
 }
+
+// The last word of the master that this one has just taken over from is no
+// answer to a release that crossed it: that one waits its skew and then serves.
+func TestLastWordIsNoSuccessor(t *testing.T) {
+	for _, version := range []Version{Version2, Version3} {
+		for _, ev := range []Event{&Drain{Instance: "web"}, &Stop{}} {
+			te := newTest(t, web(func(c *Config) { c.Version = version }))
+			former := func() { te.advert(peer, 100, func(p *packet) { p.Version = version }) }
+			former()
+			te.advance(down150)
+			te.wantState("web", StateMaster)
+			te.do(ev)
+			te.advance(skew(version, 100, quickInterval) / 10)
+			former()
+			te.lines = nil
+			te.advance(bound - 100*time.Millisecond)
+			te.wantOnly("remove")
+			former()
+			te.advance(lingered)
+			te.wantOnly("remove", "web: remove 192.0.2.100/24 eth0")
+		}
+	}
+}

@@ -144,7 +144,9 @@ func (r *router) hear(from netip.Addr, p *Packet) {
 		r.counters.ReleasesReceived++
 	} else {
 		r.compare(from, p)
-		r.successor()
+		if !r.crossed(from, p.Priority) {
+			r.successor()
+		}
 	}
 	switch r.state {
 	case StateBackup:
@@ -265,6 +267,8 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		r.handing = false
 		r.advertise()
 		return
+	case r.handing && r.crossed(from, p.Priority):
+		return
 	}
 	if p.Priority > own || p.Priority == own && from.Compare(r.source) > 0 {
 		r.yield(from, p)
@@ -316,6 +320,7 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 
 // rival counts another master and makes the network know this one again.
 func (r *router) rival(from netip.Addr, p *Packet) {
+	r.outdone, r.outdoneAt = from, r.now()
 	if r.now().Sub(r.since) < lastWord {
 		return // the master before, whose last advert crossed ours
 	}

@@ -169,7 +169,7 @@ func TestRFC3768_V8_V11_ReloadedInterval(t *testing.T) {
 func TestRFC3768_V10_OwnerThatStopsHearsItsSuccessor(t *testing.T) {
 	te := newMaster(t, web(v2, prio(255)))
 	te.do(&Stop{})
-	te.advance(100 * time.Millisecond)
+	te.advance(skew(Version2, 200, second))
 	te.advert(peer, 200, version2)
 	te.lines = nil
 	te.advance(lingered)

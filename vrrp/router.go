@@ -41,6 +41,10 @@ type router struct {
 	// zero when none are held. heard tells that the successor has spoken.
 	holdUntil time.Time
 	heard     bool
+	// outdone is the master that this one took over from or outdid last, and
+	// when; released is when this one last released. See crossed.
+	outdone             netip.Addr
+	outdoneAt, released time.Time
 
 	// Announcing: what is left of the burst, and when the next one is due.
 	announceLeft int
@@ -384,6 +388,7 @@ func (r *router) becomeMaster(reason string) {
 	r.interval = r.inst.cfg.AdvertInterval
 	r.handing, r.listening, r.holdUntil, r.heard = false, false, time.Time{}, false
 	r.adoptionEnds()
+	r.outdone, r.outdoneAt = r.peer, r.now()
 	r.counters.BecameMaster++
 	r.repairWait, r.removals, r.refusedSince = 0, 0, time.Time{}
 	r.silentSince = time.Time{}
