@@ -237,6 +237,17 @@ func (r *router) hearAsBackup(from netip.Addr, p *Packet) {
 	}
 }
 
+// respectMaster gives a backup that was about to take over, and must not any
+// more at its present priority, the time since the master was heard.
+func (r *router) respectMaster() {
+	if !r.peer.IsValid() || r.peerPriority == PriorityRelease || r.timer.IsZero() || r.peerPriority < r.inst.effective {
+		return
+	}
+	if t := r.peerHeard.Add(r.downInterval()); r.timer.Before(t) {
+		r.timer = t
+	}
+}
+
 // preempts reports whether a backup takes over from a weaker master. An owner
 // always does (RFC 9568 section 6.1), a healthy node from a demoted one, and one
 // that is master of another instance of the group already.
@@ -279,6 +290,7 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		r.handing = false
 		r.advertise()
 		r.announceBurst()
+		r.outlast()
 		return
 	}
 	r.rival(from, p)
@@ -322,7 +334,8 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 func (r *router) rival(from netip.Addr, p *Packet) {
 	r.outdone, r.outdoneAt = from, r.now()
 	if r.now().Sub(r.since) < lastWord {
-		return // the master before, whose last advert crossed ours
+		r.outlast()
+		return // the master before, or one that took over at the same moment
 	}
 	r.counters.Rivals++
 	if r.rivalSince.IsZero() || r.now().Sub(r.rivalSeen) >= downIntervals*r.inst.cfg.AdvertInterval {
@@ -334,5 +347,15 @@ func (r *router) rival(from netip.Addr, p *Packet) {
 		r.rivalTold = r.now()
 		r.announceBurst()
 		r.inst.announceGroup()
+		r.outlast()
+	}
+}
+
+// outlast has the addresses announced while a losing master still serves: it may
+// have announced them after this one, when the two took over at one moment.
+func (r *router) outlast() {
+	r.announceAfterwards()
+	if r.againAt.IsZero() {
+		r.againAt = r.after(r.linger() / 2)
 	}
 }
