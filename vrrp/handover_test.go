@@ -533,17 +533,18 @@ func TestLastWordIsNoSuccessor(t *testing.T) {
 	for _, version := range []Version{Version2, Version3} {
 		for _, ev := range []Event{&Drain{Instance: "web"}, &Stop{}} {
 			te := newTest(t, web(func(c *Config) { c.Version = version }))
-			former := func() { te.advert(peer, 100, func(p *packet) { p.Version = version }) }
-			former()
+			say := func(priority uint8) { te.advert(peer, priority, func(p *packet) { p.Version = version }) }
+			say(100)
 			te.advance(down150)
 			te.wantState("web", StateMaster)
 			te.do(ev)
 			te.advance(skew(version, 100, quickInterval) / 10)
-			former()
+			say(0) // from before it changed its mind
+			say(100)
 			te.lines = nil
 			te.advance(bound - 100*time.Millisecond)
 			te.wantOnly("remove")
-			former()
+			say(100)
 			te.advance(lingered)
 			te.wantOnly("remove", "web: remove 192.0.2.100/24 eth0")
 		}

@@ -274,11 +274,11 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 	case r.listening:
 		r.hearAfterSleep(from, p)
 		return
+	case r.handing && r.crossed(from, p.Priority):
+		return
 	case p.Priority == PriorityRelease:
 		r.handing = false
 		r.advertise()
-		return
-	case r.handing && r.crossed(from, p.Priority):
 		return
 	}
 	if p.Priority > own || p.Priority == own && from.Compare(r.source) > 0 {
