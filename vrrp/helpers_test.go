@@ -188,12 +188,13 @@ func (te *engineTest) carryOut(a Action) *AddressesChanged {
 	te.Helper()
 	switch a := a.(type) {
 	case *AddAddresses:
+		done := te.setKernel(a.Router, a.Interface, a.Addresses, true)
 		te.lease(a.Interface, a.Addresses, a.Lease)
-		return te.setKernel(a.Router, a.Interface, a.Addresses, true)
+		return done
 	case *RenewAddresses:
 		te.checkRenewal(a)
-		te.lease(a.Interface, a.Addresses, a.Lease)
 		te.setKernel(a.Router, a.Interface, a.Addresses, true) // what is gone comes back
+		te.lease(a.Interface, a.Addresses, a.Lease)
 	case *RemoveAddresses:
 		return te.setKernel(a.Router, a.Interface, a.Addresses, false)
 	}
@@ -203,7 +204,7 @@ func (te *engineTest) carryOut(a Action) *AddressesChanged {
 // lease lets the kernel take addresses away after d; 0 is never.
 func (te *engineTest) lease(iface string, list []netip.Prefix, d time.Duration) {
 	for _, p := range list {
-		if delete(te.leases, claim{iface, p}); d > 0 {
+		if delete(te.leases, claim{iface, p}); d > 0 && te.kernel[iface][p] {
 			te.leases[claim{iface, p}] = te.now.Add(d)
 		}
 	}

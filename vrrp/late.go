@@ -48,8 +48,12 @@ func (r *router) resume() {
 	before := r.sent.priority
 	r.listening = false
 	r.advertise()
-	r.addAddresses(r.prefixes())
-	r.announceBurst()
+	if r.unproven { // it slept before it was known whether its first advert left
+		r.repairAt = r.after(proveTime)
+	} else {
+		r.addAddresses(r.prefixes())
+		r.announceBurst()
+	}
 	if r.inst.effective <= DemotedMax && before > DemotedMax {
 		r.handOver(before) // demoted or drained meanwhile
 	}

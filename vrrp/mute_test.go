@@ -59,6 +59,35 @@ func TestMuteNodeProvesItselfFirst(t *testing.T) {
 	te.wantState("web", StateBackup)
 }
 
+// A node that sleeps before its first advert is known to have left still proves
+// itself first, and then keeps its lease.
+func TestMuteNodeThatSleepsProvesItselfFirst(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	mute := true
+	te.sent = func(s *SendAdvert) {
+		if mute {
+			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
+		}
+	}
+	for te.status("web").State != StateFault {
+		te.advance(100 * time.Millisecond)
+	}
+	te.advance(sendRetry)
+	mute = false
+	te.advance(down150)
+	te.wantState("web", StateMaster)
+	te.do(&Late{By: 5 * second})
+	te.lines = nil
+	te.advance(second + skew150)
+	te.want("web: advert prio=150 interval=1s to=224.0.0.18")
+	te.advance(proveTime)
+	te.want("web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0")
+	te.advance(5 * second)
+	if n := te.renewals(); n < 5 {
+		t.Errorf("%d renewals in 5 s", n)
+	}
+}
+
 // Trouble that comes back demotes for longer each time, up to a bound, and what
 // is long ago is forgotten.
 func TestTroubleThatComesBack(t *testing.T) {
