@@ -45,6 +45,17 @@ func (r *router) nextRenewal() time.Time {
 	return r.after(r.renewGap())
 }
 
+// renewBehind plans the next renewal behind the advert just sent, when it was to
+// come later: behind one that was out of turn, such as an answer to a rival.
+func (r *router) renewBehind() {
+	if r.renewAt.IsZero() || len(r.addresses) > renewSmall {
+		return
+	}
+	if t := r.nextRenewal(); t.Before(r.renewAt) {
+		r.renewAt = t
+	}
+}
+
 // renewGap is the time between two renewals. A small set is renewed as a whole,
 // four times in a lease, so that one renewal that fails or is late does no harm;
 // a large one, whose renewals cost something, a little more than twice, one

@@ -3,6 +3,7 @@ package vrrp
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 )
@@ -196,5 +197,23 @@ func TestSmallSetIsRenewedAsAWhole(t *testing.T) {
 		if oldest := te.oldestRenewal(10*second, func() time.Duration { return 0 }); oldest > tt.most {
 			t.Errorf("adverts every %v: an address went %v without a renewal, want at most %v", tt.interval, oldest, tt.most)
 		}
+	}
+}
+
+// An advert out of turn does not move the renewals away from the regular ones:
+// the addresses of a node that dies would outlive its last advert too long.
+func TestRenewalsFollowRegularAdverts(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	te.advance(5*second + 99*time.Millisecond)
+	te.advert(peer, 100) // a rival, who is answered
+	for range 20 {
+		at, _ := te.e.Deadline()
+		te.advance(at.Sub(te.now))
+		for _, l := range te.lines {
+			if age := te.now.Sub(te.e.instances[0].routers[0].spokeAt); strings.Contains(l, ": renew") && age > second/10 {
+				t.Fatalf("renewed %v after an advert", age)
+			}
+		}
+		te.lines = nil
 	}
 }

@@ -34,6 +34,7 @@ type advertKey struct {
 func (r *router) advertise() {
 	r.sendNow()
 	r.timer = r.after(r.inst.cfg.AdvertInterval)
+	r.renewBehind()
 }
 
 func (r *router) sendNow() {
