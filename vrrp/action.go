@@ -162,6 +162,9 @@ const (
 	NoticeAddressFailed
 	NoticeAddressRepaired
 	NoticeHandoverFailed
+	NoticeFlapping
+
+	noticeKinds
 )
 
 // standing reports whether the matter stays until somebody changes a
@@ -199,6 +202,8 @@ func (k NoticeKind) String() string {
 		return "address was removed by somebody else and put back"
 	case NoticeHandoverFailed:
 		return "nobody took over"
+	case NoticeFlapping:
+		return "the master changes to and fro"
 	}
 	return "invalid"
 }

@@ -151,7 +151,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	seen := map[string]bool{}
-	for k := NoticeDropped; k <= NoticeHandoverFailed; k++ {
+	for k := NoticeDropped; k < noticeKinds; k++ {
 		if s := k.String(); s == "invalid" || seen[s] {
 			t.Errorf("notice %d is called %q", k, s)
 		}

@@ -114,6 +114,11 @@ const (
 	troublePenaltyMax = 1 * time.Hour
 	troubleForget     = 10 * time.Minute
 
+	// flapTimes masters within flapWindow that were alive when this node took over
+	// are worth a word.
+	flapTimes  = 3
+	flapWindow = 1 * time.Minute
+
 	// sendRetry is how long a node that cannot send stays in fault before it
 	// tries again, at first and at most; proveTime is within which an advert that
 	// cannot leave is known not to have left.

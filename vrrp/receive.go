@@ -309,6 +309,7 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 		r.sendNow()
 	}
 	r.stopAnnouncing()
+	r.flapped(from)
 	r.remember(from, p)
 	r.counters.LeftMaster++
 	if r.inst.cfg.Version == Version3 {

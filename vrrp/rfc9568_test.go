@@ -309,6 +309,46 @@ func TestRFC9568_P7_AtLeastOneAddress(t *testing.T) {
 	}
 }
 
+// Section 2.5: a node that takes over again and again from a master which is
+// alive, because its adverts come late, says so once a while.
+func TestRFC9568_P8_FlappingIsTold(t *testing.T) {
+	const short = 10 * time.Millisecond
+	te := newTest(t, web(every(short)))
+	late := func() {
+		te.advert(peer, 200, interval(short))
+		te.wantState("web", StateBackup)
+		te.advance(4*short + lastWord)
+		te.wantState("web", StateMaster)
+	}
+	for range 3 { // the first one was never taken for dead
+		late()
+	}
+	te.wantOnly("to and fro")
+	late()
+	te.wantOnly("to and fro", "web: notice: the master changes to and fro: it fell silent 3 times within 280ms and was heard again: "+
+		"adverts are late or lost; a longer advert interval would bear it")
+	for range 10 {
+		late()
+	}
+	te.wantOnly("to and fro")
+
+	te = newTest(t, web()) // now and then is none
+	for range 20 {
+		te.advert(peer, 200)
+		te.advance(flapWindow/2 + second)
+	}
+	te.wantOnly("to and fro")
+
+	te = newTest(t, web()) // one that releases, or loses, is not taken for dead
+	for range 10 {
+		te.advert(peer, 200)
+		te.advert(peer, 0)
+		te.advance(second)
+		te.wantState("web", StateMaster)
+	}
+	te.wantOnly("to and fro")
+}
+
 // Delays are not in the RFC: the zero configuration has none.
 func TestRFC9568_P9_NoDelayUnlessAsked(t *testing.T) {
 	te := newTest(t, web())

@@ -94,8 +94,14 @@ type router struct {
 	rivalSeen  time.Time
 	rivalTold  time.Time
 
+	// Of flapping: the master that is dead for all this node knows, and how many
+	// of those turned out to be alive since flapsSince.
+	presumedDead netip.Addr
+	flaps        int
+	flapsSince   time.Time
+
 	counters Counters
-	noticed  [NoticeHandoverFailed + 1]time.Time
+	noticed  [noticeKinds]time.Time
 	dropTold [dropReasons]time.Time
 }
 
@@ -174,6 +180,7 @@ func (r *router) fire() {
 func (r *router) expire() {
 	switch {
 	case r.state == StateBackup:
+		r.presume()
 		r.becomeMaster(r.silence())
 	case r.isMute():
 		r.giveUpMute()
