@@ -93,6 +93,8 @@ type router struct {
 	rivalSince time.Time
 	rivalSeen  time.Time
 	rivalTold  time.Time
+	rivalFrom  netip.Addr // of whom was told
+	rivalWaits bool       // one was heard since; againAt is for it
 
 	// Of flapping: the master that is dead for all this node knows, and how many
 	// of those turned out to be alive since flapsSince.
@@ -169,6 +171,9 @@ func (r *router) fire() {
 	if r.due(r.againAt) {
 		r.againAt = time.Time{}
 		r.announce(r.prefixes())
+		if r.rivalWaits {
+			r.rivalTold, r.rivalWaits = r.now(), false
+		}
 	}
 	if r.due(r.repairAt) {
 		r.repairAt = time.Time{}
