@@ -38,7 +38,7 @@ func (r *router) late(by time.Duration) {
 		r.listening = true
 		r.handing = false
 		r.timer = listen
-		r.announceAt, r.repairAt = time.Time{}, time.Time{}
+		r.announceAt, r.againAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}
 	}
 }
 

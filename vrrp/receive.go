@@ -235,6 +235,17 @@ func (r *router) hearAsBackup(from netip.Addr, p *Packet) {
 	}
 }
 
+// respectMaster gives a backup that was about to take over, and must not any
+// more at its present priority, the time since the master was heard.
+func (r *router) respectMaster() {
+	if !r.peer.IsValid() || r.peerPriority == PriorityRelease || r.timer.IsZero() || r.peerPriority < r.inst.effective {
+		return
+	}
+	if t := r.peerHeard.Add(r.downInterval()); r.timer.Before(t) {
+		r.timer = t
+	}
+}
+
 // preempts reports whether a backup takes over from a weaker master. An owner
 // always does (RFC 9568 section 6.1), and a healthy node from a demoted one.
 func (r *router) preempts(theirs uint8) bool {
@@ -272,6 +283,7 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		r.handing = false
 		r.advertise()
 		r.announceBurst()
+		r.outlast()
 		return
 	}
 	r.rival(from, p)
@@ -313,7 +325,8 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 // rival counts another master and makes the network know this one again.
 func (r *router) rival(from netip.Addr, p *Packet) {
 	if r.now().Sub(r.since) < lastWord {
-		return // the master before, whose last advert crossed ours
+		r.outlast()
+		return // the master before, or one that took over at the same moment
 	}
 	r.counters.Rivals++
 	if r.rivalSince.IsZero() || r.now().Sub(r.rivalSeen) >= downIntervals*r.inst.cfg.AdvertInterval {
@@ -324,5 +337,15 @@ func (r *router) rival(from netip.Addr, p *Packet) {
 	if r.now().Sub(r.rivalTold) >= rivalGap {
 		r.rivalTold = r.now()
 		r.announceBurst()
+		r.outlast()
+	}
+}
+
+// outlast has the addresses announced while a losing master still serves: it may
+// have announced them after this one, when the two took over at one moment.
+func (r *router) outlast() {
+	r.announceAfterwards()
+	if r.againAt.IsZero() {
+		r.againAt = r.after(r.linger() / 2)
 	}
 }

@@ -391,6 +391,7 @@ func TestRivalIsToldCountedAndAnnounced(t *testing.T) {
 	te.advert(peer, 100) // may be the last word of the master before
 	te.want(lastAdvert)
 	te.advance(lastWord)
+	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0") // it may have announced itself
 	te.advert(peer, 100)
 	te.want(
 		"web: notice: another master is heard: it has priority 100, this node 150",
@@ -401,6 +402,7 @@ func TestRivalIsToldCountedAndAnnounced(t *testing.T) {
 		t.Errorf("conflict since %v, %d rivals; want %v, 1", s.ConflictSince, s.Counters.Rivals, te.now)
 	}
 	te.advance(rivalGap - 1)
+	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0") // before the loser lets go
 	te.advert(peer, 100)
 	te.wantOnly("announce")
 	te.advance(1)

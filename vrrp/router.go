@@ -45,6 +45,9 @@ type router struct {
 	// Announcing: what is left of the burst, and when the next one is due.
 	announceLeft int
 	announceAt   time.Time
+	// againAt is when the addresses are announced once more, because another
+	// master may just have announced them.
+	againAt time.Time
 
 	addresses  []AddressState
 	positions  map[netip.Prefix]int // in addresses
@@ -119,7 +122,7 @@ func (r *router) enter(s State)                  { r.state, r.since = s, r.now()
 // schedule works out when this router next needs a Tick.
 func (r *router) schedule() {
 	r.deadline = time.Time{}
-	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.repairAt, r.renewAt, r.muteUntil, r.inst.troubleUntil} {
+	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.againAt, r.repairAt, r.renewAt, r.muteUntil, r.inst.troubleUntil} {
 		if !t.IsZero() && (r.deadline.IsZero() || t.Before(r.deadline)) {
 			r.deadline = t
 		}
@@ -151,6 +154,10 @@ func (r *router) fire() {
 	}
 	if r.due(r.announceAt) {
 		r.announceNext()
+	}
+	if r.due(r.againAt) {
+		r.againAt = time.Time{}
+		r.announce(r.prefixes())
 	}
 	if r.due(r.repairAt) {
 		r.repairAt = time.Time{}
@@ -235,6 +242,7 @@ func (r *router) review(before uint8) {
 		}
 		if before != r.inst.effective {
 			r.preemptAt = time.Time{}
+			r.respectMaster()
 		}
 	case StateMaster:
 		r.reviewMaster(before)
@@ -362,7 +370,7 @@ func (r *router) becomeBackup(reason string) {
 	r.handing, r.listening = false, false
 	r.preemptAt = time.Time{}
 	r.timer = r.after(r.downInterval())
-	r.announceAt, r.repairAt = time.Time{}, time.Time{}
+	r.announceAt, r.againAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}
 	r.rivalSince = time.Time{}
 }
 
@@ -390,6 +398,11 @@ func (r *router) serve() {
 	r.addAddresses(r.prefixes())
 	r.startRenewing()
 	r.announceBurst()
+	r.announceAfterwards()
+}
+
+// announceAfterwards announces once more when a former master has let go.
+func (r *router) announceAfterwards() {
 	if t := r.after(r.linger() + announceSoon); r.announceLeft > 0 && t.Before(r.announceAt) {
 		r.announceAt = t
 	}
@@ -402,7 +415,7 @@ func (r *router) leave(to State, reason string) {
 	r.enter(to)
 	r.reason = reason
 	r.handing, r.listening = false, false
-	r.timer, r.announceAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}
+	r.timer, r.announceAt, r.againAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	r.rivalSince = time.Time{}
 	if r.inst.removed || r.inst.e.stopping {
 		r.readyAt, r.muteUntil, r.inst.troubleUntil = time.Time{}, time.Time{}, time.Time{}
