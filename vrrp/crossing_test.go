@@ -43,3 +43,51 @@ func TestWeakenedBackupRespectsTheMaster(t *testing.T) {
 		t.Errorf("%v although nobody is heard any more", s.State)
 	}
 }
+
+// The end of a conflict may come soon after an announcement: what was heard
+// since is answered by another one, at once when it is somebody else.
+func TestLastRivalIsAnswered(t *testing.T) {
+	te := newMaster(t, web())
+	te.advance(10 * second)
+	te.advert(peer, 100)
+	te.advance(rivalGap / 2)
+	te.advert(peer, 100)
+	te.lines = nil
+	te.advance(rivalGap / 2)
+	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
+	te.advance(rivalGap / 2)
+	te.advert(peer, 100)
+	te.advance(rivalGap / 4)
+	te.lines = nil
+	te.advert(peer3, 100)
+	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
+}
+
+// A backup that is about to preempt a weaker master does not learn its interval,
+// yet a quick release is as quick.
+func TestQuickReleaseOfAWeakerMaster(t *testing.T) {
+	te := newTest(t, web(every(3*second)))
+	te.advance(5 * second)
+	te.advert(peer, 100, interval(3 * second))
+	te.advance(second)
+	te.advert(peer, 100, interval(quickInterval))
+	te.advert(peer, PriorityRelease, interval(3 * second))
+	te.advance(quickInterval)
+	te.wantState("web", StateMaster)
+}
+
+// After a pause in the middle of a hand-over a backup listens for as long as
+// masters really take between two adverts.
+func TestPauseAfterAQuickRelease(t *testing.T) {
+	te := newTest(t, web())
+	te.advert(peer, 200)
+	te.advance(second)
+	te.advert(peer, 200, interval(quickInterval))
+	te.advert(peer, PriorityRelease)
+	te.now = te.now.Add(10 * second)
+	te.do(&Late{By: 10 * second})
+	te.advance(second)
+	te.wantState("web", StateBackup)
+	te.advance(skew150)
+	te.wantState("web", StateMaster)
+}

@@ -23,9 +23,11 @@ func (e *Engine) late(by time.Duration) {
 // late handles a wake-up that came so much too late. A live master is heard
 // within one interval; the skew keeps several that wake together apart.
 func (r *router) late(by time.Duration) {
-	listen := r.after(r.interval + r.skew())
+	// Not the one of a quick release, which nobody keeps up.
+	interval := max(r.interval, r.inst.cfg.AdvertInterval)
+	listen := r.after(interval + skew(r.inst.cfg.Version, r.inst.effective, interval))
 	switch {
-	case r.state == StateBackup && by <= r.interval:
+	case r.state == StateBackup && by <= interval:
 		if r.due(r.timer) { // adverts may still lie in the socket
 			r.timer = r.after(by)
 		}

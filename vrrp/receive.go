@@ -212,8 +212,12 @@ func list(addrs []netip.Addr) string {
 // hearAsBackup is RFC 9568 section 6.4.2.
 func (r *router) hearAsBackup(from netip.Addr, p *Packet) {
 	if p.Priority == PriorityRelease {
+		interval := r.interval
+		if r.inst.cfg.Version == Version3 && r.peer == from {
+			interval = min(interval, r.peerInterval) // a quick release, also of a weaker one
+		}
 		r.remember(from, p)
-		r.timer = r.after(r.skew())
+		r.timer = r.after(skew(r.inst.cfg.Version, r.inst.effective, interval))
 		return
 	}
 	changed := r.peer != from || r.peerPriority != p.Priority
@@ -334,10 +338,13 @@ func (r *router) rival(from netip.Addr, p *Packet) {
 	}
 	r.rivalSeen = r.now()
 	r.notice(NoticeRival, from, fmt.Sprintf("it has priority %d, this node %d", p.Priority, r.inst.effective))
-	if r.now().Sub(r.rivalTold) >= rivalGap {
-		r.rivalTold = r.now()
+	switch since := r.now().Sub(r.rivalTold); {
+	case since >= rivalGap, from != r.rivalFrom && since >= linger:
+		r.rivalTold, r.rivalFrom = r.now(), from
 		r.announceBurst()
 		r.outlast()
+	case r.againAt.IsZero(): // it may be the last that is heard of it
+		r.againAt, r.rivalWaits = r.rivalTold.Add(rivalGap), true
 	}
 }
 

@@ -405,7 +405,7 @@ func TestRivalIsToldCountedAndAnnounced(t *testing.T) {
 	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0") // before the loser lets go
 	te.advert(peer, 100)
 	te.wantOnly("announce")
-	te.advance(1)
+	te.advance(1) // that one is answered late
 	te.advert(peer, 100)
 	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
 	te.advance(3 * second)

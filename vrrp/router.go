@@ -88,6 +88,8 @@ type router struct {
 	rivalSince time.Time
 	rivalSeen  time.Time
 	rivalTold  time.Time
+	rivalFrom  netip.Addr // of whom was told
+	rivalWaits bool       // one was heard since; againAt is for it
 
 	counters Counters
 	noticed  [NoticeHandoverFailed + 1]time.Time
@@ -158,6 +160,9 @@ func (r *router) fire() {
 	if r.due(r.againAt) {
 		r.againAt = time.Time{}
 		r.announce(r.prefixes())
+		if r.rivalWaits {
+			r.rivalTold, r.rivalWaits = r.now(), false
+		}
 	}
 	if r.due(r.repairAt) {
 		r.repairAt = time.Time{}
