@@ -87,12 +87,20 @@ type engineTest struct {
 	// kernel has the addresses of each interface, claims who added them.
 	kernel map[string]map[netip.Prefix]bool
 	claims map[claim]map[uint64]bool
-	// deaf stops the kernel from reporting what it did.
-	deaf bool
+	// deaf stops the kernel from reporting what it did; slow keeps the reports
+	// in results until they are delivered.
+	deaf, slow bool
+	results    []*AddressesChanged
+	// refused are addresses that the kernel will not add, leases when it takes
+	// those away that are not renewed.
+	refused map[netip.Prefix]bool
+	leases  map[claim]time.Time
 	// sequence is the last transition; told is the last that hooks ran for,
 	// by instance.
 	sequence uint64
 	told     map[string]uint64
+	// untold are transitions whose hooks have not run yet.
+	untold map[uint64]bool
 	// sent, when set, gets every advert.
 	sent func(*SendAdvert)
 	// next are events that follow the present step.
@@ -115,6 +123,7 @@ func newBare(t rapid.TB) *engineTest {
 	return &engineTest{
 		TB: t, e: NewEngine(), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		kernel: map[string]map[netip.Prefix]bool{}, claims: map[claim]map[uint64]bool{}, told: map[string]uint64{},
+		leases: map[claim]time.Time{}, untold: map[uint64]bool{},
 	}
 }
 
@@ -143,17 +152,17 @@ func (te *engineTest) configure(configs ...Config) {
 }
 
 // do takes one step, records the actions and lets the kernel carry them out.
+// What the kernel reports comes after what else follows the step.
 func (te *engineTest) do(ev Event) {
 	te.Helper()
 	actions := te.e.Step(te.now, ev)
-	var results []*AddressesChanged
 	for _, a := range actions {
 		te.lines = append(te.lines, render(a))
 		if s, ok := a.(*SendAdvert); ok && te.sent != nil {
 			te.sent(s)
 		}
 		if done := te.carryOut(a); done != nil {
-			results = append(results, done)
+			te.results = append(te.results, done)
 		}
 	}
 	te.check(ev, actions)
@@ -162,19 +171,42 @@ func (te *engineTest) do(ev Event) {
 	for _, ev := range next {
 		te.do(ev)
 	}
-	for _, done := range results {
-		te.do(done)
+	for !te.slow && len(te.results) > 0 {
+		te.report()
 	}
 }
 
+// report delivers the kernel's oldest report.
+func (te *engineTest) report() {
+	te.Helper()
+	done := te.results[0]
+	te.results = te.results[1:]
+	te.do(done)
+}
+
 func (te *engineTest) carryOut(a Action) *AddressesChanged {
+	te.Helper()
 	switch a := a.(type) {
 	case *AddAddresses:
+		te.lease(a.Interface, a.Addresses, a.Lease)
 		return te.setKernel(a.Router, a.Interface, a.Addresses, true)
+	case *RenewAddresses:
+		te.checkRenewal(a)
+		te.lease(a.Interface, a.Addresses, a.Lease)
+		te.setKernel(a.Router, a.Interface, a.Addresses, true) // what is gone comes back
 	case *RemoveAddresses:
 		return te.setKernel(a.Router, a.Interface, a.Addresses, false)
 	}
 	return nil
+}
+
+// lease lets the kernel take addresses away after d; 0 is never.
+func (te *engineTest) lease(iface string, list []netip.Prefix, d time.Duration) {
+	for _, p := range list {
+		if delete(te.leases, claim{iface, p}); d > 0 {
+			te.leases[claim{iface, p}] = te.now.Add(d)
+		}
+	}
 }
 
 // claim is an address on an interface.
@@ -199,6 +231,10 @@ func (te *engineTest) setKernel(id RouterID, iface string, list []netip.Prefix, 
 		if te.claims[c] == nil {
 			te.claims[c] = map[uint64]bool{}
 		}
+		if present && te.refused[p] && !te.kernel[iface][p] {
+			done.Addresses = append(done.Addresses, AddressState{Address: p, Problem: "address is refused"})
+			continue
+		}
 		if delete(te.claims[c], id.Serial); present {
 			te.claims[c][id.Serial] = true
 		}
@@ -206,6 +242,7 @@ func (te *engineTest) setKernel(id RouterID, iface string, list []netip.Prefix, 
 			te.kernel[iface][p] = true
 		} else {
 			delete(te.kernel[iface], p)
+			delete(te.leases, c)
 		}
 		done.Addresses = append(done.Addresses, AddressState{Address: p, Present: present})
 	}
@@ -263,6 +300,8 @@ func (te *engineTest) checkTransitions(actions []Action) {
 		case *Transition:
 			if a.Adopted {
 				te.told[a.Instance] = a.Sequence
+			} else {
+				te.untold[a.Sequence] = true
 			}
 			if a.Sequence != te.sequence+1 || a.From == a.To {
 				te.Fatalf("after transition %d comes %d: %s", te.sequence, a.Sequence, render(a))
@@ -273,6 +312,27 @@ func (te *engineTest) checkTransitions(actions []Action) {
 				te.Fatalf("hooks of transition %d after those of %d", s, te.told[a.Transition.Instance])
 			}
 			te.told[a.Transition.Instance] = a.Transition.Sequence
+			delete(te.untold, a.Transition.Sequence)
+		}
+	}
+}
+
+// checkRenewal asserts that leases are renewed for those that serve and speak,
+// and for what they were given alone.
+func (te *engineTest) checkRenewal(a *RenewAddresses) {
+	te.Helper()
+	r := te.e.router(a.Router)
+	switch {
+	case r == nil:
+		te.Fatalf("renewed for %v, which is gone", a.Router)
+	case r.state != StateMaster && !r.holding(), !r.speaks(), r.listening:
+		te.Fatalf("%v renews in state %v, speaks %v, listens %v", r.id, r.state, r.speaks(), r.listening)
+	case a.Lease <= 0 || a.Lease != r.inst.cfg.Lease || a.Interface != r.inst.cfg.Interface:
+		te.Fatalf("%v renews for %v on %s, and has %v", r.id, a.Lease, a.Interface, r.inst.cfg.Lease)
+	}
+	for _, p := range a.Addresses {
+		if _, ours := r.positions[p]; !ours {
+			te.Fatalf("%v renews %v, which is not its own", r.id, p)
 		}
 	}
 }
@@ -290,7 +350,7 @@ func (te *engineTest) checkAddresses() {
 	}
 	for _, r := range all {
 		for _, p := range r.prefixes() {
-			waiting := !r.addresses[r.positions[p]].Present && !r.repairAt.IsZero()
+			waiting := len(te.results) > 0 || !r.addresses[r.positions[p]].Present && !r.repairAt.IsZero()
 			if r.state == StateMaster && r.speaks() && !r.listening && !te.kernel[r.inst.cfg.Interface][p] && !waiting {
 				te.Fatalf("%v is master without %v", r.id, p)
 			}

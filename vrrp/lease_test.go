@@ -207,3 +207,14 @@ func TestReloadChangesLease(t *testing.T) {
 		t.Errorf("%d renewals in 10 s, want 10", n)
 	}
 }
+
+// A hold that is over when the node wakes late renews nothing any more: that
+// would bring back addresses which the kernel has taken away.
+func TestLateEndOfHoldRenewsNothing(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	te.configure()
+	te.now = te.now.Add(5 * second)
+	te.lines = nil
+	te.do(&Tick{})
+	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
+}

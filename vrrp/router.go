@@ -148,11 +148,11 @@ func (r *router) fire() {
 	if r.due(r.timer) {
 		r.expire()
 	}
-	if r.due(r.renewAt) {
-		r.renew()
-	}
 	if r.due(r.holdUntil) {
 		r.release()
+	}
+	if r.due(r.renewAt) {
+		r.renew()
 	}
 	if r.due(r.announceAt) {
 		r.announceNext()
