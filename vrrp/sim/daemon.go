@@ -21,7 +21,13 @@ func (n *node) boot(config int) {
 
 // start starts the daemon.
 func (n *node) start(config int, journal bool) {
-	if n.engine != nil || !n.powered {
+	if n.alive() || !n.powered {
+		return
+	}
+	n.configs = n.spec.Configs[config]
+	if n.stranger() {
+		n.config = config
+		n.startPlain()
 		return
 	}
 	n.engine = vrrp.NewEngine()
@@ -140,6 +146,7 @@ func (n *node) apply(next []vrrp.Config) {
 // end is the end of the daemon, however it came: what it had in mind is gone.
 func (n *node) end() {
 	n.engine = nil
+	n.foreign = false
 	n.life++
 	n.wake, n.planned = 0, 0
 	for _, l := range append(n.inbox, n.unread...) {
@@ -172,7 +179,7 @@ func (n *node) pause(host bool) {
 		n.w.refreshAll()
 		return
 	}
-	if n.engine != nil {
+	if n.alive() {
 		n.frozen = true
 	}
 }
@@ -193,6 +200,9 @@ func (n *node) unpause() {
 		}
 	}
 	n.w.refreshAll()
+	if n.stranger() && n.alive() {
+		n.tickPlain()
+	}
 	if n.engine == nil {
 		return
 	}

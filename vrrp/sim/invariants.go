@@ -116,7 +116,7 @@ func (v *vr) judgeHealth(group []*router, m *router) {
 		return
 	}
 	for _, r := range group {
-		if r.standing.Priority > vrrp.DemotedMax {
+		if r.standing.Priority > vrrp.DemotedMax && (!r.n.stranger() || r.cfg.Preempt && r.cfg.PreemptDelay == 0) {
 			v.w.fail("healthy-beats-demoted", "%s is master with priority %d, %s could be with %d", m, m.standing.Priority, r, r.standing.Priority)
 		}
 	}
@@ -133,7 +133,7 @@ func (v *vr) judgePreempt(group []*router, m *router) {
 
 // judgeAddresses: a master has its addresses.
 func (r *router) judgeAddresses() {
-	if r.n.refused() || r.n.w.now-r.since < 20*time.Millisecond {
+	if r.n.stranger() || r.n.refused() || r.n.w.now-r.since < 20*time.Millisecond {
 		return
 	}
 	for _, a := range r.cfg.Addresses {
@@ -152,7 +152,7 @@ func (n *node) refused() bool {
 // judgeLeftovers: who is not master has none. Leases end those of the dead.
 func (r *router) judgeLeftovers() {
 	n := r.n
-	if !n.running() || n.stopping || r.standing.State == vrrp.StateMaster || r.standing.HandingOver || n.w.now-r.altered < 20*time.Millisecond {
+	if n.stranger() || !n.running() || n.stopping || r.standing.State == vrrp.StateMaster || r.standing.HandingOver || n.w.now-r.altered < 20*time.Millisecond {
 		return
 	}
 	for _, a := range r.cfg.Addresses {
@@ -167,7 +167,7 @@ func (r *router) judgeLeftovers() {
 func (r *router) judgeIdle() {
 	n, p := r.n, r.n.port(r.cfg.Interface)
 	s := r.standing
-	if !n.running() || n.stopping || n.sendFails || s.Mute || takesPart(s.State) || !p.works() || n.w.now-r.born < r.cfg.StartupDelay+200*time.Millisecond {
+	if n.stranger() || !n.running() || n.stopping || n.sendFails || s.Mute || takesPart(s.State) || !p.works() || n.w.now-r.born < r.cfg.StartupDelay+200*time.Millisecond {
 		return
 	}
 	for _, k := range r.cfg.Checks {
@@ -210,7 +210,7 @@ func (v *vr) judgeClient(group []*router, m *router) {
 // heard nobody for three intervals, or a release, or a weaker one that it may
 // preempt.
 func (r *router) judgeTakeover() {
-	if r.heardAt == 0 || r.n.w.opt.Lenient || r.standing.Priority == vrrp.PriorityOwner {
+	if r.n.stranger() || r.heardAt == 0 || r.n.w.opt.Lenient || r.standing.Priority == vrrp.PriorityOwner {
 		return
 	}
 	silent := r.n.local() - r.heardAt
@@ -267,7 +267,7 @@ func (n *node) resumed(paused time.Duration) {
 // to serve.
 func (v *vip) judgeGap(before int) {
 	w := v.w
-	if w.opt.Lenient || len(v.routers) != 1 {
+	if w.opt.Lenient || len(v.routers) != 1 || w.nodes[before].stranger() {
 		return
 	}
 	r := v.routers[0]
@@ -276,6 +276,9 @@ func (v *vip) judgeGap(before int) {
 		return
 	}
 	for _, m := range r.members {
+		if m.n.stranger() && m.cfg.AdvertInterval > time.Second {
+			continue // its skew may be longer than a leaver waits
+		}
 		if m.member() && m.n.index != before && w.now-m.ready > r.bound && !m.standing.Mute {
 			w.fail("planned-is-lossless", "nobody serves %v after %s, though %s was ready", v.prefix.Addr(), w.nodes[before].spec.Name, m)
 			return

@@ -26,12 +26,13 @@ const (
 	Operator   Mix = "operator"   // everything planned, at the wrong moment
 	Fast       Mix = "fast"       // 10 to 100 ms adverts, everything
 	Dual       Mix = "dual"       // dual stack, many instances, unicast, everything
+	Strangers  Mix = "strangers"  // beside other people's routers
 	Everything Mix = "everything" // all of it
 )
 
 // Mixes lists the mixes.
 func Mixes() []Mix {
-	return []Mix{Calm, Network, Crash, Freeze, Clock, Kernel, Checks, Operator, Fast, Dual, Everything}
+	return []Mix{Calm, Network, Crash, Freeze, Clock, Kernel, Checks, Operator, Fast, Dual, Strangers, Everything}
 }
 
 // generator makes one history.
@@ -74,7 +75,14 @@ func (g *generator) setup() {
 	if g.mix == Fast {
 		g.interval = pick[time.Duration](g, 10, 20, 50, 100) * time.Millisecond
 	}
+	stranger, kind := -1, pick(g, "keepalived", "keepalived", "oldkeepalived", "keepalived-as-v2", "frr", "holo", "rfc9568", "rfc5798")
+	if g.mix == Strangers || g.mix == Everything && g.chance(20) {
+		stranger = g.IntN(count)
+	}
 	base := g.instances()
+	if stranger >= 0 && base[0].Version == vrrp.Version2 && g.chance(50) {
+		kind = "rfc3768"
+	}
 	for i := range count {
 		name := string(rune('a' + i))
 		g.names = append(g.names, name)
@@ -84,6 +92,9 @@ func (g *generator) setup() {
 		}}}}
 		n.Configs = [][]vrrp.Config{g.personal(base, i, count)}
 		n.Configs = append(n.Configs, g.variant(n.Configs[0]))
+		if i == stranger {
+			n.Plain = kind
+		}
 		g.h.Nodes = append(g.h.Nodes, n)
 	}
 }
@@ -243,14 +254,15 @@ func (g *generator) happen() {
 
 // kinds are what each mix is made of.
 var kinds = map[Mix][]string{
-	Calm:     {"stop", "drain", "check", "reload", "announce", "inject"},
-	Network:  {"loss", "loss", "delay", "partition", "mute", "cut", "pull", "drain"},
-	Crash:    {"crash", "crash", "crash", "power", "restart", "stop"},
-	Freeze:   {"freeze", "freeze", "freeze", "blink", "stop", "crash", "drain"},
-	Clock:    {"clock", "clock", "suspend", "suspend", "freeze", "crash", "drain"},
-	Kernel:   {"remove", "remove", "refuse", "down", "gone", "pull", "sendfail", "crash", "stop", "drain"},
-	Checks:   {"check", "check", "check", "crash", "drain", "restart"},
-	Operator: {"drain", "stop", "reload", "check", "drain", "stop", "reload", "restart", "announce"},
+	Calm:      {"stop", "drain", "check", "reload", "announce", "inject"},
+	Network:   {"loss", "loss", "delay", "partition", "mute", "cut", "pull", "drain"},
+	Crash:     {"crash", "crash", "crash", "power", "restart", "stop"},
+	Freeze:    {"freeze", "freeze", "freeze", "blink", "stop", "crash", "drain"},
+	Clock:     {"clock", "clock", "suspend", "suspend", "freeze", "crash", "drain"},
+	Kernel:    {"remove", "remove", "refuse", "down", "gone", "pull", "sendfail", "crash", "stop", "drain"},
+	Checks:    {"check", "check", "check", "crash", "drain", "restart"},
+	Strangers: {"drain", "stop", "crash", "check", "pull", "partition", "freeze", "power"},
+	Operator:  {"drain", "stop", "reload", "check", "drain", "stop", "reload", "restart", "announce"},
 }
 
 func (g *generator) kind() string {

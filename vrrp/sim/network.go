@@ -4,8 +4,6 @@ import (
 	"net/netip"
 	"slices"
 	"time"
-
-	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
 // segment is a switch with the ports of nodes and one client. An interface has
@@ -123,16 +121,22 @@ func (w *world) release(p *packet) {
 }
 
 // transmit puts an advert on the wire.
-func (w *world) transmit(p *port, src, dst netip.Addr, payload []byte) {
+func (w *world) transmit(p *port, f Frame) {
 	if !p.works() {
 		return
 	}
+	if w.opt.Capture != nil {
+		if err := w.opt.Capture.Write(epoch.Add(w.now), f); err != nil {
+			w.opt.Capture = nil
+			w.tracef("no capture any more: %v", err)
+		}
+	}
 	pk := w.newPacket()
-	pk.payload = append(pk.payload[:0], payload...)
-	pk.src, pk.dst, pk.ttl, pk.from, pk.refs = src, dst, vrrp.TTL, p, 1
-	multicast := dst.IsMulticast()
+	pk.payload = append(pk.payload[:0], f.Payload...)
+	pk.src, pk.dst, pk.ttl, pk.from, pk.refs = f.Source, f.Destination, f.TTL, p, 1
+	multicast := f.Destination.IsMulticast()
 	for _, q := range p.seg.ports {
-		if q != p && (multicast || q.has(dst)) {
+		if q != p && (multicast || q.has(f.Destination)) {
 			w.forward(p, q, pk)
 		}
 	}

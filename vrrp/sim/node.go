@@ -28,7 +28,8 @@ type node struct {
 
 	// The daemon.
 	engine   *vrrp.Engine
-	life     int // counts daemons
+	foreign  bool // routers of somebody else run in its place
+	life     int  // counts daemons
 	leaving  bool
 	stopping bool
 	synced   bool
@@ -79,7 +80,7 @@ const (
 )
 
 func (n *node) running() bool {
-	return n.engine != nil && n.powered && !n.frozen && !n.suspended
+	return n.powered && !n.frozen && !n.suspended && n.alive()
 }
 
 func (n *node) port(name string) *port {
@@ -159,6 +160,7 @@ func (n *node) finish() {
 func (n *node) call(f func()) {
 	switch {
 	case n.engine == nil:
+	case n.stranger():
 	case !n.running():
 		n.calls = append(n.calls, f)
 	default:
@@ -208,6 +210,8 @@ func (n *node) wakeUp(at time.Duration) {
 	case !n.running() || n.wake == 0:
 	case n.local() < n.wake:
 		n.plan()
+	case n.stranger():
+		n.tickPlain()
 	default:
 		n.begin()
 		n.finish()
@@ -231,6 +235,10 @@ func (n *node) receive(p *port, pk *packet) {
 	f := vrrp.IPv4
 	if pk.src.Is6() {
 		f = vrrp.IPv6
+	}
+	if n.stranger() {
+		n.receivePlain(p, pk)
+		return
 	}
 	if n.engine == nil || n.suspended || !n.sockets[socketKey{p.number, f}] {
 		n.w.release(pk)
@@ -284,7 +292,7 @@ func (n *node) flush() {
 		default:
 			n.sent(p, s)
 			n.w.totals.Adverts++
-			n.w.transmit(p, s.Source, s.Destination, s.Payload)
+			n.w.transmit(p, frame(s.Source, s.Destination, s.Payload))
 		}
 	}
 	n.spare = out[:0]

@@ -20,6 +20,9 @@ type silence struct {
 
 // crashed notes who was master for a while when its daemon died.
 func (n *node) crashed() {
+	if n.stranger() {
+		return
+	}
 	for _, r := range n.routers {
 		v := r.v
 		if r.standing.State == vrrp.StateMaster && !r.standing.HandingOver && !r.standing.Listening && !r.standing.Mute && n.running() &&
@@ -125,7 +128,7 @@ func (v *vr) judgeSilence(r *router) {
 // most a lease and the kernel's lateness after the last renewal; that one
 // followed the last advert within a tenth of the interval.
 func (n *node) dies() {
-	if n.suspended || n.w.opt.Lenient {
+	if n.suspended || n.w.opt.Lenient || n.stranger() {
 		return
 	}
 	life, stopped, asleep := n.life, n.w.now, n.clock.asleep
@@ -177,7 +180,7 @@ func (n *node) deadSince(at time.Duration) bool {
 // expectRepair: promise 9. An address that somebody removed is back at once,
 // unless the node is not master any more.
 func (n *node) expectRepair(at int) {
-	if !n.running() || n.w.opt.Lenient {
+	if n.stranger() || !n.running() || n.w.opt.Lenient {
 		return
 	}
 	for _, r := range n.routers {

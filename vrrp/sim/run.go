@@ -12,6 +12,8 @@ type Options struct {
 	Trace bool
 	// Spans keeps who served when.
 	Spans bool
+	// Capture, when not nil, gets all adverts that were on the wire.
+	Capture *PcapWriter
 	// Lenient goes on without looking at the invariants: the history is of
 	// interest, not the Engine.
 	Lenient bool

@@ -85,7 +85,7 @@ func (w *world) stepLink(s *Step) {
 func (n *node) stepNode(s *Step) {
 	switch s.Op {
 	case OpCrash:
-		if n.engine != nil {
+		if n.alive() {
 			n.crashed()
 			n.frozen = false
 			n.end()
@@ -131,6 +131,10 @@ func (n *node) stepNode(s *Step) {
 		}
 		n.start(s.Config, !s.NoJournal)
 	case OpStop:
+		if n.stranger() {
+			n.stopPlain()
+			return
+		}
 		n.call(func() {
 			if !n.stopping {
 				n.stopping = true
@@ -227,7 +231,7 @@ var badPackets = []string{"ttl", "checksum", "short", "vrid", "version", "interv
 // inject lets a bad packet arrive, in a turn of its own, and looks whether it
 // changes anything.
 func (n *node) inject(kind string) {
-	if !n.running() || len(n.routers) == 0 {
+	if n.stranger() || !n.running() || len(n.routers) == 0 {
 		return
 	}
 	r := n.routers[int(n.draw()%uint64(len(n.routers)))]

@@ -299,6 +299,9 @@ func (h *History) Validate() error {
 				bad("node %s, config %d: %w", n.Name, k, err)
 			}
 		}
+		if n.Plain != "" && strangers[n.Plain] == nil {
+			bad("node %s: no router is called %q", n.Name, n.Plain)
+		}
 		if len(n.Ports) == 0 || len(n.Configs) == 0 {
 			bad("node %s has no port or no configuration", n.Name)
 		}

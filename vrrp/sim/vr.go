@@ -38,6 +38,7 @@ type vr struct {
 type router struct {
 	n        *node
 	v        *vr
+	plain    *Plain // in place of an Engine
 	cfg      *vrrp.Config
 	id       vrrp.RouterID
 	standing vrrp.Standing
@@ -158,7 +159,7 @@ func (n *node) reroute() {
 	for i := range n.configs {
 		c := &n.configs[i]
 		p := n.port(c.Interface)
-		if n.engine == nil || p == nil {
+		if !n.alive() || p == nil {
 			continue
 		}
 		for _, f := range c.Families() {
@@ -280,6 +281,9 @@ func (v *vr) consistent(a netip.Prefix) bool {
 // compatible reports whether the configurations of the members can work
 // together at all.
 func (v *vr) compatible() bool {
+	if v.awkward() {
+		return false
+	}
 	for _, r := range v.members[min(1, len(v.members)):] {
 		a, b := v.members[0].cfg, r.cfg
 		switch {
