@@ -51,6 +51,7 @@ func (r *router) resume() {
 	r.listening = false
 	r.advertise()
 	r.addAddresses(r.prefixes())
+	r.startRenewing() // behind this advert
 	r.announceBurst()
 	if r.inst.effective <= DemotedMax && before > DemotedMax {
 		r.handOver(before) // demoted or drained meanwhile

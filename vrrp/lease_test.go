@@ -218,3 +218,23 @@ func TestLateEndOfHoldRenewsNothing(t *testing.T) {
 	te.do(&Tick{})
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
 }
+
+// A master that slept and goes on renews behind its adverts again: any later,
+// and its addresses would outlive it when it sleeps once more.
+func TestRenewalsFollowAdvertsAfterAPause(t *testing.T) {
+	te := newMaster(t, web(every(3*second), leased(8*second)))
+	te.advance(20 * second)
+	te.now = te.now.Add(14 * second)
+	te.do(&Late{By: 14 * second})
+	te.do(&Tick{})
+	te.advert(peer, 100) // weaker: it goes on at once
+	te.lines = nil
+	te.advance(3*second/10 + 1)
+	if n := te.renewals(); n == 0 {
+		t.Error("no renewal behind the advert")
+	}
+	te.advance(3*second - 3*second/10 - 2)
+	if n := te.renewals(); n != 0 {
+		t.Errorf("%d renewals long after the advert", n)
+	}
+}

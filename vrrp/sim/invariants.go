@@ -314,8 +314,8 @@ func (w *world) orderly() bool {
 // and there were several masters, traffic reaches the winner within one interval.
 func (w *world) healed() {
 	for _, v := range w.vrs {
-		if v.masters() < 2 {
-			continue
+		if v.masters() < 2 || slices.ContainsFunc(v.members, func(r *router) bool { return r.n.stranger() }) {
+			continue // a stranger that loses says nothing, so that nobody knows
 		}
 		mark := 0
 		w.after(0, func() { mark = v.quietMark })

@@ -62,8 +62,9 @@ func (n *node) expectSilence(config int) {
 			continue
 		}
 		s.node, s.mark, s.until = n, v.quietMark, n.w.now+v.bound
+		step := n.w.next
 		n.w.after(30*time.Millisecond, func() {
-			if s.node == n && v.quietMark <= s.mark+2 && v.masters() == 0 && !slices.ContainsFunc(v.members, func(r *router) bool {
+			if s.node == n && n.w.next == step && v.quietMark <= s.mark+2 && v.masters() == 0 && !slices.ContainsFunc(v.members, func(r *router) bool {
 				return r.n == n && r.standing.State == vrrp.StateMaster
 			}) {
 				n.w.fail("restart-is-silent", "%s does not go on as master of vrid %d after a restart in time", n.spec.Name, v.vrid)

@@ -192,13 +192,23 @@ func (v *vr) awkward() bool {
 		}
 		switch k := r.n.spec.Plain; {
 		case k == "":
-		case kind != "" && kind != k, k == "rfc3768" && r.cfg.Version != vrrp.Version2, k == "holo" && v.intervals() > 1:
+		case kind != "" && kind != k, k == "rfc3768" && r.cfg.Version != vrrp.Version2, k == "holo" && v.intervals() > 1,
+			strangers[k]().List != ListAny && v.lists() > 1:
 			return true
 		default:
 			kind = k
 		}
 	}
 	return kind != "" && owner
+}
+
+// lists counts different address lists.
+func (v *vr) lists() int {
+	seen := map[string]bool{}
+	for _, r := range v.members {
+		seen[join(r.cfg.Addresses)] = true
+	}
+	return len(seen)
 }
 
 // intervals counts different advert intervals.
