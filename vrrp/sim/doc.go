@@ -1,0 +1,2 @@
+// Package sim runs many Engines on a simulated network.
+package sim

@@ -1,0 +1,267 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// silence is the expectation that a restart moves nothing.
+type silence struct {
+	node  *node
+	until time.Duration
+	mark  int
+	// At the crash: who was master, and what had disturbed until then.
+	master    *node
+	crashMark int
+	crashedAt time.Duration
+}
+
+// crashed notes who was master for a while when its daemon died.
+func (n *node) crashed() {
+	if n.stranger() {
+		return
+	}
+	for _, r := range n.routers {
+		v := r.v
+		if r.standing.State == vrrp.StateMaster && !r.standing.HandingOver && !r.standing.Listening && !r.standing.Mute && n.running() &&
+			n.w.now-r.since > time.Second && n.w.now-max(v.strainedBefore(), n.w.h.lastStep(n.w.next-1)) > v.bound {
+			v.silence = silence{master: n, crashMark: v.quietMark, crashedAt: r.spoke}
+		}
+	}
+}
+
+// strainedBefore is when the virtual router was disturbed before this step.
+func (v *vr) strainedBefore() time.Duration {
+	if v.strained == v.w.now {
+		return 0
+	}
+	return v.strained
+}
+
+// lastStep is when the step before number next happened.
+func (h *History) lastStep(next int) time.Duration {
+	if next <= 0 {
+		return 0
+	}
+	return h.Steps[next-1].At
+}
+
+// expectSilence: promise 6. A daemon that is started again in time, with its
+// addresses still in place, goes on as master, and nobody notices.
+func (n *node) expectSilence(config int) {
+	for _, v := range n.w.vrs {
+		s := &v.silence
+		if s.master != n || config != n.config || v.masters() > 0 || v.quietMark != s.crashMark+1 || !n.orderlyFor(v) {
+			continue
+		}
+		interval := n.interval(v, config)
+		age := n.w.now - s.crashedAt
+		if interval == 0 || age >= 3*interval-interval/4-10*time.Millisecond || !n.journal.whole || !n.hasAll(v) {
+			continue
+		}
+		s.node, s.mark, s.until = n, v.quietMark, n.w.now+v.bound
+		step := n.w.next
+		n.w.after(30*time.Millisecond, func() {
+			if s.node == n && n.w.next == step && v.quietMark <= s.mark+2 && v.masters() == 0 && !slices.ContainsFunc(v.members, func(r *router) bool {
+				return r.n == n && r.standing.State == vrrp.StateMaster
+			}) {
+				n.w.fail("restart-is-silent", "%s does not go on as master of vrid %d after a restart in time", n.spec.Name, v.vrid)
+			}
+		})
+	}
+}
+
+func (n *node) orderlyFor(v *vr) bool { return n.w.orderly() && v.compatible() }
+
+// interval is that of a virtual router in a configuration that changes nothing
+// about it; 0 when there is none.
+func (n *node) interval(v *vr, config int) time.Duration {
+	for _, j := range n.journal.routers {
+		for i := range n.spec.Configs[config] {
+			c := &n.spec.Configs[config][i]
+			if c.Interface == j.iface && c.VRID == v.vrid && j.vrid == v.vrid && j.family == v.family &&
+				c.AdvertInterval == j.interval && c.StartupDelay == 0 && slices.Contains(c.Families(), v.family) {
+				for _, k := range c.Checks {
+					if !n.healthy(k.Name) {
+						return 0
+					}
+				}
+				return c.AdvertInterval
+			}
+		}
+	}
+	return 0
+}
+
+// hasAll reports whether the kernel has all addresses of a virtual router that
+// the journal lists.
+func (n *node) hasAll(v *vr) bool {
+	for _, j := range n.journal.routers {
+		if j.vrid != v.vrid || j.family != v.family {
+			continue
+		}
+		for _, a := range j.addresses {
+			if at, ok := n.find(n.port(j.iface), a); !ok || !n.kernel[at].present {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// judgeSilence sees who becomes master while nobody else should.
+func (v *vr) judgeSilence(r *router) {
+	s := &v.silence
+	if s.node == nil || s.node == r.n || v.w.now >= s.until {
+		return
+	}
+	if r.cfg.Preempt && r.heardPriority < r.standing.Priority && r.heardPriority > 0 {
+		return // it was about to, or its delay has ended
+	}
+	if v.quietMark <= s.mark+2 { // the restarted router's own entry
+		v.w.fail("restart-is-silent", "%s became master because %s was restarted", r, s.node.spec.Name)
+	}
+}
+
+// dies: promise 5. The kernel lets go of what a dead or frozen daemon held, at
+// most a lease and the kernel's lateness after the last renewal; that one
+// followed the last advert within a tenth of the interval.
+func (n *node) dies() {
+	if n.suspended || n.w.opt.Lenient || n.stranger() {
+		return
+	}
+	life, stopped, asleep := n.life, n.w.now, n.clock.asleep
+	for at := range n.kernel {
+		k := &n.kernel[at]
+		if !k.present || k.lease == 0 {
+			continue
+		}
+		until := k.lease + leaseLate + 2*time.Millisecond
+		n.w.after(until+until/100, func() {
+			if n.life == life && !n.running() && !n.suspended && n.clock.asleep == asleep && n.powered && n.kernel[at].present && n.deadSince(stopped) {
+				n.w.fail("dead-let-go", "%s died %v ago and still has %v", n.spec.Name, n.w.now-stopped, n.w.vips[at].prefix)
+			}
+		})
+	}
+	for _, r := range n.routers {
+		r.expectRelease(life, stopped)
+	}
+}
+
+// expectRelease is the tighter bound of a master whose lease is meant to end
+// before a peer takes over.
+func (r *router) expectRelease(life int, stopped time.Duration) {
+	n, i := r.n, r.cfg.AdvertInterval
+	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || r.cfg.Lease < 2*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
+		return
+	}
+	left := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate + 5*time.Millisecond - n.local()
+	until := n.w.now + left + left/100
+	if until <= n.w.now {
+		return
+	}
+	list, asleep := slices.Clone(r.cfg.Addresses), n.clock.asleep
+	n.w.after(until-n.w.now, func() {
+		for _, a := range list {
+			at, ok := n.portOn(r.v.seg).lookup(a.Addr())
+			if ok && vrrp.FamilyOf(a.Addr()) == r.v.family && n.life == life && !n.running() && n.powered && !n.suspended && n.clock.asleep == asleep && n.kernel[at].present && n.deadSince(stopped) {
+				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
+			}
+		}
+	})
+}
+
+// deadSince reports whether the daemon has not run since a moment.
+func (n *node) deadSince(at time.Duration) bool {
+	return n.engine == nil || n.frozen && n.pausedAt <= at
+}
+
+// expectRepair: promise 9. An address that somebody removed is back at once,
+// unless the node is not master any more.
+func (n *node) expectRepair(at int) {
+	if n.stranger() || !n.running() || n.w.opt.Lenient {
+		return
+	}
+	for _, r := range n.routers {
+		if r.standing.State != vrrp.StateMaster || r.standing.Listening || r.standing.Mute || !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
+			continue
+		}
+		life := n.life
+		n.w.after(10*time.Millisecond, func() {
+			p := n.portOn(r.v.seg)
+			if n.life == life && n.running() && !n.stopping && !n.refusing && !n.sendFails && p.exists && p.up && p.carrier &&
+				r.standing.State == vrrp.StateMaster && !r.standing.Mute && !r.standing.Listening && !n.kernel[at].present &&
+				slices.Contains(r.cfg.Addresses, n.w.vips[at].prefix) {
+				n.w.fail("removed-is-back", "%s has not put %v back", r, n.w.vips[at].prefix)
+			}
+		})
+	}
+}
+
+// hookState follows the hooks of one instance.
+type hookState struct {
+	waiting []uint64 // transitions whose hooks have not run
+	last    uint64
+	state   vrrp.State
+	known   bool
+}
+
+// transition records a change of state of an instance.
+func (n *node) transition(t *vrrp.Transition) {
+	n.w.totals.Transitions++
+	if n.w.opt.Trace {
+		n.w.tracef("%s %s: %v -> %v: %s", n.spec.Name, t.Instance, t.From, t.To, t.Reason)
+	}
+	h := n.hooksOf(t.Instance)
+	if t.Adopted {
+		h.state, h.known = t.To, true
+		return
+	}
+	h.waiting = append(h.waiting, t.Sequence)
+	life, sequence := n.life, t.Sequence
+	n.w.after(20*time.Second, func() {
+		if n.life == life && n.running() && slices.Contains(h.waiting, sequence) {
+			n.w.fail("hooks-see-all", "%s: no hook ran for transition %d of %s", n.spec.Name, sequence, t.Instance)
+		}
+	})
+}
+
+func (n *node) hooksOf(instance string) *hookState {
+	h := n.hooks[instance]
+	if h == nil {
+		h = &hookState{}
+		n.hooks[instance] = h
+	}
+	return h
+}
+
+// hook: promise 10. The hooks of an instance see every transition, in order.
+func (n *node) hook(t *vrrp.Transition) {
+	h := n.hooksOf(t.Instance)
+	switch {
+	case len(h.waiting) == 0 || h.waiting[0] != t.Sequence:
+		n.w.fail("hooks-see-all", "%s: the hook of %s ran for transition %d, due are %d", n.spec.Name, t.Instance, t.Sequence, h.waiting)
+		return
+	case h.known && h.state != t.From && !t.Stopping:
+		n.w.fail("hooks-see-all", "%s: the hooks of %s saw %v last, and now a change from %v", n.spec.Name, t.Instance, h.state, t.From)
+	}
+	h.waiting = h.waiting[1:]
+	h.state, h.known = t.To, true
+}
+
+// stopped: promise 12. After a stop nothing is left in the kernel, and every
+// hook has run.
+func (n *node) stopped() {
+	for at := range n.kernel {
+		if n.kernel[at].present && !n.refusing {
+			n.w.fail("stop-cleans-up", "%s has stopped and left %v behind", n.spec.Name, n.w.vips[at].prefix)
+		}
+	}
+	for name, h := range n.hooks {
+		if len(h.waiting) > 0 {
+			n.w.fail("hooks-see-all", "%s has stopped before the hooks of %s ran for %d", n.spec.Name, name, h.waiting)
+		}
+	}
+}
