@@ -36,6 +36,7 @@ func commands() []command {
 	return []command{
 		demoCommand(),
 		checkCommand(),
+		rehearseCommand(),
 		runCommand(),
 		statusCommand(),
 		reloadCommand(),

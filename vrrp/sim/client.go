@@ -23,6 +23,10 @@ type vip struct {
 	since   time.Duration
 	gap     int // counts gaps, so that a timer knows its own
 	ever    bool
+
+	// serving are the nodes that serve, since a moment; see overlap.
+	serving      []string
+	servingSince time.Duration
 }
 
 func (v *vip) begin() {
@@ -130,6 +134,7 @@ func (v *vip) holderChanged(n *node, has bool, why string) {
 
 // refresh works out who serves.
 func (v *vip) refresh() {
+	v.overlap()
 	now := -1
 	if v.entry >= 0 && v.answers(v.w.nodes[v.entry]) {
 		now = v.entry
@@ -163,7 +168,10 @@ func (v *vip) span() {
 	v.since = v.w.now
 }
 
-func (v *vip) finish() { v.span() }
+func (v *vip) finish() {
+	v.span()
+	v.endOverlap()
+}
 
 // unserved has the client ask again when the entry fails, as Linux would: after
 // the time in which it still counts as reachable, and three unanswered probes.

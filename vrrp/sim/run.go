@@ -10,7 +10,7 @@ import (
 type Options struct {
 	// Trace keeps a line for everything that matters.
 	Trace bool
-	// Spans keeps who served when.
+	// Spans keeps who served when, and when several did.
 	Spans bool
 	// Capture, when not nil, gets all adverts that were on the wire.
 	Capture *PcapWriter
@@ -25,8 +25,10 @@ type Result struct {
 	Violation *Violation
 	Trace     []string
 	// Spans tell for each address who served the client, in order of their ends.
-	Spans  []Span
-	Totals Totals
+	Spans []Span
+	// Overlaps tell when several nodes served an address.
+	Overlaps []Overlap
+	Totals   Totals
 }
 
 // Violation is an invariant that did not hold.
@@ -77,5 +79,5 @@ func (t *Totals) Add(o Totals) {
 func Run(h *History, opt Options) *Result {
 	w := newWorld(h, opt)
 	w.run()
-	return &Result{Violation: w.violation, Trace: w.trace, Spans: w.spans, Totals: w.totals}
+	return &Result{Violation: w.violation, Trace: w.trace, Spans: w.spans, Overlaps: w.overlaps, Totals: w.totals}
 }

@@ -210,6 +210,9 @@ func (r *router) moved(before vrrp.Standing) {
 	if takesPart(before.State) != takesPart(now.State) || before.Priority != now.Priority || before.Mute != now.Mute {
 		r.v.disturb(before.Mute || now.Mute)
 	}
+	for _, v := range r.v.vips {
+		v.overlap()
+	}
 	if before.State == vrrp.StateBackup && now.State == vrrp.StateMaster {
 		r.judgeTakeover()
 	}

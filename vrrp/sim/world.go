@@ -30,6 +30,7 @@ type world struct {
 	totals    Totals
 	trace     []string
 	spans     []Span
+	overlaps  []Overlap
 	// lossless is since when nothing but planned operations have happened and
 	// everybody hears everybody; see quietNow.
 	troubled time.Duration
