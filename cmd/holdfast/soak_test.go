@@ -42,7 +42,7 @@ type soakPlan struct {
 func newSoakPlan(seed uint64, rng *rand.Rand) soakPlan {
 	p := soakPlan{
 		seed:       seed,
-		interval:   []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, time.Second}[rng.IntN(3)],
+		interval:   []time.Duration{100 * time.Millisecond, 200 * time.Millisecond, 200 * time.Millisecond, time.Second}[rng.IntN(4)],
 		priorities: map[string]int{"a": 200, "b": 150, "k": 100},
 		survivor:   []string{"a", "b", "b", "b"}[rng.IntN(4)],
 		onFailure:  []string{"demote", "demote", "release"}[rng.IntN(3)],
