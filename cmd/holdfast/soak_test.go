@@ -97,9 +97,9 @@ type soak struct {
 
 // soakTotals is the last line.
 type soakTotals struct {
-	faults, checks, moves, lossless, starved int
-	sent, lost                               int
-	worstGap, overlap, lateness              time.Duration
+	faults, checks, moves, lossless, starved, astray int
+	sent, lost                                       int
+	worstGap, overlap, lateness                      time.Duration
 }
 
 // TestSoak runs for HOLDFAST_SOAK, such as 10m, from HOLDFAST_SOAK_SEED; without
@@ -150,11 +150,23 @@ func newSoak(t *testing.T, seed uint64) *soak {
 		s.members = append(s.members, s.member(n, name))
 	}
 	s.client = newClient(t, s.lab)
+	s.hastyClient()
 	s.load, err = s.lab.Host("load")
 	must(t, err)
 	_, err = s.client.Capture("eth0", s.wire.keep)
 	must(t, err)
 	return s
+}
+
+// hastyClient has the client doubt its neighbours sooner than Linux does by
+// default, which is for up to a minute: late enough not to hide that it was not
+// told of a move.
+func (s *soak) hastyClient() {
+	s.t.Helper()
+	for _, family := range []string{"ipv4", "ipv6"} {
+		must(s.t, s.client.SetSysctl("net."+family+".neigh.eth0.base_reachable_time_ms", "2000"))
+		must(s.t, s.client.SetSysctl("net."+family+".neigh.eth0.delay_first_probe_time", "2"))
+	}
 }
 
 func (s *soak) member(n int, name string) *soakMember {

@@ -175,6 +175,18 @@ func (h *holdings) had(vip netip.Addr, node string, at time.Time) bool {
 	return has
 }
 
+// everHad tells whether a node had any address since the last forget.
+func (h *holdings) everHad(node string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, has := range h.base {
+		if has[node] {
+			return true
+		}
+	}
+	return slices.ContainsFunc(h.changes, func(c holdingChange) bool { return c.node == node && c.has })
+}
+
 // story tells who had an address from a moment on.
 func (h *holdings) story(vip netip.Addr, from time.Time) string {
 	h.mu.Lock()
