@@ -304,7 +304,7 @@ func (s *soak) checkWire(what string, from, to, began time.Time) {
 			switch {
 			case m == best && !m.cut && m.ours && heard[m.Name()] == 0:
 				s.fail("%s: %s serves but does not advertise %s: %v", what, m.Name(), d.name, heard)
-			case m != best && best != nil && m.ours && !m.may && heard[m.Name()] > 0:
+			case m != best && best != nil && best.ours && m.ours && !m.may && heard[m.Name()] > 0:
 				s.fail("%s: %s advertises %s though %s serves: %v", what, m.Name(), d.name, best.Name(), heard)
 			}
 		}
