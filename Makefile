@@ -92,7 +92,7 @@ busy: ## load this machine for HOLDFAST_BUSY (default 60s) and see that nothing 
 soak: ## let things happen to a cluster by chance for TIME (default 10m; SEED=…, RACE=1; root)
 	$(NEEDROOT)
 	.ci/peers keepalived
-	HOLDFAST_REQUIRE=1 HOLDFAST_SOAK=$(TIME) HOLDFAST_SOAK_SEED=$(SEED) CGO_ENABLED=$(if $(RACE),1,0) \
+	HOLDFAST_REQUIRE=1 HOLDFAST_SOAK=$(TIME) HOLDFAST_SOAK_SEED=$(SEED) $(if $(RACE),CGO_ENABLED=1) \
 		$(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' $(if $(RACE),-race) $(TESTFLAGS) ./cmd/holdfast
 
 .PHONY: install

@@ -428,7 +428,7 @@ func (s *soak) finish() {
 	other := s.members[1-slices.Index(s.members, survivor)]
 	list := s.usage[survivor.daemon.PID()]
 	third := max(1, len(list)/3)
-	warm, end := most(list[:third]), most(list[len(list)-third:])
+	warm, end := summary(list[:third]), summary(list[len(list)-third:])
 
 	s.terminate(other, syscall.SIGTERM)
 	s.launch(other)
@@ -441,7 +441,7 @@ func (s *soak) finish() {
 	d := &s.totals
 	s.say("total of seed %d: %d faults, %d times settled, %d moves, %d of them and of quiet faults without loss, %d starved (worst lateness %s); "+
 		"%d datagrams, %d lost, longest gap %s, %d times astray with keepalived; two holders for at most %s; "+
-		"%s at most, in the first third and in the last: RSS %d and %d kB (a new one %d), threads %d and %d, descriptors %d and %d; goroutines %d (a new one %d)",
+		"%s in the first third and in the last: RSS %d and %d kB (a new one %d), threads %d and %d, descriptors %d and %d; goroutines %d (a new one %d)",
 		s.seed, d.faults, d.checks, d.moves, d.lossless, d.starved, ms(d.lateness), d.sent, d.lost, ms(d.worstGap), d.astray, ms(d.overlap),
 		s.survivor, warm.rss, end.rss, young.rss, warm.threads, end.threads, warm.descrip, end.descrip, old, fresh)
 	// Garbage is collected when there is about as much of it as all the rest.
@@ -466,10 +466,12 @@ func (s *soak) finish() {
 	}
 }
 
-// most takes the most of each.
-func most(list []resources) (m resources) {
+// summary takes the most of memory and threads, and of the descriptors the least:
+// a check that runs just now has some for itself.
+func summary(list []resources) (m resources) {
+	m.descrip = list[0].descrip
 	for _, r := range list {
-		m.rss, m.threads, m.descrip = max(m.rss, r.rss), max(m.threads, r.threads), max(m.descrip, r.descrip)
+		m.rss, m.threads, m.descrip = max(m.rss, r.rss), max(m.threads, r.threads), min(m.descrip, r.descrip)
 	}
 	return m
 }
