@@ -207,8 +207,8 @@ func (s *soak) launch(m *soakMember) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second)
 	defer cancel()
 	if !m.ours {
-		// In real time, as ours are: else it is late on a busy machine.
-		p, err := m.StartKeepalived("global_defs {\n vrrp_rt_priority 10\n}\n" + s.mix.keepalived(m.priority))
+		// Not in real time: the kernel kills it when it is busy for long.
+		p, err := m.StartKeepalived(s.mix.keepalived(m.priority))
 		must(s.t, err)
 		m.daemon = p
 		must(s.t, p.WaitOutput(ctx, "Entering BACKUP STATE"))
