@@ -26,6 +26,11 @@ VERSION ?=
 TESTFLAGS ?=
 # For each fuzz target.
 FUZZTIME ?= 60s
+# How long the soak test runs, and the seed of what happens; by default a new one.
+TIME ?= 10m
+SEED ?=
+# Not empty: with the race detector, which needs gcc.
+RACE ?=
 # Which rows of the table of handovers, a pattern such as planned.
 HANDOVER ?= .
 
@@ -82,6 +87,13 @@ bench: ## run the benchmarks, last the handovers beside keepalived (root; HANDOV
 busy: ## load this machine for HOLDFAST_BUSY (default 60s) and see that nothing moves (root)
 	$(NEEDROOT)
 	HOLDFAST_REQUIRE=1 HOLDFAST_BUSY=$${HOLDFAST_BUSY:-60s} $(GO) test -count=1 -v -timeout 30m -run '^TestBusyMachine$$' $(TESTFLAGS) ./cmd/holdfast
+
+.PHONY: soak
+soak: ## let things happen to a cluster by chance for TIME (default 10m; SEED=…, RACE=1; root)
+	$(NEEDROOT)
+	.ci/peers keepalived
+	HOLDFAST_REQUIRE=1 HOLDFAST_SOAK=$(TIME) HOLDFAST_SOAK_SEED=$(SEED) $(if $(RACE),CGO_ENABLED=1) \
+		$(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' $(if $(RACE),-race) $(TESTFLAGS) ./cmd/holdfast
 
 .PHONY: install
 install: $(if $(wildcard bin/holdfast),,build) ## install program, systemd unit, reference (PREFIX, SYSCONFDIR, UNITDIR, DESTDIR)

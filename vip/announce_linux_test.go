@@ -114,7 +114,7 @@ func TestLinuxAnnounceMovesNeighbours(t *testing.T) {
 	k := newKernel(t)
 	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.100"), netip.MustParseAddr("2001:db8::100")}
 	c := startCapture(t, "hf1")
-	if err := k.Announce("hf0", ARPRequest, addrs); err != nil {
+	if err := k.Announce("hf0", ARPRequest, addrs, nil); err != nil {
 		t.Fatal(err)
 	}
 	c.frames(2) // what the capture has seen, the stack has handled or does now
@@ -145,7 +145,7 @@ func TestLinuxAnnounceMany(t *testing.T) {
 			want["na "+p.Addr().String()+" from "+p.Addr().String()] = true
 		}
 	}
-	if err := k.Announce("hf0", ARPRequest, addrs); err != nil {
+	if err := k.Announce("hf0", ARPRequest, addrs, nil); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range c.frames(len(addrs)) {
@@ -164,12 +164,12 @@ func TestLinuxAnnounceWithoutNeighbours(t *testing.T) {
 	k := newKernel(t)
 	c := startCapture(t, "hf1")
 	for _, name := range []string{"lo", "hf0"} {
-		if err := k.Announce(name, ARPBoth, []netip.Addr{netip.MustParseAddr("192.0.2.1")}); err != nil {
+		if err := k.Announce(name, ARPBoth, []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	run(t, "ip link set hf0 arp on")
-	if err := k.Announce("hf0", ARPRequest, []netip.Addr{netip.MustParseAddr("192.0.2.2")}); err != nil {
+	if err := k.Announce("hf0", ARPRequest, []netip.Addr{netip.MustParseAddr("192.0.2.2")}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"arp 1 192.0.2.2"}, c.frames(1)); diff != "" {
@@ -187,7 +187,7 @@ func BenchmarkAnnounce(b *testing.B) {
 		addrs = append(addrs, p.Addr())
 	}
 	for b.Loop() {
-		if err := k.Announce("hf0", ARPRequest, addrs); err != nil {
+		if err := k.Announce("hf0", ARPRequest, addrs, nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -206,7 +206,7 @@ func TestLinuxAnnounceWaitsForTheKernel(t *testing.T) {
 	if !tentative() {
 		t.Fatal("the address is no example: it works already")
 	}
-	if err := k.Announce("hf0", ARPRequest, []netip.Addr{netip.MustParseAddr("2001:db8::100")}); err != nil {
+	if err := k.Announce("hf0", ARPRequest, []netip.Addr{netip.MustParseAddr("2001:db8::100")}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if tentative() {

@@ -239,7 +239,7 @@ func (f *Fake) Addresses() ([]Present, error) {
 }
 
 // Announce implements [Kernel].
-func (f *Fake) Announce(iface string, form ARPForm, addrs []netip.Addr) error {
+func (f *Fake) Announce(iface string, form ARPForm, addrs []netip.Addr, still func(netip.Addr) bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.unheard != nil {
@@ -255,6 +255,9 @@ func (f *Fake) Announce(iface string, form ARPForm, addrs []netip.Addr) error {
 		return errors.New("network is down")
 	}
 	for _, a := range addrs {
+		if still != nil && !still(a) {
+			continue
+		}
 		line := fmt.Sprintf("announce %v dev %s", a, iface)
 		if a.Is4() {
 			line += " " + form.String()

@@ -17,7 +17,9 @@ type Kernel interface {
 	Addresses() ([]Present, error)
 	// Announce sends one gratuitous ARP or unsolicited neighbour advertisement
 	// an address, in as few system calls as they fit in.
-	Announce(iface string, form ARPForm, addrs []netip.Addr) error
+	// It may have to wait for the kernel first, and leaves out what still, which
+	// is asked then, does not want any more; nil wants all.
+	Announce(iface string, form ARPForm, addrs []netip.Addr, still func(netip.Addr) bool) error
 	// Sysctl reads a setting, named by its path below /proc/sys.
 	Sysctl(path string) (string, error)
 	// SetSysctl writes a setting.

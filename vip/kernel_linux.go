@@ -100,7 +100,7 @@ func (k *Linux) Addresses() ([]Present, error) {
 
 // Announce implements [Kernel]. On an interface without ARP, such as a tunnel,
 // there is nobody to tell, and it succeeds. IPv4 goes first: it never waits.
-func (k *Linux) Announce(iface string, form ARPForm, addrs []netip.Addr) error {
+func (k *Linux) Announce(iface string, form ARPForm, addrs []netip.Addr, still func(netip.Addr) bool) error {
 	var v4, v6 []netip.Addr
 	for _, a := range addrs {
 		if a.Is4() {
@@ -109,11 +109,11 @@ func (k *Linux) Announce(iface string, form ARPForm, addrs []netip.Addr) error {
 			v6 = append(v6, a)
 		}
 	}
-	return errors.Join(k.announce(iface, form, v4), k.announce(iface, form, v6))
+	return errors.Join(k.announce(iface, form, v4, still), k.announce(iface, form, v6, still))
 }
 
 // announce announces addresses of one family.
-func (k *Linux) announce(iface string, form ARPForm, addrs []netip.Addr) error {
+func (k *Linux) announce(iface string, form ARPForm, addrs []netip.Addr, still func(netip.Addr) bool) error {
 	if len(addrs) == 0 {
 		return nil
 	}
@@ -121,8 +121,11 @@ func (k *Linux) announce(iface string, form ARPForm, addrs []netip.Addr) error {
 	if err != nil || a == nil {
 		return err
 	}
+	if still != nil {
+		addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !still(a) })
+	}
 	frames, err := a.frames(addrs)
-	if err != nil {
+	if err != nil || len(frames) == 0 {
 		return err
 	}
 	return k.packet.send(index, frames)

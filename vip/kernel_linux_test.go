@@ -309,11 +309,11 @@ func TestLinuxErrors(t *testing.T) {
 	if err := k.Apply("hf9", changes(Remove, p[:1]))[0]; !errors.Is(err, ErrNoInterface) {
 		t.Errorf("remove from nowhere: %v", err)
 	}
-	if err := k.Announce("hf9", ARPRequest, []netip.Addr{p[0].Addr()}); !errors.Is(err, ErrNoInterface) {
+	if err := k.Announce("hf9", ARPRequest, []netip.Addr{p[0].Addr()}, nil); !errors.Is(err, ErrNoInterface) {
 		t.Errorf("announce nowhere: %v", err)
 	}
 	run(t, "ip link set hf0 down")
-	if err := k.Announce("hf0", ARPRequest, []netip.Addr{p[0].Addr()}); !errors.Is(err, unix.ENETDOWN) {
+	if err := k.Announce("hf0", ARPRequest, []netip.Addr{p[0].Addr()}, nil); !errors.Is(err, unix.ENETDOWN) {
 		t.Errorf("announce on an interface that is down: %v", err)
 	}
 	if _, err := k.Sysctl(promotePath("hf9")); !errors.Is(err, os.ErrNotExist) {

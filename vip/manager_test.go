@@ -444,7 +444,7 @@ func TestNoAnnouncementAfterRemoval(t *testing.T) {
 	})
 }
 
-// slowKernel takes its time to change addresses.
+// slowKernel takes its time, to change addresses and until they can be announced.
 type slowKernel struct {
 	*Fake
 	pause time.Duration
@@ -453,6 +453,11 @@ type slowKernel struct {
 func (k slowKernel) Apply(iface string, changes []Change) []error {
 	time.Sleep(k.pause)
 	return k.Fake.Apply(iface, changes)
+}
+
+func (k slowKernel) Announce(iface string, form ARPForm, addrs []netip.Addr, still func(netip.Addr) bool) error {
+	time.Sleep(k.pause)
+	return k.Fake.Announce(iface, form, addrs, still)
 }
 
 // A busy kernel may have an announcement wait until another host has the
@@ -480,6 +485,13 @@ func TestNoAnnouncementOnceTakenBack(t *testing.T) {
 		time.Sleep(time.Second)
 		if got, want := announced(fake), []string{"announce 192.0.2.1 dev eth0 request"}; !slices.Equal(got, want) {
 			t.Errorf("announced %q, want %q", got, want)
+		}
+		m.Announce("a", "eth0", p, ARPRequest)
+		time.Sleep(50 * time.Millisecond) // the kernel is at it
+		m.StopAnnouncing("a")
+		time.Sleep(time.Second)
+		if got := announced(fake); len(got) != 0 {
+			t.Errorf("announced %q, want nothing", got)
 		}
 		m.Remove("a", "eth0", p)
 		time.Sleep(time.Second)

@@ -338,7 +338,7 @@ func (t *turn) forget(e *entry) {
 // announce carries out the orders to announce, all in one go.
 func (t *turn) announce(orders []order, reports []Report) {
 	addrs := map[ARPForm][]netip.Addr{}
-	seen := map[netip.Addr]bool{}
+	by := map[netip.Addr][]*order{}
 	for i, o := range orders {
 		if o.kind != OrderAnnounce || t.m.queue.hushed(&o) {
 			continue
@@ -349,14 +349,17 @@ func (t *turn) announce(orders []order, reports []Report) {
 				continue
 			}
 			reports[i].Addresses = append(reports[i].Addresses, Result{Prefix: p, Present: true, Kept: e.foreign})
-			if !seen[p.Addr()] {
-				seen[p.Addr()] = true
+			by[p.Addr()] = append(by[p.Addr()], &orders[i])
+			if len(by[p.Addr()]) == 1 {
 				addrs[o.arp] = append(addrs[o.arp], p.Addr())
 			}
 		}
 	}
+	still := func(a netip.Addr) bool {
+		return slices.ContainsFunc(by[a], func(o *order) bool { return !t.m.queue.hushed(o) })
+	}
 	for _, form := range slices.Sorted(maps.Keys(addrs)) {
-		err := t.m.kernel.Announce(t.iface, form, addrs[form])
+		err := t.m.kernel.Announce(t.iface, form, addrs[form], still)
 		if err == nil {
 			continue
 		}

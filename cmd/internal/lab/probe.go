@@ -109,6 +109,10 @@ func (p *Probe) Between(from, to time.Time) Report {
 	return p.rec.report(from, to)
 }
 
+// Forget drops what was asked before a moment, so that a probe which runs for
+// hours does not fill the memory. Reports know nothing of it any more.
+func (p *Probe) Forget(before time.Time) { p.rec.forget(before) }
+
 // Stop ends the probe, waits for what is under way and reports on all of it.
 // It may be called again.
 func (p *Probe) Stop() (Report, error) {

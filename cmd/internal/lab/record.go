@@ -85,6 +85,7 @@ type record struct {
 	patience time.Duration
 
 	mu        sync.Mutex
+	forgotten int // how many questions are not kept any more
 	questions []question
 	servers   []string
 }
@@ -99,13 +100,26 @@ func (r *record) ask(due, now time.Time) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.questions = append(r.questions, question{due: due.Sub(r.start), sent: now.Sub(r.start)})
-	return len(r.questions) - 1
+	return r.forgotten + len(r.questions) - 1
+}
+
+// forget drops the questions sent before a moment.
+func (r *record) forget(before time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := slices.IndexFunc(r.questions, func(q question) bool { return !r.start.Add(q.sent).Before(before) })
+	if n < 0 {
+		n = len(r.questions)
+	}
+	r.forgotten += n
+	r.questions = append([]question(nil), r.questions[n:]...)
 }
 
 // answer notes the first answer to question n; numbers never given are ignored.
 func (r *record) answer(n int, server string, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	n -= r.forgotten
 	if n < 0 || n >= len(r.questions) || r.questions[n].answered != 0 {
 		return
 	}
@@ -121,7 +135,9 @@ func (r *record) answer(n int, server string, now time.Time) {
 func (r *record) repeat(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.questions[n].repeated = true
+	if n -= r.forgotten; n >= 0 {
+		r.questions[n].repeated = true
+	}
 }
 
 // settled tells whether it is known, for each question sent before to, whether

@@ -136,3 +136,23 @@ func TestReportString(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// What was forgotten is not reported, and the numbers of the questions go on.
+func TestForget(t *testing.T) {
+	r, start := script(t, "a.a..")
+	r.forget(start.Add(2 * ms))
+	r.answer(1, "b", start.Add(3*ms)) // forgotten
+	r.repeat(0)
+	r.answer(4, "b", start.Add(5*ms))
+	if n := r.ask(start.Add(5*ms), start.Add(5*ms)); n != 5 {
+		t.Errorf("the next question has number %d, want 5", n)
+	}
+	rep := r.report(start, start.Add(5*ms))
+	if rep.Sent != 3 || rep.Answered != 2 || rep.Repeated != 0 || rep.LastServer() != "b" {
+		t.Errorf("report %+v, want 2 of 3 answered, the last by b", rep)
+	}
+	r.forget(start.Add(time.Second))
+	if rep := r.report(start, start.Add(time.Second)); rep.Sent != 0 {
+		t.Errorf("report %+v of a record that forgot all", rep)
+	}
+}
