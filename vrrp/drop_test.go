@@ -122,8 +122,16 @@ func TestRFC9568_R3_Type(t *testing.T) { refused(t, "R3") }
 // Section 7.1: the packet is complete.
 func TestRFC9568_R4_Length(t *testing.T) { refused(t, "R4") }
 
-// Section 7.1: the checksum is right.
-func TestRFC9568_R5_Checksum(t *testing.T) { refused(t, "R5") }
+// Section 7.1: the checksum is right. Over IPv4 the form with a pseudo-header,
+// which it does not ask for, is not refused.
+func TestRFC9568_R5_Checksum(t *testing.T) {
+	refused(t, "R5")
+	for _, mode := range []ChecksumMode{ChecksumAuto, ChecksumRFC9568, ChecksumPseudoHeader} {
+		te := newMaster(t, web(func(c *Config) { c.Checksum = mode }))
+		te.advert(peer, 254, func(p *packet) { p.pseudo = true })
+		te.wantState("web", StateBackup)
+	}
+}
 
 // Section 7.1: the VRID is configured on the interface that received it.
 func TestRFC9568_R6_VRID(t *testing.T) {

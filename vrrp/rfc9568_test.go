@@ -150,7 +150,7 @@ func TestRFC9568_P8_FlappingIsTold(t *testing.T) {
 }
 
 // Delays are not in the RFC: the zero configuration has none.
-func TestRFC9568_P9_NoDelayUnlessAsked(t *testing.T) {
+func TestNoDelayUnlessAsked(t *testing.T) {
 	te := newTest(t, web())
 	te.wantState("web", StateBackup)
 	te.advert(peer, 100)
