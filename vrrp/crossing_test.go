@@ -68,10 +68,10 @@ func TestLastRivalIsAnswered(t *testing.T) {
 func TestQuickReleaseOfAWeakerMaster(t *testing.T) {
 	te := newTest(t, web(every(3*second)))
 	te.advance(5 * second)
-	te.advert(peer, 100, interval(3 * second))
+	te.advert(peer, 100, interval(3*second))
 	te.advance(second)
 	te.advert(peer, 100, interval(quickInterval))
-	te.advert(peer, PriorityRelease, interval(3 * second))
+	te.advert(peer, PriorityRelease, interval(3*second))
 	te.advance(quickInterval)
 	te.wantState("web", StateMaster)
 }
