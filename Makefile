@@ -59,6 +59,11 @@ race: ## run all tests with the race detector (root; needs gcc)
 	@command -v gcc >/dev/null || { echo 'the race detector needs a C compiler: install gcc' >&2; exit 1; }
 	CGO_ENABLED=1 $(MAKE) test TESTFLAGS='-race $(TESTFLAGS)'
 
+.PHONY: conformance
+conformance: ## print what the RFCs ask for, with the result of each requirement's test (root)
+	$(NEEDROOT)
+	@GO='$(GO)' $(GO) run ./cmd/internal/conformance
+
 .PHONY: lint
 lint: ## vet, format, static analysis, go.mod
 	$(GO) vet ./...
@@ -118,4 +123,4 @@ clean: ## remove what was built and fetched
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

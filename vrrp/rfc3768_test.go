@@ -1,14 +1,15 @@
 package vrrp
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
 )
 
-// The rules of RFC 3768, version 2, where they differ from RFC 9568. The
-// numbers name the requirement as in rfc9568_test.go.
+// The rules of RFC 3768, version 2, where they differ from RFC 9568. The names
+// are explained in rfc9568_packet_test.go.
 
 // authenticated sets the Authentication Data of a packet as type 1.
 func authenticated(password string) func(*packet) {
@@ -21,9 +22,80 @@ func authenticated(password string) func(*packet) {
 
 func password(s string) func(*Config) { return func(c *Config) { c.Password = s } }
 
-// Sections 5.3.1 to 5.3.10: the whole packet with its 8 bytes of
-// Authentication Data, which are zero for type 0. RFC 2338 pads a password.
-func TestRFC3768_V1_V2_V3_V5_V16_WholePacket(t *testing.T) {
+// Section 5.3.1: the version is 2, of IPv4 alone.
+func TestRFC3768_V1_Version(t *testing.T) {
+	if s := firstAdvert(t, web(v2)); s.Payload[0] != 0x21 {
+		t.Errorf("byte 0 is %#02x, want 0x21", s.Payload[0])
+	}
+	for name, c := range map[string]Config{"IPv6": six(v2), "both families": dual(v2)} {
+		if err := c.Validate(); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// Section 5.3.6: the authentication type is 0 unless a password is set.
+func TestRFC3768_V2_AuthType(t *testing.T) {
+	for kind, c := range map[byte]Config{0: web(v2), 1: web(v2, password("abc"))} {
+		if s := firstAdvert(t, c); s.Payload[4] != kind {
+			t.Errorf("authentication type %d, want %d", s.Payload[4], kind)
+		}
+	}
+}
+
+// Section 5.3.7: the interval is a byte of whole seconds, 1 to 255.
+func TestRFC3768_V3_Interval(t *testing.T) {
+	for d, want := range map[time.Duration]byte{second: 1, 255 * second: 255} {
+		if s := firstAdvert(t, web(v2, every(d))); s.Payload[5] != want {
+			t.Errorf("interval %v is sent as %d, want %d", d, s.Payload[5], want)
+		}
+	}
+	for _, d := range []time.Duration{0, second / 2, 3 * second / 2, 256 * second} {
+		c := web(v2, every(d))
+		if err := c.Validate(); err == nil {
+			t.Errorf("interval %v: accepted", d)
+		}
+	}
+}
+
+// Section 5.3.10: 8 bytes of Authentication Data follow the list always; of
+// type 0 they are zero, and ignored.
+func TestRFC3768_V5_AuthenticationData(t *testing.T) {
+	b := firstAdvert(t, web(v2, vips("192.0.2.100/24", "192.0.2.101/24"))).Payload
+	if len(b) != 8+2*4+8 || !bytes.Equal(b[16:], make([]byte, 8)) {
+		t.Errorf("%d bytes with the trailer % x, want 24 and zeros", len(b), b[16:])
+	}
+	te := newTest(t, web(v2))
+	te.advert(peer, 200, version2, func(p *packet) { p.Auth = [8]byte{1, 2, 3} })
+	if got := te.router().Master; got != peer {
+		t.Errorf("master %v, want %v", got, peer)
+	}
+}
+
+// RFC 2338 section 5.3.6: a password is padded with zeros, and all 8 bytes must
+// be the same.
+func TestRFC3768_V16_Password(t *testing.T) {
+	for word, want := range map[string]string{"abc": "abc\x00\x00\x00\x00\x00", "abcdefgh": "abcdefgh"} {
+		b := firstAdvert(t, web(v2, password(word))).Payload
+		if got := string(b[len(b)-8:]); got != want {
+			t.Errorf("password %q is sent as %q", word, got)
+		}
+	}
+	c := web(v2, password("abcdefghi"))
+	if err := c.Validate(); err == nil {
+		t.Error("9 bytes: accepted")
+	}
+	for word, want := range map[string]bool{"abc": true, "abcd": false, "ab": false, "": false} {
+		te := newTest(t, web(v2, password("abc")))
+		te.advert(peer, 200, version2, authenticated(word))
+		if got := te.router().Master == peer; got != want {
+			t.Errorf("password %q accepted: %t, want %t", word, got, want)
+		}
+	}
+}
+
+// Sections 5.3.1 to 5.3.10: the whole packet.
+func TestWholePacketV2(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		cfg  Config
@@ -46,22 +118,6 @@ func TestRFC3768_V1_V2_V3_V5_V16_WholePacket(t *testing.T) {
 				t.Errorf("advert\n got %s\nwant %s", b, want)
 			}
 		})
-	}
-}
-
-// What version 2 cannot carry is refused: IPv6, parts of seconds, long passwords.
-func TestRFC3768_V1_V3_V16_Refused(t *testing.T) {
-	for name, c := range map[string]Config{
-		"IPv6":          web(v2, vips("fe80::100/64")),
-		"both families": dual(v2),
-		"sub-second":    web(v2, every(second/2)),
-		"1.5 s":         web(v2, every(3*second/2)),
-		"256 s":         web(v2, every(256*second)),
-		"9 bytes":       web(v2, password("abcdefghi")),
-	} {
-		if err := c.Validate(); err == nil {
-			t.Errorf("%s: accepted", name)
-		}
 	}
 }
 
@@ -104,10 +160,7 @@ func TestRFC3768_V11_DownInterval(t *testing.T) {
 		te.advance(1)
 		te.wantState("web", StateMaster)
 	}
-}
-
-// Section 6.4.2: priority 0 sets the timer to Skew_Time, which does not scale.
-func TestRFC3768_V11_PriorityZeroSetsSkew(t *testing.T) {
+	// Priority 0 sets the timer to Skew_Time, which does not scale.
 	te := newTest(t, web(v2, every(5*second)))
 	te.advert(peer, 200, version2, interval(5*second))
 	te.advert(peer, 0, version2, interval(5*second))
@@ -125,7 +178,7 @@ func TestRFC3768_V12_LosingAdvertIsNotAnswered(t *testing.T) {
 }
 
 // Section 6.4: the election is the same as in version 3.
-func TestRFC3768_Election(t *testing.T) {
+func TestElectionV2(t *testing.T) {
 	te := newMaster(t, web(v2))
 	te.advert(low, 150, version2)
 	te.wantState("web", StateMaster)
@@ -149,7 +202,7 @@ func TestRFC3768_V9_OtherAddressesAreTold(t *testing.T) {
 
 // A reload changes the interval that a version 2 backup lives by: there is none
 // to learn.
-func TestRFC3768_V8_V11_ReloadedInterval(t *testing.T) {
+func TestReloadedIntervalV2(t *testing.T) {
 	te := newTest(t, web(v2))
 	te.advert(peer, 200, version2)
 	te.configure(web(v2, every(5*second)))
@@ -164,9 +217,19 @@ func TestRFC3768_V8_V11_ReloadedInterval(t *testing.T) {
 	te.wantDue(15*second + skew150)
 }
 
+// Section 7.1: the length counts the Authentication Data.
+func TestRFC3768_V6_Length(t *testing.T) { refused(t, "V6") }
+
+// Section 7.1: authentication type and data must be the node's own.
+func TestRFC3768_V7_Authentication(t *testing.T) { refused(t, "V7") }
+
+// Section 7.1: the interval must be the node's own.
+func TestRFC3768_V8_Interval(t *testing.T) { refused(t, "V8") }
+
 // Section 7.1: an owner discards what it receives while it is master. When it
 // leaves it must hear its successor.
-func TestRFC3768_V10_OwnerThatStopsHearsItsSuccessor(t *testing.T) {
+func TestRFC3768_V10_OwnerDiscards(t *testing.T) {
+	refused(t, "V10")
 	te := newMaster(t, web(v2, prio(255)))
 	te.do(&Stop{})
 	te.advance(skew(Version2, 200, second))

@@ -1,7 +1,6 @@
 package vrrp
 
 import (
-	"encoding/hex"
 	"strings"
 	"testing"
 	"time"
@@ -9,212 +8,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// One test for each requirement of RFC 9568 that a pure machine can meet. The
-// letter and number name the requirement: T what is sent, P parameters, I, B
-// and A the states Initialize, Backup and Active, R what is received, H hosts.
-
-// sends steps the Engine through one advert interval of a master and returns
-// the adverts it sent.
-func sends(te *engineTest, d time.Duration) []SendAdvert {
-	te.Helper()
-	var out []SendAdvert
-	end := te.now.Add(d)
-	for {
-		at, ok := te.e.Deadline()
-		if !ok || at.After(end) {
-			te.now = end
-			return out
-		}
-		te.now = at
-		for _, a := range te.e.Step(te.now, &Tick{}) {
-			if s, ok := a.(*SendAdvert); ok {
-				c := *s
-				c.Payload = append([]byte(nil), s.Payload...)
-				out = append(out, c)
-			}
-		}
-	}
-}
-
-// dual is an instance of both families: two virtual routers.
-func dual(change ...func(*Config)) Config {
-	return web(append([]func(*Config){vips("192.0.2.100/24", "fe80::100/64", "2001:db8::100/64")}, change...)...)
-}
-
-// Section 5.1.1.2: IPv4 adverts go to 224.0.0.18; 5.1.2.2: IPv6 to ff02::12.
-// 5.1.2.1: the IPv6 source is the link-local address of the interface.
-func TestRFC9568_T2_T6_T7_SourceAndDestination(t *testing.T) {
-	te := newMaster(t, dual())
-	got := sends(te, second)
-	if len(got) != 2 {
-		t.Fatalf("%d adverts in an interval, want one a family", len(got))
-	}
-	for _, s := range got {
-		wantSource, wantTo := self, addr("224.0.0.18")
-		if s.Router.Family == IPv6 {
-			wantSource, wantTo = self6, addr("ff02::12")
-		}
-		if s.Source != wantSource || s.Destination != wantTo || s.Interface != 2 {
-			t.Errorf("%v: from %v to %v on %d, want from %v to %v on 2", s.Router, s.Source, s.Destination, s.Interface, wantSource, wantTo)
-		}
-	}
-}
-
-// Section 5.1.1.1: the source is the primary address of the interface; when
-// that changes, the next advert has the new one.
-func TestRFC9568_T1_SourceFollowsPrimaryAddress(t *testing.T) {
-	te := newMaster(t, web())
-	te.do(eth0(func(l *Link) { l.Addresses = prefixes("192.0.2.1/24", "192.0.2.9/24") }))
-	if got := sends(te, second); len(got) != 1 || got[0].Source != self {
-		t.Errorf("with a secondary address: %+v, want one advert from %v", got, self)
-	}
-	te.do(eth0(func(l *Link) { l.Addresses = prefixes("192.0.2.9/24") }))
-	if got := sends(te, second); len(got) != 1 || got[0].Source != addr("192.0.2.9") {
-		t.Errorf("with a new primary: %+v, want one advert from 192.0.2.9", got)
-	}
-}
-
-// Sections 5.2.1 to 5.2.9: the whole packet, byte by byte.
-func TestRFC9568_T10_T11_T12_T16_T17_T18_WholePacket(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		cfg  Config
-		want string // without the checksum, which TestChecksum proves
-	}{
-		{"one second", web(), "31 33 96 01 0064 ____ c0000264"},
-		{"shortest interval", web(every(MinInterval)), "31 33 96 01 0001 ____ c0000264"},
-		{"longest interval leaves the reserved bits zero", web(every(MaxInterval)), "31 33 96 01 0fff ____ c0000264"},
-		{"lowest and highest vrid", web(named("web", 255, "192.0.2.100/24")), "31 ff 96 01 0064 ____ c0000264"},
-		{
-			"addresses in the order of the configuration", web(vips("192.0.2.102/24", "192.0.2.100/32", "192.0.2.101/24")),
-			"31 33 96 03 0064 ____ c0000266 c0000264 c0000265",
-		},
-		{
-			"link-local first in IPv6", web(vips("fe80::100/64", "2001:db8::100/64")),
-			"31 33 96 02 0064 ____ fe800000000000000000000000000100 20010db8000000000000000000000100",
-		},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			te := newMaster(t, tt.cfg)
-			got := sends(te, tt.cfg.AdvertInterval)
-			if len(got) != 1 {
-				t.Fatalf("%d adverts, want 1", len(got))
-			}
-			b := hex.EncodeToString(got[0].Payload)
-			b = b[:12] + "____" + b[16:]
-			if want := strings.ReplaceAll(tt.want, " ", ""); b != want {
-				t.Errorf("advert\n got %s\nwant %s", b, want)
-			}
-		})
-	}
-}
-
-// Section 5.2.4: the address owner sends priority 255, others their own; the
-// default is 100.
-func TestRFC9568_T13_T14_Priority(t *testing.T) {
-	if PriorityDefault != 100 {
-		t.Errorf("default priority %d, want 100", PriorityDefault)
-	}
-	for _, p := range []uint8{32, 100, 254, 255} {
-		te := newMaster(t, web(prio(p)))
-		if got := sends(te, second); len(got) != 1 || got[0].Payload[2] != p {
-			t.Errorf("priority %d: adverts %+v", p, got)
-		}
-	}
-}
-
-// Section 5.2.4: priority 0 is for a master that gives up, and for it alone.
-func TestRFC9568_T15_PriorityZeroOnlyToRelease(t *testing.T) {
-	te := newMaster(t, web())
-	te.advance(10 * second)
-	te.advert(peer, 100)
-	te.advert(peer, 0)
-	for _, l := range te.lines {
-		if strings.Contains(l, "prio=0") {
-			t.Errorf("a master that stays sent %q", l)
-		}
-	}
-	te.lines = nil
-	te.do(&Stop{})
-	te.wantOnly("prio=0", "web: advert prio=0 interval=1s to=224.0.0.18")
-}
-
-// Section 5.2.6 and 5.2.7: the interval is in centiseconds, 1 to 4095.
-func TestRFC9568_T18_IntervalRange(t *testing.T) {
-	for d, ok := range map[time.Duration]bool{
-		0: false, 9 * time.Millisecond: false, 10 * time.Millisecond: true, 15 * time.Millisecond: false,
-		40950 * time.Millisecond: true, 40960 * time.Millisecond: false,
-	} {
-		c := web(every(d))
-		if err := c.Validate(); (err == nil) != ok {
-			t.Errorf("interval %v: %v, want ok %v", d, err, ok)
-		}
-	}
-}
-
-// Section 5.2.9: an advert has addresses of the family that carries it.
-func TestRFC9568_T21_AddressesOfOneFamily(t *testing.T) {
-	te := newMaster(t, dual())
-	for _, s := range sends(te, second) {
-		var p Packet
-		if _, ok := p.Parse(s.Payload, s.Source, s.Destination); !ok {
-			t.Fatalf("%v: advert does not parse", s.Router)
-		}
-		for _, a := range p.Addresses {
-			if FamilyOf(a) != FamilyOf(s.Source) {
-				t.Errorf("advert from %v carries %v", s.Source, a)
-			}
-		}
-	}
-}
-
-// Section 5.2.9, erratum 8300: the first IPv6 address is link-local.
-func TestRFC9568_T22_FirstIPv6AddressIsLinkLocal(t *testing.T) {
-	c := web(vips("2001:db8::100/64", "fe80::100/64"))
-	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "link-local") {
-		t.Errorf("global address first: %v, want an error about link-local", err)
-	}
-	c = web(vips("2001:db8::100/64"))
-	if err := c.Validate(); err == nil {
-		t.Error("no link-local address: accepted")
-	}
-}
-
-// Section 1: the families are virtual routers of their own, also with one
-// VRID on one interface.
-func TestRFC9568_T26_FamiliesAreIndependent(t *testing.T) {
-	te := newTest(t, dual())
-	te.adverts(10*second, second, peer, 200) // IPv4 alone has a master
-	te.wantAddresses("eth0", "fe80::100/64", "2001:db8::100/64")
-	if s := te.status("web"); s.State != StateMaster || s.Routers[0].State != StateBackup || s.Routers[1].State != StateMaster {
-		t.Errorf("instance %v, IPv4 %v, IPv6 %v; want master, backup, master", s.State, s.Routers[0].State, s.Routers[1].State)
-	}
-	te.lines = nil
-	te.advert(peer6, 200)
-	te.advance(lingered)
-	te.want(
-		"web: advert prio=150 interval=1s to=ff02::12",
-		"web: stop announcing eth0",
-		"web: master -> backup (fe80::2 has priority 200, this node 150)",
-		"web: remove fe80::100/64 2001:db8::100/64 eth0",
-		"web: hook backup",
-	)
-}
-
-// Section 6.1: a changed priority is in the next advert.
-func TestRFC9568_T27_PriorityChangeIsInNextAdvert(t *testing.T) {
-	k := Check{Name: "nginx", OnFailure: Weigh, Weight: -20}
-	te := newBare(t)
-	te.do(eth0())
-	te.do(&CheckChanged{Check: "nginx", Healthy: true})
-	te.configure(web(checks(k)))
-	te.advance(down150)
-	te.lines = nil
-	te.health("nginx", false, "")
-	te.wantNone()
-	te.advance(second)
-	te.want("web: advert prio=130 interval=1s to=224.0.0.18")
-}
+// RFC 9568: parameters and timers (P), what is received beyond what
+// drop_test.go refuses (R), and rules towards hosts (H). The names are explained
+// in rfc9568_packet_test.go.
 
 // Section 6.1: Active_Adver_Interval starts as the own interval and is learned
 // from the master.
@@ -301,11 +97,15 @@ func TestRFC9568_P5_OwnerPreemptsAlways(t *testing.T) {
 	te.wantState("web", StateMaster)
 }
 
-// Section 6.1: at least one address.
+// Section 6.1: at least one address, and over IPv6 the first is link-local.
 func TestRFC9568_P7_AtLeastOneAddress(t *testing.T) {
 	c := web(vips())
 	if err := c.Validate(); err == nil {
 		t.Error("an instance without addresses was accepted")
+	}
+	c = web(vips("2001:db8::100/64"))
+	if err := c.Validate(); err == nil {
+		t.Error("an instance without a link-local address was accepted")
 	}
 }
 
@@ -350,7 +150,7 @@ func TestRFC9568_P8_FlappingIsTold(t *testing.T) {
 }
 
 // Delays are not in the RFC: the zero configuration has none.
-func TestRFC9568_P9_NoDelayUnlessAsked(t *testing.T) {
+func TestNoDelayUnlessAsked(t *testing.T) {
 	te := newTest(t, web())
 	te.wantState("web", StateBackup)
 	te.advert(peer, 100)
@@ -358,18 +158,29 @@ func TestRFC9568_P9_NoDelayUnlessAsked(t *testing.T) {
 	te.wantState("web", StateMaster)
 }
 
-// Section 7.1, erratum 8298: an owner that hears another owner tells people and
-// elects by address, so that one remains.
-func TestRFC9568_R7_H16_TwoOwners(t *testing.T) {
+// Section 7.1, erratum 8298: an owner takes in what another owner sends, and
+// they elect by address, so that one remains.
+func TestRFC9568_R7_TwoOwnersElect(t *testing.T) {
 	te := newMaster(t, web(prio(255)))
 	te.advert(low, 255)
 	te.wantState("web", StateMaster)
-	te.wantOnly("owner is heard",
-		"web: notice: another address owner is heard: only one router on a link can own the addresses: the one with the higher address stays master")
 	te.advert(peer, 255)
 	te.wantState("web", StateBackup)
 	te.adverts(20*second, second, peer, 255)
 	te.wantState("web", StateBackup)
+}
+
+// Section 7.1: whatever is refused is told, once a while, and counted.
+func TestRFC9568_R12_RefusedPacketsAreToldOnceAWhile(t *testing.T) {
+	te := newMaster(t, web())
+	ev := advertFrom(peer, 254, ttl(64)).event(t)
+	for range 1000 {
+		te.do(ev)
+	}
+	te.want("web: notice: dropped a packet: ttl 64 instead of 255: it did not come from this link")
+	if counted := te.router().Counters.Dropped; counted.Of(DropTTL) != 1000 {
+		t.Errorf("%d counted, want 1000", counted.Of(DropTTL))
+	}
 }
 
 // Section 7.1: another interval is told, not dropped. The one advert of a quick
@@ -417,6 +228,34 @@ func TestRFC9568_R15_OwnPackets(t *testing.T) {
 	}
 }
 
+// Section 8.1.2: nothing is announced before the addresses are there, and not
+// while the interface cannot carry it.
+func TestRFC9568_H6_AnnouncedOnceConfigured(t *testing.T) {
+	te := newBare(t)
+	te.do(eth0(func(l *Link) { l.Up, l.Carrier = false, false }))
+	te.configure(web(prio(255)))
+	te.advance(10 * second)
+	te.do(eth0(func(l *Link) { l.Carrier = false }))
+	te.advance(10 * second)
+	for _, line := range te.lines {
+		if !strings.Contains(line, "fault") {
+			t.Errorf("while the interface cannot be used: %s", line)
+		}
+	}
+	te.lines = nil
+	te.do(eth0())
+	te.wantOnly("192.0.2.100", "web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0")
+}
+
+// Section 8.3.2: another address owner is told.
+func TestRFC9568_H16_TwoOwnersAreTold(t *testing.T) {
+	te := newMaster(t, web(prio(255)))
+	te.advert(low, 255)
+	te.advert(low, 255)
+	te.wantOnly("owner is heard",
+		"web: notice: another address owner is heard: only one router on a link can own the addresses: the one with the higher address stays master")
+}
+
 // Section 8.3.2: equal priorities are told, once a while.
 func TestRFC9568_H17_EqualPriorityIsTold(t *testing.T) {
 	te := newMaster(t, web())
@@ -424,6 +263,14 @@ func TestRFC9568_H17_EqualPriorityIsTold(t *testing.T) {
 	te.advert(low, 150)
 	te.wantOnly("same priority",
 		"web: notice: a peer has the same priority: both have 150: the one with the higher address wins; give them different priorities")
+}
+
+// Section 9: version 3 has no authentication.
+func TestRFC9568_H18_NoAuthentication(t *testing.T) {
+	c := web(password("secret"))
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "version 3 has no authentication") {
+		t.Errorf("a password in version 3: %v", err)
+	}
 }
 
 // A rival makes the master announce itself again, at most once a second.

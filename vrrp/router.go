@@ -123,7 +123,6 @@ func (r *router) after(d time.Duration) time.Time { return r.now().Add(d) }
 func (r *router) do(a Action)                     { r.inst.e.do(a) }
 func (r *router) holding() bool                   { return !r.holdUntil.IsZero() }
 func (r *router) due(t time.Time) bool            { return !t.IsZero() && !t.After(r.now()) }
-func (r *router) skew() time.Duration             { return skew(r.inst.cfg.Version, r.inst.effective, r.interval) }
 
 func (r *router) downInterval() time.Duration {
 	return downInterval(r.inst.cfg.Version, r.inst.effective, r.interval)
