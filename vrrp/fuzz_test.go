@@ -2,7 +2,10 @@ package vrrp
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -38,9 +41,65 @@ func TestPlayReachesEverything(t *testing.T) {
 	}
 }
 
+// The plays that the fuzzer begins with reach what they are named for.
+func TestSeedPlays(t *testing.T) {
+	want := map[string]string{
+		"two-owners":                     NoticeTwoOwners.String(),
+		"handed-over-for-a-check":        "handed over to 192.0.2.2, which has priority 100: check nginx fails",
+		"nobody-takes-over":              NoticeHandoverFailed.String(),
+		"adopted-with-a-lease":           adoptedReason,
+		"mute-until-it-gives-up":         "master -> fault (adverts cannot be sent",
+		"mute-then-asleep":               "renew 192.0.2.100/24 eth0 for 2s",
+		"asleep-while-another-took-over": "192.0.2.2 took over while this node could not act",
+		"somebody-keeps-removing":        "somebody keeps removing 192.0.2.100/24",
+		"refused-by-the-kernel":          "address is refused",
+		"reload-while-handing-over":      "removed from the configuration",
+		"stop-while-reports-are-late":    "master -> init (stopped)",
+		"flood-of-a-weaker-master":       NoticeRival.String(),
+		"lease-ends-in-a-late-wake-up":   NoticeAddressRepaired.String(),
+		"moved-between-instances":        "outside: remove 192.0.2.102/24 eth0",
+	}
+	files, err := filepath.Glob("testdata/fuzz/FuzzEngine/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := filepath.Base(file)
+		if want[name] == "" {
+			continue // what the fuzzer found
+		}
+		t.Run(name, func(t *testing.T) {
+			te := runPlay(t, seedBytes(t, file))
+			if !slices.ContainsFunc(te.lines, func(l string) bool { return strings.Contains(l, want[name]) }) {
+				t.Errorf("it does not reach %q:\n%s", want[name], strings.Join(te.lines, "\n"))
+			}
+		})
+		delete(want, name)
+	}
+	for name := range want {
+		t.Errorf("there is no play %s", name)
+	}
+}
+
+// seedBytes reads a file of the fuzzer's corpus.
+func seedBytes(t *testing.T, file string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, value, _ := strings.Cut(string(text), "\n")
+	value = strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(value), "[]byte("), ")")
+	data, err := strconv.Unquote(value)
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	return []byte(data)
+}
+
 // FuzzEngine plays what the fuzzer finds.
 func FuzzEngine(f *testing.F) {
-	for seed := range uint64(20) {
+	for seed := range uint64(15) { // one for each set of instances
 		f.Add(randomBytes(seed, 200))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

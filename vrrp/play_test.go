@@ -256,7 +256,7 @@ func (p *play) trouble(op int) {
 	case opMute:
 		p.mute(max(0, p.byte()%8-4)) // well again in most cases
 	case opRefuse:
-		p.refused = choose(p, nil, nil, nil, map[netip.Prefix]bool{}, map[netip.Prefix]bool{netip.MustParsePrefix("192.0.2.100/24"): true, netip.MustParsePrefix("fe80::100/64"): true})
+		p.refused = choose(p, nil, nil, nil, map[netip.Prefix]bool{netip.MustParsePrefix("192.0.2.100/24"): true, netip.MustParsePrefix("fe80::100/64"): true})
 		p.disturb()
 	case opSlow:
 		p.disturb()
