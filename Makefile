@@ -72,13 +72,8 @@ lint: ## vet, format, static analysis, go.mod
 	$(GO) mod tidy -diff
 
 .PHONY: fuzz
-fuzz: ## run each fuzz target for FUZZTIME (default 60s)
-	@for pkg in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$pkg | { grep '^Fuzz' || true; }); do \
-			echo "== $$pkg $$target"; \
-			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
-		done; \
-	done
+fuzz: ## run each fuzz target for FUZZTIME (default 60s), one line of totals each
+	GO='$(GO)' .ci/fuzz $(FUZZTIME)
 
 .PHONY: bench
 bench: ## run the benchmarks, last the handovers beside keepalived (root; HANDOVER=row HANDOVER_ROUNDS=3 HANDOVER_JSON=file)

@@ -55,24 +55,33 @@ func (r *router) reconfigured() {
 			r.unwanted = append(r.unwanted, p)
 		}
 	}
-	if r.state == StateMaster {
-		fresh := r.lease != r.inst.cfg.Lease
-		if fresh {
-			r.addAddresses(after)
-		} else {
-			r.addAddresses(added)
-		}
-		if len(added) > 0 {
-			r.announceBurst()
-		}
-		if fresh {
-			r.startRenewing()
-		} else {
-			r.restartRenewing()
-		}
-		if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing && !r.listening {
-			r.timer = next
-		}
+	if r.state != StateMaster {
+		return
+	}
+	if !r.unproven { // else it adds them all when it serves
+		r.readdress(after, added)
+	}
+	if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing && !r.listening {
+		r.timer = next
+	}
+}
+
+// readdress gives a master the addresses that a reload added, or all of them
+// another lease.
+func (r *router) readdress(all, added []netip.Prefix) {
+	fresh := r.lease != r.inst.cfg.Lease
+	if fresh {
+		r.addAddresses(all)
+	} else {
+		r.addAddresses(added)
+	}
+	if len(added) > 0 {
+		r.announceBurst()
+	}
+	if fresh {
+		r.startRenewing()
+	} else {
+		r.restartRenewing()
 	}
 }
 

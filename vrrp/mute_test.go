@@ -88,6 +88,29 @@ func TestMuteNodeThatSleepsProvesItselfFirst(t *testing.T) {
 	}
 }
 
+// Nor does a reload in that moment give it the addresses.
+func TestMuteNodeThatIsReloadedProvesItselfFirst(t *testing.T) {
+	te := newMaster(t, web())
+	mute := true
+	te.sent = func(s *SendAdvert) {
+		if mute {
+			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
+		}
+	}
+	for te.status("web").State != StateFault {
+		te.advance(100 * time.Millisecond)
+	}
+	te.advance(sendRetry)
+	mute = false
+	te.advance(down150)
+	te.wantState("web", StateMaster)
+	te.lines = nil
+	te.configure(web(leased(2*second), vips("192.0.2.100/24", "192.0.2.101/24")))
+	te.wantNone()
+	te.advance(proveTime)
+	te.want("web: add 192.0.2.100/24 192.0.2.101/24 eth0", "web: announce 192.0.2.100/24 192.0.2.101/24 eth0")
+}
+
 // Trouble that comes back demotes for longer each time, up to a bound, and what
 // is long ago is forgotten.
 func TestTroubleThatComesBack(t *testing.T) {

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"os"
 	"os/user"
+	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -124,11 +126,12 @@ func NewServer(b Backend) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.status)
 	mux.HandleFunc("POST /v1/reload", s.reload)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, http.StatusNotFound, Error{fmt.Sprintf("there is no %s %s: try GET /v1/status", r.Method, r.URL.Path)})
-	})
+	mux.HandleFunc("/", notFound)
 	s.http = http.Server{
-		Handler:           mux,
+		Handler: asWritten(mux),
+		// OPTIONS * is no different from what else there is not.
+		DisableGeneralOptionsHandler: true,
+
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestTimeout,
 		WriteTimeout:      2 * requestTimeout,
@@ -139,6 +142,22 @@ func NewServer(b Backend) *Server {
 		},
 	}
 	return s
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	answer(w, http.StatusNotFound, Error{fmt.Sprintf("there is no %s %s: try GET /v1/status", r.Method, r.URL.Path)})
+}
+
+// asWritten keeps from a mux what it would answer in words of its own: it
+// redirects paths that are not clean, and knows CONNECT and *.
+func asWritten(mux http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.Path; r.Method == http.MethodConnect || !strings.HasPrefix(p, "/") || path.Clean(p) != p {
+			notFound(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // Serve answers until Close. It returns nil then.

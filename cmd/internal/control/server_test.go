@@ -67,6 +67,10 @@ func TestRequests(t *testing.T) {
 		{"GET", "/", 404, "there is no GET /: try GET /v1/status"},
 		{"GET", "/v2/status", 404, "there is no GET /v2/status"},
 		{"GET", "/%2e%2e/%2e%2e/etc/passwd", 404, "there is no GET "},
+		{"GET", "//v1/status", 404, "there is no GET //v1/status"},
+		{"GET", "/v1/../v1/status", 404, "there is no GET /v1/../v1/status"},
+		{"CONNECT", "/v1/status", 404, "there is no CONNECT "},
+		{"OPTIONS", "/v1/status", 404, "there is no OPTIONS /v1/status"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.method+" "+tt.url, func(t *testing.T) {
