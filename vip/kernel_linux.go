@@ -20,6 +20,7 @@ const (
 	// busy machine.
 	settlePatience = 500 * time.Millisecond
 	settlePause    = 500 * time.Microsecond
+	settlePauseMax = 8 * time.Millisecond
 )
 
 // Linux is the [Kernel] that this program runs on. Its sockets belong to the
@@ -159,18 +160,23 @@ func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, 
 // of its own some time after it has acknowledged it: who heard of the address
 // by then would send into the void.
 func (k *Linux) settled(index int, addrs []netip.Addr) ([]addrInfo, error) {
-	for began := time.Now(); ; time.Sleep(settlePause) {
+	missing := slices.Clone(addrs)
+	began, pause := time.Now(), settlePause
+	for {
+		missing = slices.DeleteFunc(missing, func(a netip.Addr) bool { return k.route.delivers(index, a) })
 		own, err := k.route.addrs(unix.AF_INET6, index)
-		if err != nil || time.Since(began) > settlePatience {
+		if err != nil || len(missing) == 0 || time.Since(began) > settlePatience {
 			return own, err
 		}
-		unfinished := slices.ContainsFunc(own, func(a addrInfo) bool {
-			// The flag falls first, and then, perhaps after a while, packets arrive.
-			return slices.Contains(addrs, a.Prefix.Addr()) && (a.Tentative || !k.route.delivers(index, a.Prefix.Addr()))
-		})
-		if !unfinished {
-			return own, nil
+		present := make(map[netip.Addr]bool, len(own))
+		for _, a := range own {
+			present[a.Prefix.Addr()] = true
 		}
+		if !slices.ContainsFunc(missing, func(a netip.Addr) bool { return present[a] }) {
+			return own, nil // gone again
+		}
+		time.Sleep(pause)
+		pause = min(2*pause, settlePauseMax) // a large set takes the kernel longer, and each look costs
 	}
 }
 
