@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -12,9 +13,9 @@ import (
 )
 
 const (
-	// sendLimit is how many frames are sent at once, with sendPause before the
-	// next: hosts queue about a thousand received frames, and of too many at
-	// once they drop some, among them what clients ask.
+	// sendLimit is how many frames are sent without a pause of sendPause: hosts
+	// queue about a thousand received frames, and of too many at once they drop
+	// some, among them what clients ask.
 	sendLimit = 128
 	// sendPatience is how long a full queue may hold up one batch in all.
 	sendPatience = 250 * time.Millisecond
@@ -23,14 +24,41 @@ const (
 
 // packetSocket sends Ethernet frames on any interface. It never receives:
 // its protocol is 0.
-type packetSocket struct{ fd int }
+type packetSocket struct {
+	fd   int
+	mu   sync.Mutex // guards pace, and keeps batches apart
+	pace pacer
+}
+
+// pacer tells how many frames may leave. What is done between two batches is as
+// good as a pause, so that a large set which is added and announced slice by
+// slice hardly ever waits.
+type pacer struct {
+	sent int       // since the last pause
+	last time.Time // when the last one left
+}
+
+// allow returns how many frames may leave now; when none may, how long not.
+func (p *pacer) allow(now time.Time) (int, time.Duration) {
+	quiet := now.Sub(p.last)
+	if quiet >= sendPause {
+		p.sent = 0
+	}
+	if p.sent >= sendLimit {
+		return 0, sendPause - max(0, quiet)
+	}
+	return sendLimit - p.sent, 0
+}
+
+// left notes that n frames have left.
+func (p *pacer) left(n int, now time.Time) { p.sent, p.last = p.sent+n, now }
 
 func dialPacket() (*packetSocket, error) {
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, fmt.Errorf("packet socket: %w", os.NewSyscallError("socket", err))
 	}
-	return &packetSocket{fd}, nil
+	return &packetSocket{fd: fd}, nil
 }
 
 func (s *packetSocket) close() error { return unix.Close(s.fd) }
@@ -56,11 +84,17 @@ func (s *packetSocket) send(index int, frames [][]byte) error {
 		msgs[i].Iov = &iovs[i]
 		msgs[i].SetIovlen(1)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	failed, err := sendAll(len(msgs), func(from int) (int, error) {
-		if from > 0 {
-			time.Sleep(sendPause)
+		most, wait := s.pace.allow(time.Now())
+		if most == 0 {
+			time.Sleep(wait)
+			most, s.pace.sent = sendLimit, 0
 		}
-		return s.sendmmsg(msgs[from:min(from+sendLimit, len(msgs))])
+		n, err := s.sendmmsg(msgs[from:min(from+most, len(msgs))])
+		s.pace.left(n, time.Now())
+		return n, err
 	}, func() { time.Sleep(sendPause) })
 	runtime.KeepAlive(frames)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 )
 
 // Audit compares the addresses that an interface was just seen to have with
-// those that owners hold there. What is missing is looked up once more, in
-// order with all other orders, so that a change of our own is not mistaken for
-// somebody else's; what is missing then is reported to each owner with
-// [OrderAudit]. Nothing is put back: that is for the owner to decide.
+// those that owners hold there. What is missing is looked up once more, when no
+// other order for the interface is left, so that a change of our own is not
+// mistaken for somebody else's; what is missing then is reported to each owner
+// with [OrderAudit]. Nothing is put back: that is for the owner to decide.
 func (m *Manager) Audit(iface string, seen []netip.Prefix) {
 	m.queue.put(order{kind: OrderAudit, iface: iface, addrs: slices.Clone(seen)})
 }

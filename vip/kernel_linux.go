@@ -20,15 +20,18 @@ const (
 	// busy machine.
 	settlePatience = 500 * time.Millisecond
 	settlePause    = 500 * time.Microsecond
+	settlePauseMax = 8 * time.Millisecond
 )
 
 // Linux is the [Kernel] that this program runs on. Its sockets belong to the
 // network namespace in which NewKernel was called; settings are those of the
 // calling thread's.
 type Linux struct {
-	mu     sync.Mutex // guards route
+	mu     sync.Mutex // guards route and senders
 	route  *rtnl
 	packet *packetSocket
+	// senders are link-local addresses found before, by the index of the interface.
+	senders map[int]netip.Addr
 }
 
 var _ Kernel = (*Linux)(nil)
@@ -44,7 +47,7 @@ func NewKernel() (*Linux, error) {
 	if err != nil {
 		return nil, errors.Join(err, route.close())
 	}
-	return &Linux{route: route, packet: packet}, nil
+	return &Linux{route: route, packet: packet, senders: map[int]netip.Addr{}}, nil
 }
 
 // Close closes the sockets.
@@ -143,37 +146,58 @@ func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, 
 	if !slices.ContainsFunc(addrs, netip.Addr.Is6) {
 		return link.Index, a, nil
 	}
-	own, err := k.settled(link.Index, addrs)
-	if err != nil {
+	if err := k.settle(link.Index, addrs); err != nil {
 		return 0, nil, err
+	}
+	a.linkLocal, err = k.linkLocal(link.Index)
+	return link.Index, a, err
+}
+
+// linkLocal returns the link-local address of an interface, if it has one. It
+// looks for it again only when that of the last time is not there any more: a
+// large set is announced in slices, and listing it for each takes long.
+func (k *Linux) linkLocal(index int) (netip.Addr, error) {
+	if a, ok := k.senders[index]; ok && k.route.delivers(index, a) {
+		return a, nil
+	}
+	delete(k.senders, index)
+	own, err := k.route.addrs(unix.AF_INET6, index)
+	if err != nil {
+		return netip.Addr{}, err
 	}
 	for _, p := range own {
 		// A link-local VIP is a poor sender: it may move away next.
 		if p.Prefix.Addr().IsLinkLocalUnicast() && !p.Tentative && p.Proto != Proto {
-			a.linkLocal = p.Prefix.Addr()
-			break
+			k.senders[index] = p.Prefix.Addr()
+			return p.Prefix.Addr(), nil
 		}
 	}
-	return link.Index, a, nil
+	return netip.Addr{}, nil
 }
 
-// settled lists the IPv6 addresses of an interface once the kernel answers for
-// those given. It finishes adding an IPv6 address, also a nodad one, on a thread
-// of its own some time after it has acknowledged it: who heard of the address
-// by then would send into the void.
-func (k *Linux) settled(index int, addrs []netip.Addr) ([]addrInfo, error) {
-	for began := time.Now(); ; time.Sleep(settlePause) {
+// settle waits until the kernel answers for IPv6 addresses of an interface. It
+// finishes adding one, also a nodad one, on a thread of its own some time after
+// it has acknowledged it: who heard of the address by then would send into the
+// void. Addresses that are gone again are not waited for.
+func (k *Linux) settle(index int, addrs []netip.Addr) error {
+	missing := slices.Clone(addrs)
+	for began, pause := time.Now(), settlePause; ; pause = min(2*pause, settlePauseMax) {
+		missing = slices.DeleteFunc(missing, func(a netip.Addr) bool { return k.route.delivers(index, a) })
+		if len(missing) == 0 || time.Since(began) > settlePatience {
+			return nil
+		}
 		own, err := k.route.addrs(unix.AF_INET6, index)
-		if err != nil || time.Since(began) > settlePatience {
-			return own, err
+		if err != nil {
+			return err
 		}
-		unfinished := slices.ContainsFunc(own, func(a addrInfo) bool {
-			// The flag falls first, and then, perhaps after a while, packets arrive.
-			return slices.Contains(addrs, a.Prefix.Addr()) && (a.Tentative || !k.route.delivers(index, a.Prefix.Addr()))
-		})
-		if !unfinished {
-			return own, nil
+		present := make(map[netip.Addr]bool, len(own))
+		for _, a := range own {
+			present[a.Prefix.Addr()] = true
 		}
+		if !slices.ContainsFunc(missing, func(a netip.Addr) bool { return present[a] }) {
+			return nil
+		}
+		time.Sleep(pause)
 	}
 }
 

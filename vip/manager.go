@@ -25,7 +25,10 @@ import (
 // Add, Remove and Announce only queue an order; they never block, and may be
 // called from any goroutine. The orders of one owner and those for one
 // interface are carried out in the order in which they were given; orders for
-// other interfaces are not held up by a backlog.
+// other interfaces are not held up by a backlog. Renewals pass all others. Large
+// orders are carried out in slices, each with a report of its own, and slices of
+// an addition are mixed with those of the announcement that follows it, so that
+// each address is announced as soon as it is there.
 type Manager struct {
 	kernel Kernel
 	report func(Report)
@@ -63,8 +66,8 @@ type entry struct {
 func (e *entry) present() bool { return e.installed || e.foreign }
 
 // NewManager returns a Manager that works once Run is called. report, when not
-// nil, gets a Report for each order, except renewals and audits that found all in
-// order, on Run's goroutine. Orders wait while it blocks; it must not wait for
+// nil, gets a Report for each order or slice of one, except renewals and audits
+// that found all in order, on Run's goroutine. Orders wait while it blocks; it must not wait for
 // the Manager, nor call Close or CleanLeftovers.
 func NewManager(k Kernel, report func(Report)) *Manager {
 	if report == nil {

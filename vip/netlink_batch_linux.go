@@ -18,8 +18,9 @@ const batchTries = 8
 const forever = ^uint32(0)
 
 // appendChange appends the request for a change on the interface of an index.
+// The kernel answers it only when it refuses.
 func appendChange(dst []byte, seq uint32, index int, c Change) []byte {
-	kind, flags := uint16(unix.RTM_NEWADDR), uint16(unix.NLM_F_ACK)
+	kind, flags := uint16(unix.RTM_NEWADDR), uint16(0)
 	switch c.Verb {
 	case Create:
 		flags |= unix.NLM_F_CREATE | unix.NLM_F_EXCL
@@ -114,43 +115,59 @@ func (s *rtnl) batch(index int, changes []Change) []error {
 }
 
 // exchange sends the first of the changes in todo, as many as fit, sets their
-// errors, and returns how many they were.
+// errors, and returns how many they were. The kernel answers in their order, and
+// only the last is asked to answer also when all is well: the answers would cost
+// a good part of what the changes do.
 func (s *rtnl) exchange(index int, changes []Change, todo []int, errs []error) int {
 	s.send = s.send[:0]
 	first := s.seq + 1
-	n := 0
+	n, last := 0, 0
 	for n < len(todo) && n < s.acks && len(s.send) < batchSize {
 		s.seq++
+		last = len(s.send)
 		s.send = appendChange(s.send, s.seq, index, changes[todo[n]])
 		n++
 	}
+	flags := s.send[last+6:] // of struct nlmsghdr
+	binary.NativeEndian.PutUint16(flags, binary.NativeEndian.Uint16(flags)|unix.NLM_F_ACK)
 	if err := s.write(s.send); err != nil {
 		for _, i := range todo[:n] {
 			errs[i] = err
 		}
 		return n
 	}
-	s.collect(first, n, func(k int, err error) { errs[todo[k]] = err })
+	answers := make([]error, n)
+	complete := s.collect(first, answers)
+	for k, i := range todo[:n] {
+		if errs[i] = answers[k]; errs[i] == nil && !complete {
+			errs[i] = errUnanswered // or done; the next try tells
+		}
+	}
 	return n
 }
 
-// collect reads the answers to n requests numbered from first, until all are
-// there or no more come.
-func (s *rtnl) collect(first uint32, n int, set func(k int, err error)) {
+// collect reads the answers to requests numbered from first, until that to the
+// last is there. It reports whether none was lost: if not, those that seem well
+// need not be.
+func (s *rtnl) collect(first uint32, answers []error) (complete bool) {
 	flags := 0
-	for got := 0; got < n; {
+	for complete = true; ; {
 		b, err := s.read(flags)
 		switch {
 		case errors.Is(err, unix.ENOBUFS):
 			flags = unix.MSG_DONTWAIT // some are lost: take what is there
+			complete = false
 			continue
 		case err != nil:
-			return
+			return false
 		}
 		for m := range messages(b) {
-			if k := m.seq - first; m.kind == unix.NLMSG_ERROR && k < uint32(n) {
-				set(int(k), m.answer())
-				got++
+			k := m.seq - first
+			if m.kind != unix.NLMSG_ERROR || k >= uint32(len(answers)) {
+				continue
+			}
+			if answers[k] = m.answer(); k == uint32(len(answers))-1 {
+				return complete
 			}
 		}
 	}

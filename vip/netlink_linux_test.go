@@ -38,7 +38,7 @@ func TestAppendChangeRoundTrip(t *testing.T) {
 			if len(got) != 1 || got[0].kind != unix.RTM_NEWADDR || got[0].seq != 9 {
 				t.Fatalf("messages %+v", got)
 			}
-			if want := uint16(unix.NLM_F_REQUEST | unix.NLM_F_ACK | unix.NLM_F_CREATE | unix.NLM_F_REPLACE); got[0].flags != want {
+			if want := uint16(unix.NLM_F_REQUEST | unix.NLM_F_CREATE | unix.NLM_F_REPLACE); got[0].flags != want {
 				t.Errorf("flags %#x, want %#x", got[0].flags, want)
 			}
 			a, ok := parseAddr(got[0].data)
@@ -64,7 +64,7 @@ func TestAppendChangeFlags(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.verb.String(), func(t *testing.T) {
 			for m := range messages(appendChange(nil, 1, 7, Change{tt.verb, host})) {
-				if m.kind != tt.kind || m.flags != tt.want|unix.NLM_F_REQUEST|unix.NLM_F_ACK {
+				if m.kind != tt.kind || m.flags != tt.want|unix.NLM_F_REQUEST {
 					t.Errorf("type %d, flags %#x", m.kind, m.flags)
 				}
 				attrs := map[uint16]string{}

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// turnLimit is about how many addresses one turn of the manager touches: so
-// many that an exchange with the kernel is well filled, so few that the
-// announcement of the first does not wait long for the last.
-const turnLimit = 512
+// sliceLimit is how many addresses a slice has, and about how many one turn of
+// the manager touches: so many that an exchange with the kernel is well filled,
+// so few that the announcement of the first does not wait long for the last, nor
+// a renewal for either.
+const sliceLimit = 128
 
 // order is what a caller asked for.
 type order struct {
@@ -26,16 +27,21 @@ type order struct {
 	number uint64
 }
 
-// queue holds the orders that were not carried out yet. It has no bound: each
-// owner has a handful of orders under way at most.
+// queue holds the orders that were not carried out yet, large ones in slices. It
+// has no bound: each owner has a handful of orders under way at most.
 type queue struct {
-	mu     sync.Mutex
-	orders []order
-	closed bool
+	mu sync.Mutex
+	// orders are those that must keep their order. renewals pass them, for a
+	// lease does not wait: they only ever touch what its owner holds. audits
+	// come when nothing is left to do on their interface, so that they do not
+	// find it half done.
+	orders, renewals, audits []order
+	closed                   bool
 	// ready has a token when there may be something to do.
 	ready chan struct{}
-	// last is the interface that had the last turn.
+	// last is the interface that had the last turn, lane what had it.
 	last string
+	lane int
 	// given counts the orders, and quiet is for each owner how many there were
 	// when it took its announcements back.
 	given uint64
@@ -53,8 +59,15 @@ func (q *queue) put(o order) {
 	}
 	q.given++
 	o.number = q.given
-	if o.kind != OrderAudit || !q.mergeAudit(o) {
-		q.orders = append(q.orders, o)
+	switch o.kind {
+	case OrderRenew:
+		q.renewals = append(q.renewals, o.slices()...)
+	case OrderAudit:
+		q.putAudit(o)
+	case OrderAnnounce:
+		q.putAnnounce(o)
+	default:
+		q.orders = append(q.orders, o.slices()...)
 	}
 	q.wake()
 }
@@ -84,18 +97,91 @@ func (q *queue) forget(owner string) {
 	}
 }
 
-// mergeAudit lets an audit that waits for the same interface do for o as well:
+// slices splits a large order. A removal begins with the last addresses:
+// whenever the first address of a network goes, the kernel sets up all others
+// anew.
+func (o order) slices() []order {
+	if len(o.addrs) <= sliceLimit {
+		return []order{o}
+	}
+	var list []order
+	for part := range slices.Chunk(o.addrs, sliceLimit) {
+		s := o
+		s.addrs = part
+		list = append(list, s)
+	}
+	if o.kind == OrderRemove {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+// putAnnounce appends an announcement. When it follows the addition of the same
+// addresses it is mixed with it: each slice is announced as soon as it is there,
+// and does not wait for those after it.
+func (q *queue) putAnnounce(o order) {
+	run := q.additions(&o)
+	if len(run) < 2 {
+		q.orders = append(q.orders, o.slices()...)
+		return
+	}
+	before, rest := q.orders[:run[0]], slices.Clone(q.orders[run[0]:])
+	size := 0
+	for _, i := range run {
+		size += len(q.orders[i].addrs)
+	}
+	done := o // added by earlier turns
+	done.addrs, o.addrs = o.addrs[:len(o.addrs)-size], o.addrs[len(o.addrs)-size:]
+	mixed := before
+	if len(done.addrs) > 0 {
+		mixed = append(mixed, done.slices()...)
+	}
+	for i, r := range rest {
+		mixed = append(mixed, r)
+		if slices.Contains(run, i+len(before)) {
+			a := o
+			a.addrs, o.addrs = o.addrs[:len(r.addrs)], o.addrs[len(r.addrs):]
+			mixed = append(mixed, a)
+		}
+	}
+	q.orders = mixed
+}
+
+// additions finds the slices of the addition that an announcement follows, with
+// no other order for its interface in between. It is none when they are not the
+// last of the addresses to announce, in their order.
+func (q *queue) additions(o *order) (run []int) {
+	left := o.addrs
+	for i := len(q.orders) - 1; i >= 0; i-- {
+		w := &q.orders[i]
+		if w.iface != o.iface {
+			continue
+		}
+		if w.kind != OrderAdd || w.owner != o.owner {
+			break
+		}
+		rest := len(left) - len(w.addrs)
+		if rest < 0 || !slices.Equal(left[rest:], w.addrs) {
+			return nil
+		}
+		left = left[:rest]
+		run = append(run, i)
+	}
+	slices.Reverse(run)
+	return run
+}
+
+// putAudit appends an audit. One that waits for the same interface does for both:
 // what was seen last counts, and nothing seen, which is a look at everything,
 // stays so. Large changes come with many audits, each of which costs a listing.
-func (q *queue) mergeAudit(o order) bool {
-	i := slices.IndexFunc(q.orders, func(w order) bool { return w.kind == OrderAudit && w.iface == o.iface })
-	if i < 0 {
-		return false
+func (q *queue) putAudit(o order) {
+	i := slices.IndexFunc(q.audits, func(w order) bool { return w.iface == o.iface })
+	switch {
+	case i < 0:
+		q.audits = append(q.audits, o)
+	case q.audits[i].addrs != nil:
+		q.audits[i].addrs = o.addrs
 	}
-	if q.orders[i].addrs != nil {
-		q.orders[i].addrs = o.addrs
-	}
-	return true
 }
 
 // close ends the intake.
@@ -113,40 +199,98 @@ func (q *queue) wake() {
 	}
 }
 
-// take removes the orders of the next turn: orders for one interface, in their
-// order. Interfaces take turns, so that none waits for the whole backlog of
-// another. The order of one owner's orders, and of those for one interface, is
-// kept. closed reports that there is nothing left and never will be.
+// take removes the orders of the next turn, all for one interface: renewals,
+// other orders, or an audit, in rotation. closed reports that there is nothing
+// left and never will be.
 func (q *queue) take() (turn []order, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.orders) == 0 {
+	lanes := [...]func() []order{q.takeRenewals, q.takeOrders, q.takeAudit}
+	for range lanes {
+		turn = lanes[q.lane]()
+		q.lane = (q.lane + 1) % len(lanes)
+		if len(turn) > 0 {
+			break
+		}
+	}
+	if len(turn) == 0 {
 		return nil, q.closed
+	}
+	if len(q.orders)+len(q.renewals)+len(q.audits) > 0 || q.closed {
+		q.wake()
+	}
+	return turn, false
+}
+
+// takeRenewals takes those for the interface of the first, as many as fit.
+func (q *queue) takeRenewals() (turn []order) {
+	size := 0
+	rest := q.renewals[:0:0]
+	for i, o := range q.renewals {
+		if size >= sliceLimit {
+			rest = append(rest, q.renewals[i:]...)
+			break
+		}
+		if o.iface != q.renewals[0].iface {
+			rest = append(rest, o)
+			continue
+		}
+		turn = append(turn, o)
+		size += len(o.addrs)
+	}
+	q.renewals = rest
+	return turn
+}
+
+// takeOrders takes orders for one interface, in their order. Interfaces take
+// turns, so that none waits for the whole backlog of another. The order of one
+// owner's orders, and of those for one interface, is kept.
+func (q *queue) takeOrders() (turn []order) {
+	if len(q.orders) == 0 {
+		return nil
 	}
 	iface := q.next()
 	waiting := map[string]bool{} // owners with an earlier order that stays
-	size := 0
-	full := false
+	changed, announced := 0, 0
 	rest := q.orders[:0:0]
-	for _, o := range q.orders {
-		if full || o.iface != iface || waiting[o.owner] {
+	for i, o := range q.orders {
+		size, most := &changed, sliceLimit
+		if o.kind == OrderAnnounce {
+			size, most = &announced, 2*sliceLimit // with what the turn before has added
+		}
+		if o.iface == iface && (waiting[o.owner] || *size >= most) {
 			// Once one order of this interface stays, all later ones do.
-			full = full || o.iface == iface
+			rest = append(rest, q.orders[i:]...)
+			break
+		}
+		if o.iface != iface {
 			waiting[o.owner] = true
 			rest = append(rest, o)
 			continue
 		}
 		turn = append(turn, o)
-		if o.kind != OrderAnnounce && o.kind != OrderAudit {
-			size += len(o.addrs)
-		}
-		full = size >= turnLimit
+		*size += len(o.addrs)
 	}
 	q.orders, q.last = rest, iface
-	if len(rest) > 0 || q.closed {
-		q.wake()
+	return turn
+}
+
+// takeAudit takes an audit of an interface that nothing else waits for.
+func (q *queue) takeAudit() (turn []order) {
+	if len(q.audits) == 0 {
+		return nil
 	}
-	return turn, false
+	busy := map[string]bool{}
+	for _, o := range q.orders {
+		busy[o.iface] = true
+	}
+	i := slices.IndexFunc(q.audits, func(o order) bool { return !busy[o.iface] })
+	if i < 0 {
+		return nil
+	}
+	turn = []order{q.audits[i]}
+	q.audits = slices.Delete(q.audits, i, i+1)
+	return turn
 }
 
 // next chooses the interface of the next turn: that of the first order which

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -32,7 +33,7 @@ func TestQueueTurns(t *testing.T) {
 				owner, iface, _ := strings.Cut(s, "@")
 				o := order{kind: OrderAdd, owner: owner, iface: iface}
 				if owner[0] == '*' {
-					o.addrs = make([]netip.Prefix, turnLimit)
+					o.addrs = make([]netip.Prefix, sliceLimit)
 				}
 				q.put(o)
 			}
@@ -90,7 +91,7 @@ func TestQueueKeepsOrder(t *testing.T) {
 				kind:  OrderAdd,
 				owner: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "owner")),
 				iface: fmt.Sprint(rapid.IntRange(0, 2).Draw(t, "iface")),
-				addrs: make([]netip.Prefix, rapid.SampledFrom([]int{1, turnLimit / 2, turnLimit}).Draw(t, "size")),
+				addrs: make([]netip.Prefix, rapid.SampledFrom([]int{1, sliceLimit / 2, sliceLimit}).Draw(t, "size")),
 				arp:   ARPForm(put), // serves as the number
 			})
 		}
@@ -144,11 +145,12 @@ func TestQueueMergesAudits(t *testing.T) {
 				}
 			}
 			q.put(order{kind: OrderAudit, iface: "eth1", addrs: one}) // not this one's
-			turn, _ := q.take()
 			var got [][]netip.Prefix
-			for _, o := range turn {
-				if o.kind == OrderAudit {
-					got = append(got, o.addrs)
+			for turn, _ := q.take(); len(turn) > 0; turn, _ = q.take() {
+				for _, o := range turn {
+					if o.kind == OrderAudit && o.iface == "eth0" {
+						got = append(got, o.addrs)
+					}
 				}
 			}
 			if len(got) != 1 || !slices.Equal(got[0], tt.want) || (got[0] == nil) != (tt.want == nil) {
@@ -156,4 +158,150 @@ func TestQueueMergesAudits(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbered returns so many addresses, beginning with a number.
+func numbered(from, count int) []netip.Prefix {
+	list := make([]netip.Prefix, count)
+	for n := range list {
+		i := from + n
+		list[n] = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+	}
+	return list
+}
+
+// told renders turns: the kind, the first address and how many.
+func told(turn []order) string {
+	var words []string
+	for _, o := range turn {
+		b := o.addrs[0].Addr().As4()
+		words = append(words, fmt.Sprintf("%v %d+%d", o.kind, int(b[2])<<8|int(b[3]), len(o.addrs)))
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestQueueSlices(t *testing.T) {
+	all := numbered(0, 300)
+	add := func(addrs []netip.Prefix) order {
+		return order{kind: OrderAdd, owner: "a", iface: "eth0", addrs: addrs}
+	}
+	announce := func(addrs []netip.Prefix) order {
+		return order{kind: OrderAnnounce, owner: "a", iface: "eth0", addrs: addrs}
+	}
+	remove := func(addrs []netip.Prefix) order {
+		return order{kind: OrderRemove, owner: "a", iface: "eth0", addrs: addrs}
+	}
+	tests := []struct {
+		name string
+		do   func(q *queue, take func())
+		want []string
+	}{
+		{
+			"each slice is announced as soon as it is there",
+			func(q *queue, _ func()) { q.put(add(all)); q.put(announce(all)) },
+			[]string{"add 0+128, announce 0+128", "add 128+128, announce 128+128", "add 256+44, announce 256+44"},
+		},
+		{
+			"the first was taken already",
+			func(q *queue, take func()) { q.put(add(all)); take(); q.put(announce(all)) },
+			[]string{"add 0+128", "announce 0+128, add 128+128, announce 128+128", "add 256+44, announce 256+44"},
+		},
+		{
+			"more is announced than added",
+			func(q *queue, _ func()) { q.put(add(all[40:])); q.put(announce(all)) },
+			[]string{"announce 0+40, add 40+128, announce 40+128", "add 168+128, announce 168+128", "add 296+4, announce 296+4"},
+		},
+		{
+			"others in between",
+			func(q *queue, _ func()) { q.put(add(all)); q.put(remove(all[:1])); q.put(announce(all)) },
+			[]string{"add 0+128", "add 128+128", "add 256+44, remove 0+1, announce 0+128, announce 128+128", "announce 256+44"},
+		},
+		{
+			"announced in another order",
+			func(q *queue, _ func()) {
+				q.put(add(all))
+				q.put(announce(slices.Concat(all[1:], all[:1])))
+			},
+			[]string{"add 0+128", "add 128+128", "add 256+44, announce 1+128, announce 129+128", "announce 257+44"},
+		},
+		{
+			"the last are removed first",
+			func(q *queue, _ func()) { q.put(remove(all)) },
+			[]string{"remove 256+44, remove 128+128", "remove 0+128"},
+		},
+		{
+			"a renewal passes, an audit waits",
+			func(q *queue, take func()) {
+				q.put(add(all))
+				q.put(order{kind: OrderAudit, iface: "eth0", addrs: all})
+				take()
+				q.put(order{kind: OrderRenew, owner: "b", iface: "eth0", addrs: all})
+				q.put(order{kind: OrderRenew, owner: "c", iface: "eth0", addrs: all[:2]})
+			},
+			[]string{
+				"add 0+128", "renew 0+128", "add 128+128", "renew 128+128", "add 256+44", "audit 0+300", "renew 256+44, renew 0+2",
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := newQueue()
+			var got []string
+			take := func() {
+				turn, _ := q.take()
+				got = append(got, told(turn))
+			}
+			tt.do(q, take)
+			for len(q.orders)+len(q.renewals)+len(q.audits) > 0 {
+				take()
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("turns (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Whatever slices the orders fall into: each address of an interface sees the
+// same additions, removals and announcements in the same order.
+func TestQueueSlicesKeepOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		q := newQueue()
+		want, got := map[string][]string{}, map[string][]string{}
+		note := func(to map[string][]string, o order) {
+			for _, p := range o.addrs {
+				key := o.iface + " " + p.String()
+				to[key] = append(to[key], fmt.Sprint(o.kind, " ", o.owner, " ", o.lease))
+			}
+		}
+		take := func() bool {
+			turn, _ := q.take()
+			for _, o := range turn {
+				if o.iface != turn[0].iface {
+					t.Fatalf("turn for %s and %s", turn[0].iface, o.iface)
+				}
+				note(got, o)
+			}
+			return len(turn) > 0
+		}
+		for n := range rapid.IntRange(1, 25).Draw(t, "steps") {
+			if rapid.IntRange(0, 3).Draw(t, "take") == 0 {
+				take()
+			}
+			o := order{
+				kind:  rapid.SampledFrom([]Order{OrderAdd, OrderAdd, OrderRemove, OrderAnnounce, OrderAnnounce}).Draw(t, "kind"),
+				owner: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "owner"),
+				iface: rapid.SampledFrom([]string{"eth0", "eth0", "eth1"}).Draw(t, "iface"),
+				addrs: numbered(rapid.SampledFrom([]int{0, 1, sliceLimit}).Draw(t, "from"), rapid.SampledFrom([]int{1, sliceLimit, 2*sliceLimit + 1, 3 * sliceLimit}).Draw(t, "count")),
+				lease: time.Duration(n), // serves as the number
+			}
+			note(want, o)
+			q.put(o)
+		}
+		for take() {
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("what addresses saw (-want +got):\n%.2000s", diff)
+		}
+	})
 }

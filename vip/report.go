@@ -30,13 +30,13 @@ func (o Order) String() string {
 	return "invalid"
 }
 
-// Report says how an order was carried out. There is one an order, in the
-// order in which they were carried out.
+// Report says how an order, or a slice of a large one, was carried out. Reports
+// come in the order in which that was done.
 type Report struct {
 	Order     Order
 	Owner     string
 	Interface string
-	// Addresses has one result for each address of the order. After an
+	// Addresses has one result for each address of the order or slice. After an
 	// announcement it has those that were announced.
 	Addresses []Result
 	// Err is what went wrong beside the addresses: an announcement or a

@@ -222,11 +222,15 @@ func TestLinuxWatchOverflow(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })()
 	w.table.deliver = func(states []LinkState) {
-		last = states[0]
+		for _, s := range states { // the other end may have changed as well
+			if s.Name == "hf0" {
+				last = s
+			}
+		}
 		if len(last.Addresses) == len(v4) {
 			cancel()
-			_ = w.file.SetReadDeadline(time.Unix(1, 0))
 		}
 	}
 	if err := w.run(ctx); !errors.Is(err, context.Canceled) {

@@ -153,6 +153,9 @@ func (r *router) announceNext() {
 	default:
 		r.announceAt = time.Time{}
 	}
+	if late := r.announceLate; r.announceLeft <= 0 && late.After(r.now()) && (r.announceAt.IsZero() || late.Before(r.announceAt)) {
+		r.announceAt = late
+	}
 }
 
 // addressesChanged takes over what the kernel has. As master, what somebody

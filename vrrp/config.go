@@ -134,9 +134,13 @@ type Config struct {
 // AutoLease returns the lease that lets the kernel remove the addresses of a
 // node that died or froze before a peer takes over, if whole seconds allow it:
 // removal comes up to a second late, a take-over 3 intervals after the last
-// advert. Below intervals of about 0.67 s it is a backstop.
-func AutoLease(interval time.Duration) time.Duration {
-	return max(time.Second, (downIntervals*interval - time.Second).Truncate(time.Second))
+// advert. Below intervals of about 0.67 s it is a backstop, and so it is for many
+// IPv6 addresses, each of whose renewals makes the kernel look at all of them:
+// 4000 take it seconds.
+func AutoLease(interval time.Duration, ipv6 int) time.Duration {
+	most := (downIntervals*interval - time.Second).Truncate(time.Second)
+	least := time.Duration((ipv6+leaseIPv6-1)/leaseIPv6) * time.Second
+	return max(time.Second, most, least)
 }
 
 // clone returns a copy that shares nothing with c.

@@ -73,9 +73,11 @@ const (
 
 	// linger is how long a leaving master goes on serving after its successor
 	// was heard: the successor binds and announces its addresses meanwhile.
-	// Large sets take it longer, IPv6 more than IPv4.
+	// Large sets take it longer, IPv6 more than IPv4: there each address costs the
+	// kernel the more the more there are.
 	linger     = 100 * time.Millisecond
 	lingerEach = 100 * time.Microsecond
+	lingerPair = 250 * time.Nanosecond
 
 	// announceSoon is how long after the former master has let go its
 	// successor announces its addresses once more: whoever asked for one
@@ -134,6 +136,11 @@ const (
 	// largest set that is renewed four times in a lease.
 	renewSlice = 128
 	renewSmall = 256
+
+	// leaseIPv6 is how many IPv6 addresses a lease has for each of its seconds at
+	// most. Renewing them takes a fifth of the time of one core then, whatever
+	// their number: what one costs grows with it.
+	leaseIPv6 = 200
 
 	// repairMin and repairMax bound the back-off before addresses that the
 	// kernel refused are tried again.

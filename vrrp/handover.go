@@ -66,11 +66,11 @@ func (r *router) successor() {
 
 // linger is how long a successor needs to bind and announce its addresses.
 func (r *router) linger() time.Duration {
-	each := lingerEach
+	count := time.Duration(len(r.addresses))
 	if r.id.Family == IPv6 {
-		each *= 3
+		return linger + 3*count*lingerEach + count*count*lingerPair
 	}
-	return linger + time.Duration(len(r.addresses))*each
+	return linger + count*lingerEach
 }
 
 // release takes the addresses off the interface.

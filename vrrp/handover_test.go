@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -548,5 +549,35 @@ func TestLastWordIsNoSuccessor(t *testing.T) {
 			te.advance(lingered)
 			te.wantOnly("remove", "web: remove 192.0.2.100/24 eth0")
 		}
+	}
+}
+
+// A successor of many IPv6 addresses needs seconds. The one before it keeps them
+// for as long, and when it has let go they are announced once more, however
+// short the burst was.
+func TestLargeIPv6Handover(t *testing.T) {
+	list := []string{"fe80::100/64"}
+	for n := range 4000 {
+		list = append(list, fmt.Sprintf("2001:db8::%x/128", n+1))
+	}
+	te := newMaster(t, web(vips(list...), every(100*time.Millisecond), func(c *Config) {
+		c.Announce = Announce{Repeat: 5, Interval: 200 * time.Millisecond, Refresh: time.Minute}
+	}))
+	r := te.e.instances[0].routers[0]
+	became := r.since
+	var announced []time.Duration
+	for te.now.Sub(became) < 30*second {
+		te.now, _ = te.e.Deadline()
+		for _, a := range te.e.Step(te.now, &Tick{}) {
+			if _, ok := a.(*AnnounceAddresses); ok {
+				announced = append(announced, te.now.Sub(became))
+			}
+		}
+	}
+	if n := len(announced); n != 5 || announced[3] != 800*time.Millisecond || announced[4] != r.linger()+announceSoon {
+		t.Errorf("announced again after %v, want four times within 800ms and once after %v", announced, r.linger()+announceSoon)
+	}
+	if r.linger() < 4*second || r.linger() > 10*second {
+		t.Errorf("the former master lingers %v", r.linger())
 	}
 }

@@ -11,16 +11,25 @@ import (
 func leased(d time.Duration) func(*Config) { return func(c *Config) { c.Lease = d } }
 
 func TestAutoLease(t *testing.T) {
-	for _, tt := range []struct{ interval, want time.Duration }{
-		{10 * time.Millisecond, second},
-		{100 * time.Millisecond, second},
-		{second, 2 * second},
-		{1500 * time.Millisecond, 3 * second},
-		{2 * second, 5 * second},
-		{MaxInterval, 121 * second},
+	for _, tt := range []struct {
+		interval time.Duration
+		ipv6     int
+		want     time.Duration
+	}{
+		{10 * time.Millisecond, 0, second},
+		{100 * time.Millisecond, 0, second},
+		{second, 0, 2 * second},
+		{1500 * time.Millisecond, 0, 3 * second},
+		{2 * second, 0, 5 * second},
+		{MaxInterval, 0, 121 * second},
+		{100 * time.Millisecond, 200, second},
+		{100 * time.Millisecond, 201, 2 * second},
+		{second, 400, 2 * second},
+		{second, 4000, 20 * second},
+		{MaxInterval, 4000, 121 * second},
 	} {
-		if got := AutoLease(tt.interval); got != tt.want {
-			t.Errorf("AutoLease(%v) = %v, want %v", tt.interval, got, tt.want)
+		if got := AutoLease(tt.interval, tt.ipv6); got != tt.want {
+			t.Errorf("AutoLease(%v, %d) = %v, want %v", tt.interval, tt.ipv6, got, tt.want)
 		}
 	}
 }

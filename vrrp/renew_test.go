@@ -17,12 +17,12 @@ func TestRenewalsFollowAdverts(t *testing.T) {
 		behind          time.Duration // the latest after an advert
 		gap             time.Duration // the longest between two
 	}{
-		{"auto at 1s", second, AutoLease(second), 100 * time.Millisecond, 910 * time.Millisecond},
-		{"auto at 2s", 2 * second, AutoLease(2 * second), 200 * time.Millisecond, 1820 * time.Millisecond},
-		{"auto at 40s", 40 * second, AutoLease(40 * second), 4 * second, 36400 * time.Millisecond},
+		{"auto at 1s", second, AutoLease(second, 0), 100 * time.Millisecond, 910 * time.Millisecond},
+		{"auto at 2s", 2 * second, AutoLease(2*second, 0), 200 * time.Millisecond, 1820 * time.Millisecond},
+		{"auto at 40s", 40 * second, AutoLease(40*second, 0), 4 * second, 36400 * time.Millisecond},
 		{"too long to end in time", second, 10 * second, second, 2500 * time.Millisecond},
 		{"too short to wait for the next advert", 900 * time.Millisecond, second, 900 * time.Millisecond, 250 * time.Millisecond},
-		{"a backstop", 100 * time.Millisecond, AutoLease(100 * time.Millisecond), 100 * time.Millisecond, 250 * time.Millisecond},
+		{"a backstop", 100 * time.Millisecond, AutoLease(100*time.Millisecond, 0), 100 * time.Millisecond, 250 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			te := newMaster(t, web(leased(tt.lease), func(c *Config) { c.AdvertInterval = tt.interval }))
@@ -193,7 +193,7 @@ func TestSmallSetIsRenewedAsAWhole(t *testing.T) {
 	for _, tt := range []struct {
 		interval, most time.Duration
 	}{{100 * time.Millisecond, 250 * time.Millisecond}, {second, 910 * time.Millisecond}} {
-		te := newMaster(t, web(leased(AutoLease(tt.interval)), every(tt.interval), vips(largeSet(renewSmall)...)))
+		te := newMaster(t, web(leased(AutoLease(tt.interval, 0)), every(tt.interval), vips(largeSet(renewSmall)...)))
 		if oldest := te.oldestRenewal(10*second, func() time.Duration { return 0 }); oldest > tt.most {
 			t.Errorf("adverts every %v: an address went %v without a renewal, want at most %v", tt.interval, oldest, tt.most)
 		}

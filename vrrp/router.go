@@ -51,7 +51,8 @@ type router struct {
 	announceAt   time.Time
 	// againAt is when the addresses are announced once more, because another
 	// master may just have announced them.
-	againAt time.Time
+	againAt      time.Time
+	announceLate time.Time // once more, if the burst is over before the former master lets go
 
 	addresses  []AddressState
 	positions  map[netip.Prefix]int // in addresses
@@ -429,8 +430,13 @@ func (r *router) serve() {
 
 // announceAfterwards announces once more when a former master has let go.
 func (r *router) announceAfterwards() {
-	if t := r.after(r.linger() + announceSoon); r.announceLeft > 0 && t.Before(r.announceAt) {
+	r.announceLate = time.Time{}
+	switch t := r.after(r.linger() + announceSoon); {
+	case r.announceLeft <= 0: // once is enough
+	case t.Before(r.announceAt):
 		r.announceAt = t
+	default:
+		r.announceLate = t
 	}
 }
 

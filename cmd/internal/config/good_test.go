@@ -132,7 +132,7 @@ func TestInstance(t *testing.T) {
 			want := defaultInstance()
 			tt.want(&want)
 			if want.Lease == 0 && !strings.Contains(tt.lines, `"off"`) {
-				want.Lease = vrrp.AutoLease(want.AdvertInterval)
+				want.Lease = vrrp.AutoLease(want.AdvertInterval, 0)
 			}
 			got := mustParse(t, oneInstance+tt.lines+"\n")
 			if diff := cmp.Diff([]vrrp.Config{want}, got.Instances, compare); diff != "" {

@@ -177,7 +177,18 @@ func (in *instance) readLease() time.Duration {
 	default:
 		in.wrongType("lease", `"auto", "off" or whole seconds`, "")
 	}
-	return vrrp.AutoLease(in.AdvertInterval)
+	return in.autoLease()
+}
+
+// autoLease is the lease of lease = "auto".
+func (in *instance) autoLease() time.Duration {
+	ipv6 := 0
+	for _, a := range in.addresses {
+		if a.value.Addr().Is6() {
+			ipv6++
+		}
+	}
+	return vrrp.AutoLease(in.AdvertInterval, ipv6)
 }
 
 func (in *instance) readChecksum() vrrp.ChecksumMode {

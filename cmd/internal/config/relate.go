@@ -180,7 +180,7 @@ func (in *instance) losesWeight(checks []*check) bool {
 
 // doubtLease tells of a lease that outlives the mastership of a dead node.
 func (in *instance) doubtLease(d *source) {
-	if most := vrrp.AutoLease(in.AdvertInterval); in.Lease > most {
+	if most := in.autoLease(); in.Lease > most {
 		d.warn(in.valueAt("lease"), fmt.Sprintf("%d is the most that is safe; \"auto\" takes it", most/time.Second),
 			"a node that dies keeps its addresses for up to %d s, but its peers take over after about %s", in.Lease/time.Second+1, human(3*in.AdvertInterval))
 	}
