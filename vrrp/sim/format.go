@@ -66,7 +66,7 @@ func formatInstance(c *vrrp.Config) string {
 	if c.StartupDelay > 0 {
 		fmt.Fprintf(&b, " startup=%v", c.StartupDelay)
 	}
-	if c.Lease != vrrp.AutoLease(c.AdvertInterval) {
+	if c.Lease != vrrp.AutoLease(c.AdvertInterval, 0) {
 		fmt.Fprintf(&b, " lease=%v", c.Lease)
 	}
 	if c.Password != "" {

@@ -125,7 +125,7 @@ func (g *generator) instances() []vrrp.Config {
 			Name: fmt.Sprintf("i%d", i+1), Interface: "eth0", VRID: uint8(51 + i), Version: vrrp.Version3,
 			AdvertInterval: g.interval, Preempt: true, Checks: checks,
 			Announce: vrrp.Announce{Repeat: 5, Interval: 200 * time.Millisecond, Refresh: time.Minute},
-			Lease:    vrrp.AutoLease(g.interval),
+			Lease:    vrrp.AutoLease(g.interval, 0),
 		}
 		v4, v6 := true, g.chance(20) || g.mix == Dual
 		if v6 && g.chance(30) {
@@ -206,7 +206,7 @@ func (g *generator) variant(list []vrrp.Config) []vrrp.Config {
 	case 3:
 		if c.Version == vrrp.Version3 {
 			c.AdvertInterval *= 2
-			c.Lease = vrrp.AutoLease(c.AdvertInterval)
+			c.Lease = vrrp.AutoLease(c.AdvertInterval, 0)
 		}
 	case 4:
 		c.Lease = pick(g, 0, 3*time.Second)

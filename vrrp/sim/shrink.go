@@ -116,7 +116,7 @@ func (s *shrinker) instances() {
 		func(c *vrrp.Config) { c.StartupDelay = 0 },
 		func(c *vrrp.Config) { c.Version = vrrp.Version3 },
 		func(c *vrrp.Config) { c.Preempt = true },
-		func(c *vrrp.Config) { c.Lease = vrrp.AutoLease(c.AdvertInterval) },
+		func(c *vrrp.Config) { c.Lease = vrrp.AutoLease(c.AdvertInterval, 0) },
 		func(c *vrrp.Config) { c.AdvertInterval = time.Second; c.Lease = 2 * time.Second },
 	}
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {

@@ -206,7 +206,7 @@ func parseInstance(words []string) (vrrp.Config, error) {
 		}
 	}
 	if c.Lease < 0 {
-		c.Lease = vrrp.AutoLease(c.AdvertInterval)
+		c.Lease = vrrp.AutoLease(c.AdvertInterval, 0)
 	}
 	return c, nil
 }

@@ -48,7 +48,7 @@ func vips(list ...string) func(*vrrp.Config) {
 }
 
 func every(d time.Duration) func(*vrrp.Config) {
-	return func(c *vrrp.Config) { c.AdvertInterval = d; c.Lease = vrrp.AutoLease(d) }
+	return func(c *vrrp.Config) { c.AdvertInterval = d; c.Lease = vrrp.AutoLease(d, 0) }
 }
 func vrid(id uint8) func(*vrrp.Config)           { return func(c *vrrp.Config) { c.VRID = id } }
 func checked(k ...vrrp.Check) func(*vrrp.Config) { return func(c *vrrp.Config) { c.Checks = k } }
