@@ -31,6 +31,8 @@ TIME ?= 10m
 SEED ?=
 # Not empty: with the race detector, which needs gcc.
 RACE ?=
+# How many disturbances an exploration puts together.
+DEPTH ?= 2
 # Which rows of the table of handovers, a pattern such as planned.
 HANDOVER ?= .
 
@@ -74,6 +76,10 @@ lint: ## vet, format, static analysis, go.mod
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 60s), one line of totals each
 	GO='$(GO)' .ci/fuzz $(FUZZTIME)
+
+.PHONY: explore
+explore: ## try every order of events with up to DEPTH disturbances (default 2)
+	HOLDFAST_EXPLORE=$(DEPTH) $(GO) test -count=1 -v -timeout 12h -run '^TestExplore$$' $(TESTFLAGS) ./vrrp
 
 .PHONY: bench
 bench: ## run the benchmarks, last the handovers beside keepalived (root; HANDOVER=row HANDOVER_ROUNDS=3 HANDOVER_JSON=file)
