@@ -30,6 +30,7 @@ type socket struct {
 	conn    transport.Conn
 	out     []transport.Packet
 	routers []vrrp.RouterID // of out, position by position
+	pseudo  []bool          // whether the checksum of each covers the pseudo-header
 }
 
 // batch is packets that were read together.
@@ -172,6 +173,7 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 		Interface: a.Interface, Source: a.Source, Destination: a.Destination, Payload: a.Payload,
 	})
 	s.routers = append(s.routers, a.Router)
+	s.pseudo = append(s.pseudo, a.PseudoHeader)
 }
 
 // stamp notes in the journal who speaks as master. The last word of one that has
@@ -185,7 +187,7 @@ func (d *Daemon) stamp(s *socket) {
 		if s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(id) {
 			d.journal.stamp(id.Serial, 0)
 		} else {
-			d.journal.stamp(id.Serial, at)
+			d.journal.stampAdvert(id.Serial, at, s.pseudo[n])
 		}
 	}
 }
@@ -198,7 +200,7 @@ func (d *Daemon) flushSockets() {
 		d.stamp(s)
 		_, err := s.conn.WriteBatch(s.out)
 		routers := s.routers
-		s.out, s.routers = s.out[:0], nil
+		s.out, s.routers, s.pseudo = s.out[:0], nil, s.pseudo[:0]
 		if err == nil {
 			s.routers = routers[:0]
 			continue
