@@ -279,11 +279,24 @@ func (v *vip) judgeGap(before int) {
 		if m.n.stranger() && m.cfg.AdvertInterval > time.Second {
 			continue // its skew may be longer than a leaver waits
 		}
+		if m.n.stranger() && w.now-r.tookOver(before) < 300*time.Millisecond {
+			continue // the two took over at once, and it does not announce again
+		}
 		if m.member() && m.n.index != before && w.now-m.ready > r.bound && !m.standing.Mute {
 			w.fail("planned-is-lossless", "nobody serves %v after %s, though %s was ready", v.prefix.Addr(), w.nodes[before].spec.Name, m)
 			return
 		}
 	}
+}
+
+// tookOver is when a node became master last.
+func (v *vr) tookOver(node int) time.Duration {
+	for _, r := range v.members {
+		if r.n.index == node {
+			return r.mastered
+		}
+	}
+	return 0
 }
 
 // orderly reports whether nothing is out of order at the moment.

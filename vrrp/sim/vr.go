@@ -46,6 +46,7 @@ type router struct {
 	altered  time.Duration // when anything of standing changed last
 	ready    time.Duration // since when backup or master
 	born     time.Duration
+	mastered time.Duration // when it became master last
 
 	heardAt       time.Duration // local time of the last advert; 0 for none
 	heardPriority uint8
@@ -217,6 +218,7 @@ func (r *router) moved(before vrrp.Standing) {
 		r.judgeTakeover()
 	}
 	if before.State != now.State && now.State == vrrp.StateMaster {
+		r.mastered = r.n.w.now
 		r.v.judgeSilence(r)
 	}
 	r.v.changed()
