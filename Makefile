@@ -31,6 +31,9 @@ TIME ?= 10m
 SEED ?=
 # Not empty: with the race detector, which needs gcc.
 RACE ?=
+# Of each mix of the simulation, and the first of them.
+SEEDS ?= 10000
+FIRST ?= 1
 # Which rows of the table of handovers, a pattern such as planned.
 HANDOVER ?= .
 
@@ -74,6 +77,10 @@ lint: ## vet, format, static analysis, go.mod
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME (default 60s), one line of totals each
 	GO='$(GO)' .ci/fuzz $(FUZZTIME)
+
+.PHONY: sim
+sim: ## simulate SEEDS bad days of each mix, from FIRST on (default 10000 from 1; MIX=name for one)
+	HOLDFAST_SIM_SEEDS=$(SEEDS) HOLDFAST_SIM_FIRST=$(FIRST) HOLDFAST_SIM_MIX=$${MIX:-} $(GO) test -count=1 -timeout 24h -run '^TestSeeds$$' $(TESTFLAGS) ./vrrp/sim
 
 .PHONY: bench
 bench: ## run the benchmarks, last the handovers beside keepalived (root; HANDOVER=row HANDOVER_ROUNDS=3 HANDOVER_JSON=file)

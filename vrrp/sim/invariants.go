@@ -276,11 +276,16 @@ func (v *vip) judgeGap(before int) {
 		return
 	}
 	for _, m := range r.members {
+		switch {
+		case m.n.stranger() && m.standing.State == vrrp.StateMaster && w.now-r.tookOver(before) < 300*time.Millisecond:
+			return // the two took over at once, and it does not announce again
+		case m.n.index == before && m.born == w.now:
+			return // what a dead daemon without a lease had left
+		}
+	}
+	for _, m := range r.members {
 		if m.n.stranger() && m.cfg.AdvertInterval > time.Second {
 			continue // its skew may be longer than a leaver waits
-		}
-		if m.n.stranger() && w.now-r.tookOver(before) < 300*time.Millisecond {
-			continue // the two took over at once, and it does not announce again
 		}
 		if m.member() && m.n.index != before && w.now-m.ready > r.bound && !m.standing.Mute {
 			w.fail("planned-is-lossless", "nobody serves %v after %s, though %s was ready", v.prefix.Addr(), w.nodes[before].spec.Name, m)
@@ -327,7 +332,7 @@ func (w *world) orderly() bool {
 // and there were several masters, traffic reaches the winner within one interval.
 func (w *world) healed() {
 	for _, v := range w.vrs {
-		if v.masters() < 2 || slices.ContainsFunc(v.members, func(r *router) bool { return r.n.stranger() }) {
+		if v.masters() < 2 || v.deafOwner() || slices.ContainsFunc(v.members, func(r *router) bool { return r.n.stranger() }) {
 			continue // a stranger that loses says nothing, so that nobody knows
 		}
 		mark := 0
@@ -338,6 +343,14 @@ func (w *world) healed() {
 			}
 		})
 	}
+}
+
+// deafOwner reports whether an address owner of version 2 takes part, which must
+// discard what rivals say and so does not know of any (RFC 3768 section 7.1).
+func (v *vr) deafOwner() bool {
+	return slices.ContainsFunc(v.members, func(r *router) bool {
+		return r.cfg.Version == vrrp.Version2 && r.cfg.Priority == vrrp.PriorityOwner
+	})
 }
 
 // masters counts them.
