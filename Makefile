@@ -33,6 +33,9 @@ SEED ?=
 RACE ?=
 # How many disturbances an exploration puts together.
 DEPTH ?= 2
+# Of each mix of the simulation, and the first of them.
+SEEDS ?= 10000
+FIRST ?= 1
 # Which rows of the table of handovers, a pattern such as planned.
 HANDOVER ?= .
 
@@ -80,6 +83,9 @@ fuzz: ## run each fuzz target for FUZZTIME (default 60s), one line of totals eac
 .PHONY: explore
 explore: ## try every order of events with up to DEPTH disturbances (default 2)
 	HOLDFAST_EXPLORE=$(DEPTH) $(GO) test -count=1 -v -timeout 12h -run '^TestExplore$$' $(TESTFLAGS) ./vrrp
+.PHONY: sim
+sim: ## simulate SEEDS bad days of each mix, from FIRST on (default 10000 from 1; MIX=name for one)
+	HOLDFAST_SIM_SEEDS=$(SEEDS) HOLDFAST_SIM_FIRST=$(FIRST) HOLDFAST_SIM_MIX=$${MIX:-} $(GO) test -count=1 -timeout 24h -run '^TestSeeds$$' $(TESTFLAGS) ./vrrp/sim
 
 .PHONY: bench
 bench: ## run the benchmarks, last the handovers beside keepalived (root; HANDOVER=row HANDOVER_ROUNDS=3 HANDOVER_JSON=file)

@@ -18,6 +18,9 @@ type (
 		Source, Destination netip.Addr
 		// Payload is the whole VRRP message, checksum included.
 		Payload []byte
+		// PseudoHeader is whether the checksum covers the pseudo-header, to be
+		// kept for [Adopt].
+		PseudoHeader bool
 	}
 
 	// AddAddresses puts addresses on an interface, all in one exchange with

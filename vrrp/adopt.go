@@ -15,10 +15,24 @@ func MayAdopt(age, interval time.Duration) bool {
 // adopted reports whether this router was master before a restart and may go
 // on. That is decided once: after a fault it starts like any other.
 func (r *router) adopted() bool {
-	return r.inst.e.adopt[routerKey{r.inst.cfg.Interface, r.inst.cfg.VRID, r.id.Family}]
+	_, ok := r.inst.e.adopt[r.key()]
+	return ok
+}
+
+// goOn goes on as the master that this node was, in the checksum form that its
+// peers are used to.
+func (r *router) goOn() {
+	if r.inst.e.adopt[r.key()].PseudoHeader {
+		r.form = formPseudo
+	}
+	r.becomeMaster(adoptedReason)
+}
+
+func (r *router) key() routerKey {
+	return routerKey{r.inst.cfg.Interface, r.inst.cfg.VRID, r.id.Family}
 }
 
 // adoptionEnds forgets that the router may go on: it has, or it cannot.
 func (r *router) adoptionEnds() {
-	delete(r.inst.e.adopt, routerKey{r.inst.cfg.Interface, r.inst.cfg.VRID, r.id.Family})
+	delete(r.inst.e.adopt, r.key())
 }

@@ -23,7 +23,7 @@ type Engine struct {
 	actions   []Action
 	sequence  uint64
 	stopping  bool
-	adopt     map[routerKey]bool
+	adopt     map[routerKey]Adopted
 	packet    Packet // reused for every received advert
 }
 
@@ -54,7 +54,7 @@ func NewEngine() *Engine {
 		links:   map[string]*link{},
 		indexes: map[int]*link{},
 		checks:  map[string]checkState{},
-		adopt:   map[routerKey]bool{},
+		adopt:   map[routerKey]Adopted{},
 	}
 }
 
@@ -77,7 +77,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.late(ev.By)
 	case *Adopt:
 		for _, a := range ev.Routers {
-			e.adopt[routerKey{a.Interface, a.VRID, a.Family}] = true
+			e.adopt[routerKey{a.Interface, a.VRID, a.Family}] = a
 		}
 	case *AdvertReceived:
 		e.receive(ev)

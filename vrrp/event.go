@@ -110,6 +110,9 @@ type Adopted struct {
 	Interface string
 	VRID      uint8
 	Family    Family
+	// PseudoHeader is the checksum form of the last advert, as [SendAdvert]
+	// told: a backup that understands only that one must go on hearing it.
+	PseudoHeader bool
 }
 
 // AddressState is whether an address is on its interface.

@@ -272,8 +272,8 @@ func change(t *testing.T, name string, f reflect.Value, e *Engine, now time.Time
 	case map[string]checkState:
 		f.Set(reflect.ValueOf(map[string]checkState{}))
 		return
-	case map[routerKey]bool:
-		f.Set(reflect.ValueOf(map[routerKey]bool{{}: true}))
+	case map[routerKey]Adopted:
+		f.Set(reflect.ValueOf(map[routerKey]Adopted{{}: {}}))
 		return
 	case []Transition:
 		f.Set(reflect.ValueOf(append(v[:len(v):len(v)], Transition{})))

@@ -251,7 +251,7 @@ func (e *Engine) configure(configs []Config) {
 			r.removeUnwanted()
 		}
 	}
-	maps.DeleteFunc(e.adopt, func(k routerKey, _ bool) bool { return e.routers[k] == nil })
+	maps.DeleteFunc(e.adopt, func(k routerKey, _ Adopted) bool { return e.routers[k] == nil })
 	maps.DeleteFunc(e.checks, func(name string, _ checkState) bool {
 		return !slices.ContainsFunc(e.instances, func(i *instance) bool { return i.uses(name) })
 	})

@@ -36,8 +36,9 @@ func (r *router) nextRenewal() time.Time {
 	interval, lease := r.inst.cfg.AdvertInterval, r.inst.cfg.Lease
 	follows := r.state == StateMaster && !r.handing && len(r.addresses) <= renewSmall
 	if follows && lease >= 2*interval && lease+removalLate <= downIntervals*interval {
-		for _, behind := range [...]time.Duration{interval / 100, interval / 10, interval + interval/100} {
-			if t := r.spokeAt.Add(behind); t.After(r.now()) {
+		// The next advert comes sooner than an interval when the last one was late.
+		for _, t := range [...]time.Time{r.spokeAt.Add(interval / 100), r.spokeAt.Add(interval / 10), r.timer.Add(interval / 100)} {
+			if t.After(r.now()) {
 				return t
 			}
 		}

@@ -227,3 +227,19 @@ func TestLateEndOfHoldRenewsNothing(t *testing.T) {
 	te.do(&Tick{})
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
 }
+
+// An advert that was late does not take the renewals out of step with the next,
+// which is on time.
+func TestRenewalsFollowTheNextAdvertAfterALateOne(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	te.advance(10 * second)
+	te.now = te.now.Add(1400 * time.Millisecond)
+	te.do(&Late{By: 400 * time.Millisecond})
+	te.do(&Tick{})
+	te.advance(700*time.Millisecond + 1) // a hundred after the next advert
+	te.lines = nil
+	te.advance(800 * time.Millisecond)
+	if n := te.renewals(); n != 0 {
+		t.Errorf("%d renewals long after the advert", n)
+	}
+}

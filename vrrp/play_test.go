@@ -132,7 +132,7 @@ func runPlay(t rapid.TB, data []byte) *engineTest {
 
 // playAdopted is which routers a byte lets go on over a restart: 0 is none.
 func playAdopted(b int) (list []Adopted) {
-	for n, a := range []Adopted{{"eth0", 51, IPv4}, {"eth0", 52, IPv4}, {"eth0", 51, IPv6}, {"eth1", 51, IPv4}} {
+	for n, a := range []Adopted{{"eth0", 51, IPv4, false}, {"eth0", 52, IPv4, true}, {"eth0", 51, IPv6, true}, {"eth1", 51, IPv4, false}} {
 		if b>>n&1 == 1 {
 			list = append(list, a)
 		}

@@ -379,7 +379,7 @@ func (r *router) wait() (string, bool) {
 func (r *router) start() {
 	r.peer, r.peerPriority = netip.Addr{}, 0
 	if r.adopted() {
-		r.becomeMaster(adoptedReason)
+		r.goOn()
 		return
 	}
 	if r.owner() {

@@ -85,7 +85,7 @@ func (r *router) encode(key advertKey) []SendAdvert {
 		if err != nil {
 			panic("vrrp: a validated configuration does not encode: " + err.Error())
 		}
-		sends = append(sends, SendAdvert{Router: r.id, Interface: key.index, Source: key.source, Destination: to, Payload: payload})
+		sends = append(sends, SendAdvert{Router: r.id, Interface: key.index, Source: key.source, Destination: to, Payload: payload, PseudoHeader: key.form == formPseudo})
 	}
 	return sends
 }

@@ -105,7 +105,7 @@ func (n *node) takeOver(use bool) {
 			if i < 0 || !slices.Contains(n.configs[i].Families(), r.family) {
 				continue
 			}
-			adopt = append(adopt, vrrp.Adopted{Interface: r.iface, VRID: r.vrid, Family: r.family})
+			adopt = append(adopt, vrrp.Adopted{Interface: r.iface, VRID: r.vrid, Family: r.family, PseudoHeader: r.pseudo})
 			for _, a := range r.addresses {
 				if at, ok := n.port(r.iface).lookup(a.Addr()); ok && slices.Contains(n.configs[i].Addresses, a) {
 					kept[at] = true
@@ -235,6 +235,15 @@ type journalRouter struct {
 	addresses []netip.Prefix
 	serial    uint64
 	stamp     time.Duration // boot time; 0 for none
+	pseudo    bool          // the checksum form of that advert
+}
+
+func (j *journal) form(serial uint64, pseudo bool) {
+	for i := range j.routers {
+		if j.routers[i].serial == serial {
+			j.routers[i].pseudo = pseudo
+		}
+	}
 }
 
 func (j *journal) stamp(serial uint64, at time.Duration) {
@@ -275,7 +284,7 @@ func (n *node) describe() {
 			}
 			for _, o := range n.journal.routers {
 				if o.serial == d.serial {
-					d.stamp = o.stamp
+					d.stamp, d.pseudo = o.stamp, o.pseudo
 				}
 			}
 			next = append(next, d)

@@ -1,2 +1,74 @@
-// Package sim runs many Engines on a simulated network.
+// Package sim runs many Engines of package vrrp on a simulated network, through
+// hours of bad days in milliseconds, and looks after every step whether what
+// Holdfast promises still holds.
+//
+// A [History] is a set-up and a list of timed steps: who there is, and what
+// happens to them. It is a text, a scenario file, that people read and write;
+// [Run] lets it happen. Everything is decided by the history and its seed, and
+// chance for each packet by the seed, the link and the number of the packet
+// alone, so that a history that is cut shorter does not turn into another one.
+// [Generate] makes histories of a [Mix], [Shrink] makes one that fails short.
+//
+// # The model
+//
+// A node is a host and the daemon on it. The daemon imitates the loop of the real
+// one: the clock is read once a turn, lateness told first, waiting packets taken
+// in before timers expire, adverts sent before anything else is ordered. An
+// address worker carries out orders a moment later; the journal, its stamps and
+// the rule of adoption are the daemon's. A pause stops the process while its
+// socket fills and its kernel serves on; a suspended host stands still, and its
+// boot clock does not. Clocks may run at their own rates.
+//
+// The kernel ends a lease from 20 ms before it is due up to a second after, loses
+// addresses to somebody else, refuses orders, and drops IPv6 addresses with the
+// interface. The network loses, delays, doubles, reorders, cuts one way or both,
+// with the host knowing or not. A client behind the switch sends to every address
+// all the time: its neighbour table follows gratuitous ARP and unsolicited
+// neighbour advertisements, and an entry that does not answer fails as late as
+// in Linux. Who serves it is known at each moment. An interface has one hardware
+// address and stays in its port, so that the switch needs no table. A node may
+// also be a [Plain] router of somebody else, which leaves its addresses behind
+// when it is killed.
+//
+// # The bounds
+//
+// A virtual router is judged when nothing has disturbed it for an election: three
+// of the longest intervals and the skew of priority 1, and a hundredth for the
+// clocks. A disturbance is a step, a node that begins or ceases to take part or
+// changes its priority, and an advert that is lost or more than a millisecond
+// late. From then on it is judged whenever anything changes, after the time that
+// an advert takes. Nodes form a group when all of them hear each other and nobody
+// else; where some hear one way only, nothing is promised.
+//
+//	one-master, somebody-serves   one master in each group
+//	healthy-beats-demoted         no demoted master beside a healthy backup
+//	preempt                       nor a weaker one beside one that preempts without a delay
+//	master-has-addresses          a master has its addresses, unless the kernel refuses or did until 10 s ago
+//	no-leftovers                  who is neither master nor handing over has none
+//	no-idle-node                  who can take part does
+//	client-served                 a client that lost no announcement is served
+//	planned-is-lossless           it is without a gap while nothing unplanned happens and another node is ready
+//	healing-is-quick              when several masters meet, within one interval
+//	take-over-has-cause           a backup has heard nobody for three intervals, a release, or a weaker one
+//	dead-let-go                   the kernel has removed all of a dead daemon a lease and a second later; where the
+//	                              lease is meant to end before a take-over (two intervals or more), counted from a
+//	                              tenth of the interval after the last advert, of a node that did not pause just before
+//	restart-is-silent             a restart in time moves nothing, and the node goes on within 30 ms
+//	listens-after-pause           no advert for an interval after a longer pause, unless something was heard
+//	removed-is-back               an address that somebody removed is back within 10 ms
+//	hooks-see-all                 hooks run for each transition, in order
+//	bad-packet                    a packet that fails a check changes nothing
+//	stop-cleans-up                a stopped daemon leaves nothing in its kernel
+//	no-storm                      in a second no more adverts than regular ones and an answer for each received, or 100
+//
+// # Mixes and results
+//
+// make sim SEEDS=n runs n seeds of each [Mix] and ends with one line of totals.
+//
+//	mix          seeds  failed
+//	(to be filled in)
+//
+// Between 0.67 s and 1 s the automatic lease of one second is renewed more often
+// than adverts leave, and may outlive a take-over by up to an interval: there it
+// is a backstop, as below.
 package sim

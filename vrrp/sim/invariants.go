@@ -276,6 +276,14 @@ func (v *vip) judgeGap(before int) {
 		return
 	}
 	for _, m := range r.members {
+		switch {
+		case m.n.stranger() && m.standing.State == vrrp.StateMaster && w.now-r.tookOver(before) < 300*time.Millisecond:
+			return // the two took over at once, and it does not announce again
+		case m.n.index == before && m.born == w.now:
+			return // what a dead daemon without a lease had left
+		}
+	}
+	for _, m := range r.members {
 		if m.n.stranger() && m.cfg.AdvertInterval > time.Second {
 			continue // its skew may be longer than a leaver waits
 		}
@@ -284,6 +292,16 @@ func (v *vip) judgeGap(before int) {
 			return
 		}
 	}
+}
+
+// tookOver is when a node became master last.
+func (v *vr) tookOver(node int) time.Duration {
+	for _, r := range v.members {
+		if r.n.index == node {
+			return r.mastered
+		}
+	}
+	return 0
 }
 
 // orderly reports whether nothing is out of order at the moment.
@@ -314,7 +332,7 @@ func (w *world) orderly() bool {
 // and there were several masters, traffic reaches the winner within one interval.
 func (w *world) healed() {
 	for _, v := range w.vrs {
-		if v.masters() < 2 || slices.ContainsFunc(v.members, func(r *router) bool { return r.n.stranger() }) {
+		if v.masters() < 2 || v.deafOwner() || slices.ContainsFunc(v.members, func(r *router) bool { return r.n.stranger() }) {
 			continue // a stranger that loses says nothing, so that nobody knows
 		}
 		mark := 0
@@ -325,6 +343,14 @@ func (w *world) healed() {
 			}
 		})
 	}
+}
+
+// deafOwner reports whether an address owner of version 2 takes part, which must
+// discard what rivals say and so does not know of any (RFC 3768 section 7.1).
+func (v *vr) deafOwner() bool {
+	return slices.ContainsFunc(v.members, func(r *router) bool {
+		return r.cfg.Version == vrrp.Version2 && r.cfg.Priority == vrrp.PriorityOwner
+	})
 }
 
 // masters counts them.

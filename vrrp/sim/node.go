@@ -276,6 +276,7 @@ func (n *node) send(s *vrrp.SendAdvert) {
 		stamp = 0
 	}
 	n.journal.stamp(s.Router.Serial, stamp)
+	n.journal.form(s.Router.Serial, s.PseudoHeader)
 }
 
 // flush ends the turn: adverts first, then the rest in order.

@@ -203,7 +203,6 @@ func (n *node) expectRepair(at int) {
 // hookState follows the hooks of one instance.
 type hookState struct {
 	waiting []uint64 // transitions whose hooks have not run
-	last    uint64
 	state   vrrp.State
 	known   bool
 }

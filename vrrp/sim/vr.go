@@ -46,6 +46,7 @@ type router struct {
 	altered  time.Duration // when anything of standing changed last
 	ready    time.Duration // since when backup or master
 	born     time.Duration
+	mastered time.Duration // when it became master last
 
 	heardAt       time.Duration // local time of the last advert; 0 for none
 	heardPriority uint8
@@ -93,7 +94,16 @@ func (v *vr) worstElection() time.Duration {
 
 // crossing is how long two may be master when one preempts the other: until its
 // advert has arrived.
-func (v *vr) crossing() time.Duration { return 3 * time.Millisecond }
+func (v *vr) crossing() time.Duration {
+	var slowest time.Duration
+	for a := range v.seg.links {
+		for b := range v.seg.links[a] {
+			q := &v.seg.links[a][b].quality
+			slowest = max(slowest, 2*(q.Delay+q.Jitter))
+		}
+	}
+	return 3*time.Millisecond + 2*slowest
+}
 
 // lateAfter is how late an advert may be without counting as lost.
 const lateAfter = time.Millisecond
@@ -217,6 +227,7 @@ func (r *router) moved(before vrrp.Standing) {
 		r.judgeTakeover()
 	}
 	if before.State != now.State && now.State == vrrp.StateMaster {
+		r.mastered = r.n.w.now
 		r.v.judgeSilence(r)
 	}
 	r.v.changed()
@@ -285,6 +296,15 @@ func (v *vr) consistent(a netip.Prefix) bool {
 // together at all.
 func (v *vr) compatible() bool {
 	if v.awkward() {
+		return false
+	}
+	owners := 0
+	for _, r := range v.members {
+		if r.cfg.Priority == vrrp.PriorityOwner && r.cfg.Version == vrrp.Version2 {
+			owners++ // each discards what it hears (RFC 3768 section 7.1)
+		}
+	}
+	if owners > 1 {
 		return false
 	}
 	for _, r := range v.members[min(1, len(v.members)):] {

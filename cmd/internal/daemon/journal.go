@@ -51,7 +51,13 @@ type journalRouter struct {
 	Family    vrrp.Family    `json:"family"`
 	Interval  time.Duration  `json:"interval_ns"`
 	Addresses []netip.Prefix `json:"addresses"`
+	// PseudoHeader is read from the stamp; see stampPseudo.
+	PseudoHeader bool `json:"-"`
 }
+
+// stampPseudo is set in a stamp when the checksum of that advert covered the
+// pseudo-header.
+const stampPseudo = 1 << 63
 
 // journal writes the journal of the running daemon. A nil journal writes none.
 type journal struct {
@@ -91,12 +97,23 @@ func (j *journal) close() {
 }
 
 // stamp notes an advert of a master at a boot time; 0 that it is master no more.
-func (j *journal) stamp(serial uint64, at time.Duration) {
+func (j *journal) stamp(serial uint64, at time.Duration) { j.store(serial, uint64(at)) }
+
+// stampAdvert notes an advert with its checksum form.
+func (j *journal) stampAdvert(serial uint64, at time.Duration, pseudo bool) {
+	word := uint64(at)
+	if pseudo {
+		word |= stampPseudo
+	}
+	j.store(serial, word)
+}
+
+func (j *journal) store(serial, word uint64) {
 	if j == nil {
 		return
 	}
 	if slot, ok := j.slots[serial]; ok {
-		atomic.StoreUint64(&j.stamps[slot], uint64(at))
+		atomic.StoreUint64(&j.stamps[slot], word)
 	}
 }
 
@@ -214,7 +231,9 @@ func readJournal(dir, boot string, now time.Duration) (legacy, error) {
 		return legacy{}, errors.New("the journal is damaged: its two files do not belong together")
 	}
 	for n := range l.Routers {
-		stamp := time.Duration(binary.NativeEndian.Uint64(stamps[8*(1+n):]))
+		word := binary.NativeEndian.Uint64(stamps[8*(1+n):])
+		stamp := time.Duration(word &^ stampPseudo)
+		l.Routers[n].PseudoHeader = word&stampPseudo != 0
 		age := time.Duration(-1)
 		if stamp > 0 && stamp <= now {
 			age = now - stamp

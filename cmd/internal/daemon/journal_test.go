@@ -171,8 +171,8 @@ func TestJournalRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []journalRouter{
-		{"eth0", 1, 51, vrrp.IPv4, time.Second, []netip.Prefix{testVIP, netip.MustParsePrefix("192.0.2.101/32")}},
-		{"eth0", 1, 51, vrrp.IPv6, time.Second, []netip.Prefix{netip.MustParsePrefix("2001:db8::100/128")}},
+		{"eth0", 1, 51, vrrp.IPv4, time.Second, []netip.Prefix{testVIP, netip.MustParsePrefix("192.0.2.101/32")}, false},
+		{"eth0", 1, 51, vrrp.IPv6, time.Second, []netip.Prefix{netip.MustParsePrefix("2001:db8::100/128")}, false},
 	}
 	if diff := cmp.Diff(want, l.Routers, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("routers (-want +got):\n%s", diff)
@@ -213,8 +213,8 @@ func TestAdoptable(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := legacy{
 				journalFile: journalFile{Routers: []journalRouter{
-					{"eth0", 1, 51, vrrp.IPv4, c.interval, []netip.Prefix{testVIP, second}},
-					{"eth0", 1, 52, vrrp.IPv4, c.interval, nil}, // nothing to tell by
+					{"eth0", 1, 51, vrrp.IPv4, c.interval, []netip.Prefix{testVIP, second}, false},
+					{"eth0", 1, 52, vrrp.IPv4, c.interval, nil, false}, // nothing to tell by
 				}},
 				ages: []time.Duration{c.age, 0},
 			}
@@ -385,5 +385,23 @@ func TestJournalOnFullDisk(t *testing.T) {
 	os.Remove(filepath.Join(dir, "filler"))
 	if err := j.write(f); err != nil {
 		t.Errorf("with room again: %v", err)
+	}
+}
+
+// The checksum form of the last advert survives beside its time.
+func TestStampsKeepTheChecksumForm(t *testing.T) {
+	dir := t.TempDir()
+	j := newJournal(t, dir)
+	describe(t, j, engineSnapshot(1, 51, 52))
+	j.stampAdvert(510, journaled, true)
+	j.stampAdvert(520, journaled, false)
+	l, err := readJournal(dir, thisBoot, journaled+10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]bool{0: true, 2: false} {
+		if l.ages[n] != 10 || l.Routers[n].PseudoHeader != want {
+			t.Errorf("router %d: age %v, pseudo-header %v, want 10ns, %v", n, l.ages[n], l.Routers[n].PseudoHeader, want)
+		}
 	}
 }

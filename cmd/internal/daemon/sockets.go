@@ -29,7 +29,13 @@ type socketKey struct {
 type socket struct {
 	conn    transport.Conn
 	out     []transport.Packet
-	routers []vrrp.RouterID // of out, position by position
+	senders []sender // of out, position by position
+}
+
+// sender is the virtual router of an advert, and the form of its checksum.
+type sender struct {
+	id     vrrp.RouterID
+	pseudo bool
 }
 
 // batch is packets that were read together.
@@ -171,7 +177,7 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 	s.out = append(s.out, transport.Packet{
 		Interface: a.Interface, Source: a.Source, Destination: a.Destination, Payload: a.Payload,
 	})
-	s.routers = append(s.routers, a.Router)
+	s.senders = append(s.senders, sender{a.Router, a.PseudoHeader})
 }
 
 // stamp notes in the journal who speaks as master. The last word of one that has
@@ -181,11 +187,11 @@ func (d *Daemon) stamp(s *socket) {
 		return
 	}
 	at := d.opts.Boottime()
-	for n, id := range s.routers {
-		if s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(id) {
-			d.journal.stamp(id.Serial, 0)
+	for n, from := range s.senders {
+		if s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(from.id) {
+			d.journal.stamp(from.id.Serial, 0)
 		} else {
-			d.journal.stamp(id.Serial, at)
+			d.journal.stampAdvert(from.id.Serial, at, from.pseudo)
 		}
 	}
 }
@@ -197,15 +203,15 @@ func (d *Daemon) flushSockets() {
 	for _, s := range writing {
 		d.stamp(s)
 		_, err := s.conn.WriteBatch(s.out)
-		routers := s.routers
-		s.out, s.routers = s.out[:0], nil
+		senders := s.senders
+		s.out, s.senders = s.out[:0], nil
 		if err == nil {
-			s.routers = routers[:0]
+			s.senders = senders[:0]
 			continue
 		}
 		for _, e := range writeErrors(err) {
-			if e.Index < len(routers) {
-				d.step(&vrrp.SendFailed{Router: routers[e.Index], Reason: e.Err.Error()})
+			if e.Index < len(senders) {
+				d.step(&vrrp.SendFailed{Router: senders[e.Index].id, Reason: e.Err.Error()})
 			}
 		}
 	}
