@@ -11,55 +11,92 @@ import (
 // those that owners hold there. What is missing is looked up once more, when no
 // other order for the interface is left, so that a change of our own is not
 // mistaken for somebody else's; what is missing then is reported to each owner
-// with [OrderAudit]. Nothing is put back: that is for the owner to decide.
-func (m *Manager) Audit(iface string, seen []netip.Prefix) {
-	m.queue.put(order{kind: OrderAudit, iface: iface, addrs: slices.Clone(seen)})
+// with [OrderAudit]. That is not put back: the owner decides. What is there but has
+// lost our mark was changed by somebody, and is made again what it was.
+func (m *Manager) Audit(iface string, seen []LinkAddress) {
+	m.queue.put(order{kind: OrderAudit, iface: iface, seen: slices.Clone(seen)})
 }
 
-// audit reports what owners hold and the kernel does not have.
-func (t *turn) audit(seen []netip.Prefix) []Report {
+// audit reports what owners hold and the kernel does not have, or had otherwise.
+func (t *turn) audit(seen []LinkAddress) []Report {
 	for _, e := range t.link.entries { // what could not be removed when its owner let go
 		if e.installed && len(e.owners) == 0 {
 			t.change(e, Remove)
 		}
 	}
 	t.commit()
-	missing := t.missing(seen)
-	if len(missing) == 0 {
-		return nil
+	found := map[string][]Result{} // by owner
+	t.setRight(seen, found)
+	if len(t.missing(seen)) == 0 {
+		return t.audited(found)
 	}
 	present, err := t.m.kernel.Addresses()
 	if err != nil {
-		return []Report{{Order: OrderAudit, Interface: t.iface, Err: fmt.Errorf("cannot list addresses: %w", err)}}
+		return append(t.audited(found), Report{Order: OrderAudit, Interface: t.iface, Err: fmt.Errorf("cannot list addresses: %w", err)})
 	}
-	var now []netip.Prefix
+	var now []LinkAddress
 	for _, p := range present {
 		if p.Interface == t.iface {
-			now = append(now, p.Prefix)
+			now = append(now, LinkAddress{Prefix: p.Prefix, Proto: p.Proto})
 		}
 	}
-	lost := map[string][]Result{}
 	for _, e := range t.missing(now) {
 		// It may have gone with its interface to another name.
 		e.lost = e.lost || e.installed
 		e.installed, e.foreign = false, false
 		for owner := range e.owners {
-			lost[owner] = append(lost[owner], Result{Prefix: e.prefix})
+			found[owner] = append(found[owner], Result{Prefix: e.prefix})
 		}
 	}
-	var reports []Report
-	for _, owner := range slices.Sorted(maps.Keys(lost)) {
-		slices.SortFunc(lost[owner], func(a, b Result) int { return a.Prefix.Compare(b.Prefix) })
-		reports = append(reports, Report{Order: OrderAudit, Owner: owner, Interface: t.iface, Addresses: lost[owner]})
+	if seen == nil { // else that was done, perhaps by what is not so any more
+		t.setRight(now, found)
+	}
+	return t.audited(found)
+}
+
+// setRight makes what somebody has changed what it was.
+func (t *turn) setRight(seen []LinkAddress, found map[string][]Result) {
+	changed := t.changed(seen)
+	for _, e := range changed {
+		t.change(e, Replace)
+	}
+	t.commit()
+	for _, e := range changed {
+		for owner := range e.owners {
+			found[owner] = append(found[owner], Result{Prefix: e.prefix, Present: e.present(), Changed: true, Err: t.failed[e]})
+		}
+	}
+}
+
+// audited makes the reports of what was found.
+func (t *turn) audited(found map[string][]Result) (reports []Report) {
+	for _, owner := range slices.Sorted(maps.Keys(found)) {
+		slices.SortFunc(found[owner], func(a, b Result) int { return a.Prefix.Compare(b.Prefix) })
+		reports = append(reports, Report{Order: OrderAudit, Owner: owner, Interface: t.iface, Addresses: found[owner]})
 	}
 	return reports
 }
 
-// missing lists the held entries that are not among the prefixes.
-func (t *turn) missing(seen []netip.Prefix) []*entry {
+// changed lists the entries that we put there and that were seen without our
+// mark. Kernels that keep no mark never show one.
+func (t *turn) changed(seen []LinkAddress) (list []*entry) {
+	for _, a := range seen {
+		switch e := t.link.entries[a.Prefix]; {
+		case e == nil || !e.installed || len(e.owners) == 0:
+		case a.Proto == Proto:
+			e.marked = true
+		case e.marked:
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// missing lists the held entries that are not among the addresses.
+func (t *turn) missing(seen []LinkAddress) []*entry {
 	has := make(map[netip.Prefix]bool, len(seen))
-	for _, p := range seen {
-		has[identity(p)] = true
+	for _, a := range seen {
+		has[identity(a.Prefix)] = true
 	}
 	var list []*entry
 	for _, e := range t.link.entries {

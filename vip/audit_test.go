@@ -4,29 +4,39 @@ import (
 	"net/netip"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
+// marked are addresses as seen with our mark.
+func marked(ss ...string) (list []LinkAddress) {
+	for _, p := range prefixes(ss...) {
+		list = append(list, LinkAddress{Prefix: p, Proto: Proto})
+	}
+	return list
+}
+
 func TestAudit(t *testing.T) {
+	all := marked("192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128")
 	p := prefixes("192.0.2.1/32", "192.0.2.2/32", "2001:db8::1/128")
 	tests := []struct {
 		name string
 		// somebody does it after p was added for a, and the first of it for b.
 		somebody func(f *Fake)
-		seen     []netip.Prefix
+		seen     []LinkAddress
 		want     []string
 	}{
-		{"all there", func(*Fake) {}, p, nil},
+		{"all there", func(*Fake) {}, all, nil},
 		{"seen before it was added", func(*Fake) {}, nil, nil},
-		{"one removed", func(f *Fake) { f.Delete("eth0", p[1]) }, prefixes("192.0.2.1/32", "2001:db8::1/128"), []string{"audit a eth0: 192.0.2.2/32"}},
-		{"one of two owners removed", func(f *Fake) { f.Delete("eth0", p[0]) }, p[1:], []string{"audit a eth0: 192.0.2.1/32", "audit b eth0: 192.0.2.1/32"}},
-		{"removed and not seen yet", func(f *Fake) { f.Delete("eth0", p[1]) }, p, nil},
+		{"one removed", func(f *Fake) { f.Delete("eth0", p[1]) }, marked("192.0.2.1/32", "2001:db8::1/128"), []string{"audit a eth0: 192.0.2.2/32"}},
+		{"one of two owners removed", func(f *Fake) { f.Delete("eth0", p[0]) }, all[1:], []string{"audit a eth0: 192.0.2.1/32", "audit b eth0: 192.0.2.1/32"}},
+		{"removed and not seen yet", func(f *Fake) { f.Delete("eth0", p[1]) }, all, nil},
 		{"interface gone", func(f *Fake) { f.DeleteInterface("eth0") }, nil, []string{
 			"audit a eth0: 192.0.2.1/32 192.0.2.2/32 2001:db8::1/128", "audit b eth0: 192.0.2.1/32",
 		}},
 		{"ipv4 of another length is another address", func(f *Fake) {
 			f.Delete("eth0", p[1])
 			f.Install("eth0", netip.MustParsePrefix("192.0.2.2/24"), 0)
-		}, prefixes("192.0.2.1/32", "192.0.2.2/24", "2001:db8::1/128"), []string{"audit a eth0: 192.0.2.2/32"}},
+		}, marked("192.0.2.1/32", "192.0.2.2/24", "2001:db8::1/128"), []string{"audit a eth0: 192.0.2.2/32"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -71,7 +81,7 @@ func TestAuditForeignIPv6Length(t *testing.T) {
 	inBench(t, fake, func(b *bench) {
 		b.Add("owner", "eth0", prefixes("2001:db8::1/128"), 0)
 		b.said()
-		b.Audit("eth0", prefixes("2001:db8::1/64"))
+		b.Audit("eth0", []LinkAddress{{Prefix: netip.MustParsePrefix("2001:db8::1/64")}})
 		b.expectReports()
 	})
 }
@@ -107,5 +117,52 @@ func TestAuditCannotList(t *testing.T) {
 		if len(got) != 2 || got[1].Order != OrderAudit || !errorHas(got[1].Err, "cannot list addresses: out of memory") {
 			t.Errorf("reports %+v", got)
 		}
+	})
+}
+
+// What somebody changed is made again what it was, and told; whoever had it that
+// way before is left alone, and so is everything on a kernel without marks.
+func TestAuditSetsRight(t *testing.T) {
+	p := prefixes("192.0.2.1/32", "192.0.2.2/32")
+	const lease = 2 * time.Second
+	unmarked := []LinkAddress{{Prefix: p[0]}, {Prefix: p[1]}}
+	for _, seen := range [][]LinkAddress{unmarked, nil} {
+		fake := NewFake("eth0")
+		fake.Install("eth0", p[1], 0)
+		inBench(t, fake, func(b *bench) {
+			b.Add("a", "eth0", p, lease)
+			b.Audit("eth0", unmarked) // that mark was never seen
+			b.said()
+			b.fake.Log()
+			b.Audit("eth0", []LinkAddress{{Prefix: p[0], Proto: Proto}, {Prefix: p[1]}})
+			b.expect()
+			b.fake.Change("eth0", p[0], 3)
+			b.Audit("eth0", seen)
+			b.expect("ip addr replace 192.0.2.1/32 dev eth0 valid_lft 2 preferred_lft 2 proto 72")
+			b.expectReports("audit a eth0: 192.0.2.1/32 present changed")
+			b.Remove("a", "eth0", p)
+			b.expect("ip addr del 192.0.2.1/32 dev eth0")
+		})
+	}
+}
+
+// An address of ours that somebody deletes and adds as his own, before it was put
+// back, is ours again: else it would outlive the daemon, and the mastership.
+func TestLostAndMadeAnew(t *testing.T) {
+	inBench(t, NewFake("eth0"), func(b *bench) {
+		p := prefixes("192.0.2.1/32")
+		b.Add("a", "eth0", p, 2*time.Second)
+		synctest.Wait()
+		b.fake.Delete("eth0", p[0])
+		b.Audit("eth0", nil)
+		synctest.Wait()
+		b.fake.Install("eth0", p[0], 0)
+		b.said()
+		b.fake.Log()
+		b.Add("a", "eth0", p, 2*time.Second)
+		b.expect("ip addr replace 192.0.2.1/32 dev eth0 valid_lft 2 preferred_lft 2 proto 72")
+		b.expectReports("add a eth0: 192.0.2.1/32 present")
+		b.Remove("a", "eth0", p)
+		b.expect("ip addr del 192.0.2.1/32 dev eth0")
 	})
 }

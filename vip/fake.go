@@ -104,6 +104,22 @@ func (f *Fake) Delete(iface string, p netip.Prefix) {
 	f.changed()
 }
 
+// Change makes an address one of somebody else, with the mark proto, as another
+// program does that adds an address which is there. It then stays for ever.
+func (f *Fake) Change(iface string, p netip.Prefix, proto uint8) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := f.find(iface); i != nil {
+		for n := range i.addrs {
+			if i.addrs[n].Prefix == p {
+				i.addrs[n].Proto, i.addrs[n].ValidLifetime = proto, 0
+				delete(i.expires, p)
+			}
+		}
+	}
+	f.changed()
+}
+
 // Refuse makes Apply fail with what fn returns for a change, unless nil. It is
 // called without any lock held, and may block.
 func (f *Fake) Refuse(fn func(iface string, c Change) error) {

@@ -57,8 +57,9 @@ type entry struct {
 	// installed is set when the address is on the interface because of us,
 	// foreign when it is there because of somebody else.
 	installed, foreign bool
-	// lost is set when it was installed and then not found on the interface.
-	lost bool
+	// lost is set when it was installed and then not found on the interface,
+	// marked once our mark was seen on it.
+	lost, marked bool
 	// refused is set while the kernel refuses to add or renew it.
 	refused bool
 }

@@ -66,6 +66,9 @@ func (b *bench) said() []string {
 			if a.Kept {
 				line += " kept"
 			}
+			if a.Changed {
+				line += " changed"
+			}
 			if a.Err != nil {
 				line += " (" + a.Err.Error() + ")"
 			}

@@ -19,6 +19,7 @@ type order struct {
 	owner string
 	iface string
 	addrs []netip.Prefix
+	seen  []LinkAddress // by an audit
 	arp   ARPForm
 	lease time.Duration
 	// before is until when a renewal is wanted.
@@ -179,8 +180,8 @@ func (q *queue) putAudit(o order) {
 	switch {
 	case i < 0:
 		q.audits = append(q.audits, o)
-	case q.audits[i].addrs != nil:
-		q.audits[i].addrs = o.addrs
+	case q.audits[i].seen != nil:
+		q.audits[i].seen = o.seen
 	}
 }
 

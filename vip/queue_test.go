@@ -122,34 +122,34 @@ func TestQueueClose(t *testing.T) {
 // Audits that wait for one interface become one, with what was seen last;
 // unless one of them looks at everything anyway.
 func TestQueueMergesAudits(t *testing.T) {
-	one, two := prefixes("192.0.2.1/24"), prefixes("192.0.2.2/24")
+	one, two := marked("192.0.2.1/24"), marked("192.0.2.2/24")
 	tests := []struct {
 		name  string
-		seen  [][]netip.Prefix
+		seen  [][]LinkAddress
 		other bool // put another order in between
-		want  []netip.Prefix
+		want  []LinkAddress
 	}{
-		{"one", [][]netip.Prefix{one}, false, one},
-		{"the last counts", [][]netip.Prefix{one, two}, false, two},
-		{"over other orders", [][]netip.Prefix{two, one}, true, one},
-		{"everything, first", [][]netip.Prefix{nil, one}, false, nil},
-		{"everything, last", [][]netip.Prefix{one, nil, two}, true, nil},
+		{"one", [][]LinkAddress{one}, false, one},
+		{"the last counts", [][]LinkAddress{one, two}, false, two},
+		{"over other orders", [][]LinkAddress{two, one}, true, one},
+		{"everything, first", [][]LinkAddress{nil, one}, false, nil},
+		{"everything, last", [][]LinkAddress{one, nil, two}, true, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			q := newQueue()
 			for _, seen := range tt.seen {
-				q.put(order{kind: OrderAudit, iface: "eth0", addrs: seen})
+				q.put(order{kind: OrderAudit, iface: "eth0", seen: seen})
 				if tt.other {
 					q.put(order{kind: OrderAdd, owner: "a", iface: "eth0"})
 				}
 			}
-			q.put(order{kind: OrderAudit, iface: "eth1", addrs: one}) // not this one's
-			var got [][]netip.Prefix
+			q.put(order{kind: OrderAudit, iface: "eth1", seen: one}) // not this one's
+			var got [][]LinkAddress
 			for turn, _ := q.take(); len(turn) > 0; turn, _ = q.take() {
 				for _, o := range turn {
 					if o.kind == OrderAudit && o.iface == "eth0" {
-						got = append(got, o.addrs)
+						got = append(got, o.seen)
 					}
 				}
 			}

@@ -54,6 +54,8 @@ type Result struct {
 	// does: somebody else configured it, or, after a removal, another owner
 	// holds it.
 	Kept bool
+	// Changed is set when somebody had changed the address, and it was set right.
+	Changed bool
 	// Err is why the kernel refused.
 	Err error
 }

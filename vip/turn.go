@@ -89,7 +89,7 @@ func (m *Manager) turn(orders []order) []Report {
 			m.queue.forget(o.owner)
 		}
 		if o.kind == OrderAudit {
-			reports = append(reports, t.audit(o.addrs)...)
+			reports = append(reports, t.audit(o.seen)...)
 		}
 	}
 	reports = slices.DeleteFunc(reports, Report.idle)
@@ -277,6 +277,8 @@ func (e *entry) settle(present []Present) []Change {
 		return []Change{add(Create)} // it lapsed between the two exchanges
 	case i < 0:
 		return nil
+	case !present[i].Ours() && wanted && e.lost: // ours, and made anew by somebody
+		return []Change{add(Replace)}
 	case !present[i].Ours():
 		e.foreign = true
 		return nil

@@ -166,6 +166,7 @@ const (
 	NoticeAddressRepaired
 	NoticeHandoverFailed
 	NoticeFlapping
+	NoticeAddressChanged
 
 	noticeKinds
 )
@@ -207,6 +208,8 @@ func (k NoticeKind) String() string {
 		return "nobody took over"
 	case NoticeFlapping:
 		return "the master changes to and fro"
+	case NoticeAddressChanged:
+		return "address was changed by somebody else and set right"
 	}
 	return "invalid"
 }

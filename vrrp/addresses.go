@@ -161,7 +161,7 @@ func (r *router) announceNext() {
 // addressesChanged takes over what the kernel has. As master, what somebody
 // removed is put back at once; what the kernel refused is tried again later.
 func (r *router) addressesChanged(list []AddressState) {
-	var lost []netip.Prefix
+	var lost, changed []netip.Prefix
 	var refused []string
 	for _, s := range list {
 		at, ok := r.positions[s.Address]
@@ -169,6 +169,10 @@ func (r *router) addressesChanged(list []AddressState) {
 			continue
 		}
 		was := r.addresses[at].Present
+		if s.Changed {
+			changed = append(changed, s.Address)
+			s.Changed = false
+		}
 		r.addresses[at] = s
 		switch {
 		case s.Problem != "":
@@ -179,6 +183,10 @@ func (r *router) addressesChanged(list []AddressState) {
 			// On its way, or gone again before it was seen.
 			r.repairAt = r.after(repairMin)
 		}
+	}
+	if len(changed) > 0 {
+		r.counters.AddressesRepaired += uint64(len(changed))
+		r.notice(NoticeAddressChanged, netip.Addr{}, joinPrefixes(changed))
 	}
 	if r.state != StateMaster && !r.holding() && len(refused) > 0 && !r.inst.removed && !r.inst.e.stopping {
 		r.repairWait = min(max(2*r.repairWait, repairMin), repairMax)

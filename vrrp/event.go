@@ -121,6 +121,8 @@ type AddressState struct {
 	Present bool
 	// Problem is why it is not, when the kernel refused it.
 	Problem string
+	// Changed is set once, when somebody else had changed it and it was set right.
+	Changed bool
 }
 
 func (*Tick) event()             {}

@@ -25,7 +25,8 @@ why, who is master, which addresses are here and which checks fail.
   --config FILE   take the socket from this configuration
 
 Exit status: 0 all is well, 1 an instance is in fault or demoted, in conflict
-with another master, or master without an address, 3 no daemon answers.`,
+with another master, master without an address, or one of its addresses is on
+another interface of this host as well, 3 no daemon answers.`,
 	}
 	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
 		asJSON := flags.Bool("json", false, "print JSON")
@@ -62,7 +63,7 @@ func status(env *environment, socket string, asJSON bool) int {
 // health is the exit status that a state deserves.
 func health(st *control.Status) int {
 	for _, i := range st.Instances {
-		if i.State == "fault" || i.Demoted || i.ConflictSince != nil || lacksAddress(&i) {
+		if i.State == "fault" || i.Demoted || i.ConflictSince != nil || lacksAddress(&i) || answersElsewhere(&i) {
 			return exitRefused
 		}
 		for _, f := range i.Families {
@@ -141,6 +142,9 @@ func printInstance(w io.Writer, i *control.Instance, width int, now time.Time) {
 			line("%s", a.Problem)
 		}
 	}
+	for iface, list := range onOthers(i) {
+		line("%s also on %s, where this host may answer for it", shorten(list), iface)
+	}
 	if i.Demoted {
 		line("demoted: %s", indent(i.DemotedWhy))
 	}
@@ -194,6 +198,29 @@ func addresses(i *control.Instance) string {
 		return shorten(gone) + " (not here)"
 	}
 	return shorten(here) + " (here), " + shorten(gone) + " (not here)"
+}
+
+// onOthers yields the other interfaces that have addresses of an instance.
+func onOthers(i *control.Instance) func(yield func(string, []string) bool) {
+	return func(yield func(string, []string) bool) {
+		for rest := i.Elsewhere; len(rest) > 0; {
+			iface, n := rest[0].Interface, 0
+			var list []string
+			for ; n < len(rest) && rest[n].Interface == iface; n++ {
+				list = append(list, rest[n].Address)
+			}
+			if !yield(iface, list) {
+				return
+			}
+			rest = rest[n:]
+		}
+	}
+}
+
+// answersElsewhere reports a VIP on another interface. On the loopback interface
+// it is there on purpose: so does a host that serves behind a balancer.
+func answersElsewhere(i *control.Instance) bool {
+	return slices.ContainsFunc(i.Elsewhere, func(e control.Elsewhere) bool { return e.Interface != "lo" })
 }
 
 func shorten(list []string) string {

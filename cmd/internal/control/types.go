@@ -52,7 +52,10 @@ type Instance struct {
 	// Master is who serves, as far as this node knows; null when it does not.
 	Master    *Master   `json:"master"`
 	Addresses []Address `json:"addresses"`
-	Checks    []string  `json:"checks"`
+	// Elsewhere are addresses of the instance that somebody has configured on
+	// another interface of this host, where it may answer for them.
+	Elsewhere []Elsewhere `json:"elsewhere,omitempty"`
+	Checks    []string    `json:"checks"`
 	// AdvertIntervalMS is the interval in force, in milliseconds.
 	AdvertIntervalMS float64 `json:"advert_interval_ms"`
 	// LeaseMS is for how long the kernel keeps the addresses when this node does
@@ -91,19 +94,28 @@ type Address struct {
 	Problem string `json:"problem,omitempty"`
 }
 
+// Elsewhere is a VIP on an interface that is not its own.
+type Elsewhere struct {
+	Address   string    `json:"address"`
+	Interface string    `json:"interface"`
+	Since     time.Time `json:"since"`
+}
+
 // Counters count since the daemon started or the instance was configured.
 type Counters struct {
-	AdvertsSent       uint64            `json:"adverts_sent"`
-	AdvertsReceived   uint64            `json:"adverts_received"`
-	ReleasesSent      uint64            `json:"releases_sent"`
-	ReleasesReceived  uint64            `json:"releases_received"`
-	SendErrors        uint64            `json:"send_errors"`
-	BecameMaster      uint64            `json:"became_master"`
-	LeftMaster        uint64            `json:"left_master"`
-	Announcements     uint64            `json:"announcements"`
-	AddressesRepaired uint64            `json:"addresses_repaired"`
-	Rivals            uint64            `json:"rivals"`
-	Dropped           map[string]uint64 `json:"dropped"`
+	AdvertsSent       uint64 `json:"adverts_sent"`
+	AdvertsReceived   uint64 `json:"adverts_received"`
+	ReleasesSent      uint64 `json:"releases_sent"`
+	ReleasesReceived  uint64 `json:"releases_received"`
+	SendErrors        uint64 `json:"send_errors"`
+	BecameMaster      uint64 `json:"became_master"`
+	LeftMaster        uint64 `json:"left_master"`
+	Announcements     uint64 `json:"announcements"`
+	AddressesRepaired uint64 `json:"addresses_repaired"`
+	// AddressesElsewhere counts how often a VIP appeared on another interface.
+	AddressesElsewhere uint64            `json:"addresses_elsewhere"`
+	Rivals             uint64            `json:"rivals"`
+	Dropped            map[string]uint64 `json:"dropped"`
 }
 
 // Family is the virtual router of one address family.

@@ -94,6 +94,7 @@ type Daemon struct {
 	results   map[string]healthcheck.Result
 	hooks     *notify.Queue
 	spool     *spool
+	elsewhere elsewhere
 	told      map[string]told // by instance
 	tellDue   bool            // at the end of the turn
 	tellWaits bool            // for tellDelay

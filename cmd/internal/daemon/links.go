@@ -16,6 +16,7 @@ func (d *Daemon) watched(states []vip.LinkState) {
 		if s.Index == 0 {
 			delete(d.links, s.Name)
 		}
+		d.lookElsewhere(s.Name)
 	}
 	if !d.synced {
 		d.synced = true
@@ -47,9 +48,7 @@ func (d *Daemon) linkChanged(iface string) {
 	s := d.links[iface]
 	problem := d.ensureSockets(iface)
 	ev := vrrp.Link{Name: iface, Index: s.Index, Up: s.Up, Carrier: s.Carrier, Problem: problem}
-	present := make([]netip.Prefix, 0, len(s.Addresses))
 	for _, a := range s.Addresses {
-		present = append(present, a.Prefix)
 		if !a.Tentative && a.Proto != vip.Proto && !d.isVIP(iface, a.Prefix.Addr()) {
 			ev.Addresses = append(ev.Addresses, a.Prefix)
 		}
@@ -59,7 +58,7 @@ func (d *Daemon) linkChanged(iface string) {
 	if !ev.Up || !ev.Carrier || problem != "" {
 		d.tellSoon()
 	}
-	d.addresses.Audit(iface, present)
+	d.addresses.Audit(iface, s.Addresses)
 }
 
 // auditEvery is how often the addresses are compared with the kernel's although

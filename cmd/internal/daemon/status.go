@@ -32,8 +32,13 @@ func (b backend) Status(ctx context.Context) (*control.Status, error) {
 			},
 			Checks: d.checkStatus(s),
 		}
+		others, counted := d.elsewhere.status()
 		go func() {
 			render(st, s)
+			for n := range st.Instances {
+				i := &st.Instances[n]
+				i.Elsewhere, i.Counters.AddressesElsewhere = others[i.Name], counted[i.Name]
+			}
 			got <- st
 		}()
 	}

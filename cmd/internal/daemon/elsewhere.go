@@ -1,0 +1,129 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/vip"
+)
+
+// elsewhere follows VIPs that somebody has configured on another interface of
+// this host as well. The host may answer for such an address there, and on any
+// interface, also while another node is master. It belongs to somebody else and
+// is not touched: people are told.
+type elsewhere struct {
+	owners map[netip.Addr][]vipOwner
+	// found has since when a VIP is on which other interface.
+	found   map[string]map[netip.Addr]time.Time
+	counted map[string]uint64 // by instance
+}
+
+// vipOwner is an instance that has an address, and where that belongs.
+type vipOwner struct{ instance, iface string }
+
+// setOwners takes the VIPs from the configuration, and looks everywhere anew.
+func (d *Daemon) setOwners() {
+	e := &d.elsewhere
+	e.owners = map[netip.Addr][]vipOwner{}
+	names := map[string]bool{}
+	for n := range d.cfg.Instances {
+		c := &d.cfg.Instances[n]
+		names[c.Name] = true
+		for _, p := range c.Addresses {
+			e.owners[p.Addr()] = append(e.owners[p.Addr()], vipOwner{c.Name, c.Interface})
+		}
+	}
+	for name := range e.counted {
+		if !names[name] {
+			delete(e.counted, name)
+		}
+	}
+	for iface := range d.links {
+		d.lookElsewhere(iface)
+	}
+}
+
+// lookElsewhere compares the addresses of an interface with the VIPs of others.
+func (d *Daemon) lookElsewhere(iface string) {
+	e := &d.elsewhere
+	before := e.found[iface]
+	var now map[netip.Addr]time.Time
+	fresh := map[vipOwner][]string{}
+	for _, a := range d.links[iface].Addresses {
+		addr := a.Prefix.Addr()
+		if a.Proto == vip.Proto || !slices.ContainsFunc(e.owners[addr], func(o vipOwner) bool { return o.iface != iface }) {
+			continue
+		}
+		if now == nil {
+			now = map[netip.Addr]time.Time{}
+		}
+		since, known := before[addr]
+		if !known {
+			since = d.now
+			for _, o := range e.owners[addr] {
+				if o.iface != iface {
+					fresh[o] = append(fresh[o], addr.String())
+				}
+			}
+		}
+		now[addr] = since
+	}
+	for o, list := range fresh {
+		if e.counted == nil {
+			e.counted = map[string]uint64{}
+		}
+		e.counted[o.instance] += uint64(len(list))
+		d.log.Warn("a virtual address is on another interface as well, where this host may answer for it",
+			"instance", o.instance, "interface", o.iface, "other", iface, "addresses", few(list))
+	}
+	gone := 0
+	for addr := range before {
+		if _, still := now[addr]; !still {
+			gone++
+		}
+	}
+	if gone > 0 {
+		d.log.Info("virtual addresses are gone from the other interface", "other", iface, "count", gone)
+	}
+	if e.found == nil {
+		e.found = map[string]map[netip.Addr]time.Time{}
+	}
+	if e.found[iface] = now; now == nil {
+		delete(e.found, iface)
+	}
+}
+
+// few renders a list of any length short.
+func few(list []string) string {
+	if len(list) > 5 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:5], " "), len(list)-5)
+	}
+	return strings.Join(list, " ")
+}
+
+// status tells for each instance what is elsewhere, and how often that was.
+func (e *elsewhere) status() (list map[string][]control.Elsewhere, counted map[string]uint64) {
+	list, counted = map[string][]control.Elsewhere{}, map[string]uint64{}
+	for iface, found := range e.found {
+		for addr, since := range found {
+			for _, o := range e.owners[addr] {
+				if o.iface != iface {
+					list[o.instance] = append(list[o.instance], control.Elsewhere{Address: addr.String(), Interface: iface, Since: since})
+				}
+			}
+		}
+	}
+	for name := range list {
+		slices.SortFunc(list[name], func(a, b control.Elsewhere) int {
+			return strings.Compare(a.Interface+" "+a.Address, b.Interface+" "+b.Address)
+		})
+	}
+	for name, n := range e.counted {
+		counted[name] = n
+	}
+	return list, counted
+}
