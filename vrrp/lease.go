@@ -82,6 +82,7 @@ func (r *router) renew() {
 	if !r.speaks() || r.listening {
 		return
 	}
+	r.speaksAgain()
 	for range r.slicesDue() {
 		r.renewOne()
 	}
@@ -126,8 +127,22 @@ func (r *router) renewOne() {
 	}
 }
 
-// speaks reports whether the last advert left.
-func (r *router) speaks() bool { return r.silentSince.IsZero() }
+// speaks reports whether the last advert left, which is known once the turn that
+// sent it is over.
+func (r *router) speaks() bool {
+	return r.silentSince.IsZero() || r.failedAt.Before(r.spokeAt) && r.spokeAt.Before(r.now())
+}
+
+// speaksAgain ends a silence: the lease may have run out.
+func (r *router) speaksAgain() {
+	if r.silentSince.IsZero() {
+		return
+	}
+	r.silentSince = time.Time{}
+	if r.state == StateMaster {
+		r.repair()
+	}
+}
 
 // sendFailed notes an advert that did not leave. A master that stays mute until
 // its peers must have taken over gives up.
@@ -149,11 +164,8 @@ func (r *router) sendFailed(reason string) {
 
 // settleLastAdvert takes stock before the next advert: whether the one before left.
 func (r *router) settleLastAdvert() {
-	if !r.silentSince.IsZero() && r.failedAt.Before(r.spokeAt) {
-		r.silentSince = time.Time{}
-		if r.state == StateMaster {
-			r.repair() // the lease may have run out
-		}
+	if r.speaks() {
+		r.speaksAgain()
 	}
 	if r.spokeAt.Before(r.now()) { // else more of the same turn
 		r.failures, r.expected = 0, 0

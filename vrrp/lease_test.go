@@ -243,3 +243,34 @@ func TestRenewalsFollowTheNextAdvertAfterALateOne(t *testing.T) {
 		t.Errorf("%d renewals long after the advert", n)
 	}
 }
+
+// One advert that could not be sent costs no lease: the next one that leaves is
+// enough for a renewal just behind it.
+func TestSingleFailureKeepsTheLease(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	renewed, gap := te.now, time.Duration(0)
+	for n := range 20 {
+		te.now, _ = te.e.Deadline()
+		for te.e.routers[routerKey{"eth0", 51, IPv4}].timer.After(te.now) {
+			te.step(&Tick{}, &renewed, &gap)
+			te.now, _ = te.e.Deadline()
+		}
+		te.step(&Tick{}, &renewed, &gap) // the advert
+		if n%2 == 0 {
+			te.e.Step(te.now, &SendFailed{Router: RouterID{Instance: "web", Family: IPv4}, Reason: "no buffer space available"})
+		}
+	}
+	if most := 2*second - 20*time.Millisecond; gap >= most {
+		t.Errorf("renewals were up to %v apart, want less than %v", gap, most)
+	}
+}
+
+// step makes a step and follows for how long nothing is renewed.
+func (te *engineTest) step(ev Event, renewed *time.Time, gap *time.Duration) {
+	*gap = max(*gap, te.now.Sub(*renewed))
+	for _, a := range te.e.Step(te.now, ev) {
+		if _, ok := a.(*RenewAddresses); ok {
+			*renewed = te.now
+		}
+	}
+}
