@@ -31,6 +31,9 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 		return t.audited(found)
 	}
 	present, err := t.m.kernel.Addresses()
+	if err != nil && seen != nil {
+		t.believe(seen, found)
+	}
 	if err != nil {
 		return append(t.audited(found), Report{Order: OrderAudit, Interface: t.iface, Err: fmt.Errorf("cannot list addresses: %w", err)})
 	}
@@ -52,6 +55,16 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 		t.setRight(now, found)
 	}
 	return t.audited(found)
+}
+
+// believe takes what was seen for what there is, for want of a better look: who
+// adds again what is there after all does no harm.
+func (t *turn) believe(seen []LinkAddress, found map[string][]Result) {
+	for _, e := range t.missing(seen) {
+		for owner := range e.owners {
+			found[owner] = append(found[owner], Result{Prefix: e.prefix})
+		}
+	}
 }
 
 // setRight makes what somebody has changed what it was.

@@ -121,6 +121,9 @@ func (d *Daemon) addressReport(rep vip.Report) {
 		if rep.Err != nil {
 			d.log.Warn("address order went wrong", "interface", rep.Interface, "order", rep.Order.String(), "error", rep.Err)
 		}
+		if rep.Order == vip.OrderAudit && rep.Err != nil {
+			d.auditAgain(rep.Interface)
+		}
 		for _, a := range rep.Addresses {
 			if rep.Order == vip.OrderRemove && a.Err != nil {
 				d.log.Error("address could not be removed", "interface", rep.Interface, "address", a.Prefix.String(), "error", a.Err)

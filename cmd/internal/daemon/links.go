@@ -78,6 +78,18 @@ func (d *Daemon) auditAll() {
 	})
 }
 
+// auditRetry is how long after an audit that could not be made the next one is.
+const auditRetry = 100 * time.Millisecond
+
+// auditAgain has the addresses of an interface compared again soon.
+func (d *Daemon) auditAgain(iface string) {
+	d.later(auditRetry, func() {
+		if !d.stopping {
+			d.addresses.Audit(iface, nil)
+		}
+	})
+}
+
 // isVIP tells VIPs from the interface's own addresses where the kernel keeps no
 // mark. The addresses of an owner are real.
 func (d *Daemon) isVIP(iface string, a netip.Addr) bool {

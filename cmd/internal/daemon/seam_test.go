@@ -1,0 +1,166 @@
+package daemon
+
+import (
+	"fmt"
+	"net/netip"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/vip"
+)
+
+// brittleKernel fails every n-th call of any kind.
+type brittleKernel struct {
+	*vip.Fake
+	faults *everyNth
+}
+
+// Apply fails single changes, and leaves out what fails.
+func (k *brittleKernel) Apply(iface string, changes []vip.Change) []error {
+	errs := make([]error, len(changes))
+	for n := range changes {
+		if errs[n] = k.faults.fail(); errs[n] == nil {
+			errs[n] = k.Fake.Apply(iface, changes[n:n+1])[0]
+		}
+	}
+	return errs
+}
+
+func (k *brittleKernel) Addresses() ([]vip.Present, error) {
+	if err := k.faults.fail(); err != nil {
+		return nil, err
+	}
+	return k.Fake.Addresses()
+}
+
+func (k *brittleKernel) Announce(iface string, form vip.ARPForm, addrs []netip.Addr, wanted func(netip.Addr) bool) error {
+	if err := k.faults.fail(); err != nil {
+		return err
+	}
+	return k.Fake.Announce(iface, form, addrs, wanted)
+}
+
+func (k *brittleKernel) Sysctl(path string) (string, error) {
+	if err := k.faults.fail(); err != nil {
+		return "", err
+	}
+	return k.Fake.Sysctl(path)
+}
+
+func (k *brittleKernel) SetSysctl(path, value string) error {
+	if err := k.faults.fail(); err != nil {
+		return err
+	}
+	return k.Fake.SetSysctl(path, value)
+}
+
+// at sets which calls fail from now on.
+func (e *everyNth) at(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.n = n
+}
+
+// TestKernelFailsEveryNth has every n-th call of any kind fail while links come and
+// go and somebody removes, changes and takes the VIP: status never claims a VIP
+// that is not there, and once the kernel works again all is as it should be.
+func TestKernelFailsEveryNth(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 7} {
+		for _, lease := range []string{"auto", "off"} {
+			t.Run(fmt.Sprintf("%d, lease %s", n, lease), func(t *testing.T) {
+				inBubble(t, func(t *testing.T, lan *network) {
+					more := `lease = "` + lease + `"`
+					a, b := newNode(t, lan, "a", 1, conf(150, "1s", more)), newNode(t, lan, "b", 2, conf(100, "1s", more))
+					faults := &everyNth{}
+					a.d.opts.Kernel = &brittleKernel{a.kernel, faults}
+					a.start()
+					b.start()
+					await(t, 5*time.Second, "a", a, b)
+					faults.at(n)
+					somebody := []func(){
+						func() { a.kernel.SetCarrier("eth0", false) },
+						func() { a.kernel.SetCarrier("eth0", true) },
+						func() { a.kernel.Delete("eth0", testVIP) },
+						func() { a.kernel.Change("eth0", testVIP, 3) },
+					}
+					nobody := time.Duration(0)
+					const step = 50 * time.Millisecond
+					for began := time.Now(); time.Since(began) < 3*time.Minute; time.Sleep(step) {
+						synctest.Wait()
+						honest(t, a)
+						if holders(a, b) == "" {
+							nobody += step
+						}
+						if long := time.Since(began); long%(7*time.Second) == 0 {
+							somebody[int(long/(7*time.Second))%len(somebody)]()
+						}
+					}
+					a.kernel.SetCarrier("eth0", true)
+					failed := faults.stop()
+					t.Logf("measured: %d calls failed; nobody had the VIP for %v of 3m", failed, nobody)
+					if failed < 3 {
+						t.Errorf("only %d calls failed", failed)
+					}
+					time.Sleep(20 * time.Minute) // also what demotes for a while is over
+					synctest.Wait()
+					i := a.instance()
+					if got := holders(a, b); got != "a" || i.State != "master" || i.Demoted || !i.Addresses[0].Present || i.Addresses[0].Problem != "" || foreignVIP(a) {
+						t.Errorf("in the end the VIP is on %q, a is %s, demoted %t, address %+v", got, i.State, i.Demoted, i.Addresses[0])
+					}
+					b.stop()
+					a.stop()
+					if got := holders(a, b); got != "" {
+						t.Errorf("after the stop the VIP is on %q", got)
+					}
+					if v, _ := a.kernel.Sysctl("net/ipv4/conf/eth0/promote_secondaries"); v != "0" {
+						t.Errorf("after the stop promote_secondaries is %s", v)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestSendsFailNowAndThen has every n-th batch of adverts fail, with the errors
+// that sockets know: single losses move nothing, for good the peer serves.
+func TestSendsFailNowAndThen(t *testing.T) {
+	for _, errno := range []syscall.Errno{syscall.ENOBUFS, syscall.ENETDOWN, syscall.EPERM} {
+		for _, n := range []int{1, 2, 3, 7} {
+			t.Run(fmt.Sprintf("%v, %d", errno, n), func(t *testing.T) {
+				inBubble(t, func(t *testing.T, lan *network) {
+					a := newNode(t, lan, "a", 1, conf(150, "1s"))
+					network := &faultyNetwork{Network: a.d.opts.Network}
+					a.d.opts.Network = network
+					a.start()
+					b := startNode(t, lan, "b", 2, conf(100, "1s"))
+					await(t, 5*time.Second, "a", a, b)
+					time.Sleep(500 * time.Millisecond)
+					// An interval begins with every advert: the n-th one fails.
+					for k := range 70 {
+						if (k+1)%n == 0 {
+							network.set(errno)
+						}
+						for range 1000 {
+							time.Sleep(time.Millisecond)
+							synctest.Wait()
+							if got := holders(a, b); n > 1 && got != "a" || got == "a+b" {
+								t.Fatalf("after %d adverts the VIP is on %q", k, got)
+							}
+						}
+						if n > 1 {
+							network.set(nil)
+						}
+					}
+					i := a.instance()
+					if want := map[bool]string{true: "b", false: "a"}[n == 1]; holders(a, b) != want || i.Counters.SendErrors == 0 {
+						t.Errorf("the VIP is on %q, %d errors counted", holders(a, b), i.Counters.SendErrors)
+					}
+					network.set(nil)
+					await(t, 2*time.Minute, "a", a, b)
+				})
+			})
+		}
+	}
+}
