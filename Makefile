@@ -107,6 +107,16 @@ soak: ## let things happen to a cluster by chance for TIME (default 10m; SEED=â€
 	HOLDFAST_REQUIRE=1 HOLDFAST_SOAK=$(TIME) HOLDFAST_SOAK_SEED=$(SEED) $(if $(RACE),CGO_ENABLED=1) \
 		$(GO) test -count=1 -v -timeout 0 -run '^TestSoak$$' $(if $(RACE),-race) $(TESTFLAGS) ./cmd/holdfast
 
+.PHONY: pauses
+pauses: ## pause master and backup for HOLDFAST_PAUSE (default 30s) at each advert interval (root)
+	$(NEEDROOT)
+	HOLDFAST_REQUIRE=1 HOLDFAST_PAUSE=$${HOLDFAST_PAUSE:-30s} $(GO) test -count=1 -v -timeout 30m -run '^TestPaused' $(TESTFLAGS) ./cmd/holdfast
+
+.PHONY: clock
+clock: ## set this machine's wall clock to and fro, and see that nothing moves (root; for a machine of its own)
+	$(NEEDROOT)
+	HOLDFAST_CLOCK=1 $(GO) test -count=1 -v -timeout 10m -run '^TestWallClock$$' $(TESTFLAGS) ./cmd/holdfast
+
 .PHONY: install
 install: $(if $(wildcard bin/holdfast),,build) ## install program, systemd unit, reference (PREFIX, SYSCONFDIR, UNITDIR, DESTDIR)
 	install -Dm755 bin/holdfast '$(DESTDIR)$(PREFIX)/bin/holdfast'

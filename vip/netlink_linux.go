@@ -35,6 +35,8 @@ type rtnl struct {
 	seq     uint32
 	receive []byte
 	send    []byte
+	// recv is recvfrom(2); tests make answers of their own.
+	recv func(fd int, b []byte, flags int) (int, unix.Sockaddr, error)
 	// acks is how many answers the receive buffer holds.
 	acks int
 }
@@ -58,7 +60,7 @@ func dialRTNL() (*rtnl, error) {
 		_ = unix.Close(fd)
 		return nil, os.NewSyscallError("getsockopt", err)
 	}
-	return &rtnl{fd: fd, receive: make([]byte, receiveSize), acks: max(1, size/ackCost)}, nil
+	return &rtnl{fd: fd, receive: make([]byte, receiveSize), acks: max(1, size/ackCost), recv: unix.Recvfrom}, nil
 }
 
 // routeSocket opens a socket to rtnetlink that listens to groups.
@@ -150,7 +152,7 @@ func (s *rtnl) write(b []byte) error {
 // read receives one datagram, which is valid until the next read.
 func (s *rtnl) read(flags int) ([]byte, error) {
 	for {
-		n, _, err := unix.Recvfrom(s.fd, s.receive, flags|unix.MSG_TRUNC)
+		n, _, err := s.recv(s.fd, s.receive, flags|unix.MSG_TRUNC)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:

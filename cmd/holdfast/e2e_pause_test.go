@@ -4,11 +4,23 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 )
 
-var pauses = []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}
+// pauses are those of the suite, or the one in HOLDFAST_PAUSE.
+func pauses(t *testing.T) []time.Duration {
+	t.Helper()
+	if text := os.Getenv("HOLDFAST_PAUSE"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return []time.Duration{d}
+	}
+	return []time.Duration{100 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second, 6 * time.Second}
+}
 
 // A paused master keeps its address no longer than its lease, hears what
 // happened meanwhile before it acts, and one node serves in the end.
@@ -17,7 +29,7 @@ func TestPausedMaster(t *testing.T) {
 		t.Run(interval.String(), func(t *testing.T) {
 			pausesAtOnce(t, interval)
 			d := newDuo(t, duoTOML(highest, interval), duoTOML(lower, interval))
-			for _, pause := range pauses {
+			for _, pause := range pauses(t) {
 				d.pauseMaster(t, interval, pause)
 			}
 		})
@@ -66,7 +78,7 @@ func TestPausedBackup(t *testing.T) {
 			master, backup := d.a.story(), d.b.story()
 			held := d.watchBoth(t)
 			began := time.Now()
-			for _, pause := range pauses {
+			for _, pause := range pauses(t) {
 				d.freeze(t, d.b, pause, func() {})
 				during(t, 2*interval, fmt.Sprintf("a alone has the addresses after a pause of %v", pause), func() bool {
 					return d.a.has(vipFour) && d.a.has(vipSix) && !d.b.has(vipFour) && !d.b.has(vipSix)

@@ -284,3 +284,13 @@ func TestStopWithBacklog(t *testing.T) {
 		}
 	})
 }
+
+// The time that the loop gives to the Engine carries the reading of the monotonic
+// clock, which nobody can set.
+func TestTimeIsMonotonic(t *testing.T) {
+	d := &Daemon{opts: Options{Boottime: boottime}}
+	d.awake()
+	if text := d.now.String(); !strings.Contains(text, " m=") {
+		t.Errorf("the loop's time is %s", text)
+	}
+}
