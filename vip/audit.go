@@ -31,7 +31,7 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 		return t.audited(found)
 	}
 	present, err := t.m.kernel.Addresses()
-	if err != nil && seen != nil {
+	if err != nil && seen != nil { // there is no better look
 		t.believe(seen, found)
 	}
 	if err != nil {
@@ -43,24 +43,20 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 			now = append(now, LinkAddress{Prefix: p.Prefix, Proto: p.Proto})
 		}
 	}
-	for _, e := range t.missing(now) {
-		// It may have gone with its interface to another name.
-		e.lost = e.lost || e.installed
-		e.installed, e.foreign = false, false
-		for owner := range e.owners {
-			found[owner] = append(found[owner], Result{Prefix: e.prefix})
-		}
-	}
+	t.believe(now, found)
 	if seen == nil { // else that was done, perhaps by what is not so any more
 		t.setRight(now, found)
 	}
 	return t.audited(found)
 }
 
-// believe takes what was seen for what there is, for want of a better look: who
-// adds again what is there after all does no harm.
+// believe takes what was seen for what there is: who adds again what is there
+// after all does no harm.
 func (t *turn) believe(seen []LinkAddress, found map[string][]Result) {
 	for _, e := range t.missing(seen) {
+		// It may have gone with its interface to another name.
+		e.lost = e.lost || e.installed
+		e.installed, e.foreign = false, false
 		for owner := range e.owners {
 			found[owner] = append(found[owner], Result{Prefix: e.prefix})
 		}

@@ -121,7 +121,7 @@ func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 	t.results = append(t.results, result{o.kind, e, to})
 	if o.kind == OrderAdd {
 		e.owners[o.owner] = true
-		if e.installed && e.lease != o.lease {
+		if e.installed && (e.lease != o.lease || e.refused) {
 			e.lease = o.lease
 			t.change(e, Replace)
 			return

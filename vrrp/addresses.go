@@ -216,18 +216,22 @@ func (r *router) addressesChanged(list []AddressState) {
 }
 
 // repair tries again what the kernel refused: to add as master, else to remove.
+// What is there although the kernel refused something may be of somebody else, or
+// about to go.
 func (r *router) repair() {
 	var add, remove []netip.Prefix
 	for _, s := range r.addresses {
 		if s.Present {
 			remove = append(remove, s.Address)
-		} else {
+		}
+		if !s.Present || s.Problem != "" {
 			add = append(add, s.Address)
 		}
 	}
 	switch {
 	case r.state == StateMaster && r.unproven:
 		r.prove()
+	case r.state == StateMaster && !r.speaks(): // not before it does
 	case r.state == StateMaster:
 		r.addAddresses(add)
 		r.announce(add)

@@ -100,6 +100,10 @@ func TestKernelFailsEveryNth(t *testing.T) {
 					a.kernel.SetCarrier("eth0", true)
 					failed := faults.stop()
 					t.Logf("measured: %d calls failed; nobody had the VIP for %v of 3m", failed, nobody)
+					// Six times the carrier goes, and b waits its down time.
+					if most := 6*down(time.Second, 100) + 5*time.Second; nobody > most {
+						t.Errorf("nobody had the VIP for %v, want at most %v", nobody, most)
+					}
 					if failed < 3 {
 						t.Errorf("only %d calls failed", failed)
 					}
