@@ -62,6 +62,26 @@ check nginx is failing for 1m10s: connection refused
 check slow is unknown
 `, exitRefused,
 		}, {
+			"addresses on other interfaces, one of them on purpose",
+			control.Status{Node: "lb2", Instances: []control.Instance{{
+				Name: "web", State: "backup", Since: ago(75 * time.Second), Reason: "192.0.2.1 is master with priority 150",
+				Interface: "eth0", VRID: 51, Priority: control.Priority{Base: 100, Effective: 100},
+				Master:    &control.Master{Address: "192.0.2.1", Priority: 150, LastHeard: agoPtr(420 * time.Millisecond)},
+				Addresses: []control.Address{{Address: "192.0.2.100/24"}, {Address: "192.0.2.101/24"}},
+				Elsewhere: []control.Elsewhere{
+					{Address: "192.0.2.100", Interface: "eth1"}, {Address: "192.0.2.100", Interface: "lo"}, {Address: "192.0.2.101", Interface: "lo"},
+				},
+			}}},
+			`lb2: 1 backup
+
+web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
+     eth0, vrid 51, priority 100
+     master is 192.0.2.1, priority 150, heard 420ms ago
+     addresses 192.0.2.100/24 192.0.2.101/24 (not here)
+     192.0.2.100 also on eth1, where this host may answer for it
+     192.0.2.100 192.0.2.101 also on lo, where this host may answer for it
+`, exitRefused,
+		}, {
 			"several, names in a column",
 			control.Status{Node: "lb1", Daemon: control.Daemon{ReloadError: "test.toml:1:1: bad\ntest.toml:2:1: worse"}, Instances: []control.Instance{
 				{
