@@ -307,9 +307,10 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 // yield lets a stronger master have it. The addresses linger until that one
 // has announced them.
 func (r *router) yield(from netip.Addr, p *Packet) {
-	if !r.handing && !r.listening {
-		// The winner may have been master all along, and the network may hold
-		// this node's addresses: hearing a rival, it announces itself again.
+	if !r.listening {
+		// The winner may have been master all along, also when this node has
+		// released, and the network may hold this node's addresses: hearing a
+		// rival, it announces itself again.
 		r.sendNow()
 	}
 	r.stopAnnouncing()
