@@ -279,7 +279,7 @@ func (v *vip) judgeGap(before int) {
 		switch {
 		case m.n.stranger() && m.standing.State == vrrp.StateMaster && w.now-r.tookOver(before) < 300*time.Millisecond:
 			return // the two took over at once, and it does not announce again
-		case m.n.index == before && m.born == w.now:
+		case m.n.index == before && w.now-m.born <= judgeAfter:
 			return // what a dead daemon without a lease had left
 		}
 	}

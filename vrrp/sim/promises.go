@@ -12,6 +12,7 @@ type silence struct {
 	node  *node
 	until time.Duration
 	mark  int
+	step  int // the next one; it ends the expectation
 	// At the crash: who was master, and what had disturbed until then.
 	master    *node
 	crashMark int
@@ -61,10 +62,9 @@ func (n *node) expectSilence(config int) {
 		if interval == 0 || age >= 3*interval-interval/4-10*time.Millisecond || !n.journal.whole || !n.hasAll(v) {
 			continue
 		}
-		s.node, s.mark, s.until = n, v.quietMark, n.w.now+v.bound
-		step := n.w.next
+		s.node, s.mark, s.step, s.until = n, v.quietMark, n.w.next, n.w.now+v.bound
 		n.w.after(30*time.Millisecond, func() {
-			if s.node == n && n.w.next == step && v.quietMark <= s.mark+2 && v.masters() == 0 && !slices.ContainsFunc(v.members, func(r *router) bool {
+			if s.node == n && n.w.next == s.step && v.quietMark <= s.mark+2 && v.masters() == 0 && !slices.ContainsFunc(v.members, func(r *router) bool {
 				return r.n == n && r.standing.State == vrrp.StateMaster
 			}) {
 				n.w.fail("restart-is-silent", "%s does not go on as master of vrid %d after a restart in time", n.spec.Name, v.vrid)
@@ -114,7 +114,7 @@ func (n *node) hasAll(v *vr) bool {
 // judgeSilence sees who becomes master while nobody else should.
 func (v *vr) judgeSilence(r *router) {
 	s := &v.silence
-	if s.node == nil || s.node == r.n || v.w.now >= s.until {
+	if s.node == nil || s.node == r.n || v.w.next != s.step || v.w.now >= s.until {
 		return
 	}
 	if r.cfg.Preempt && r.heardPriority < r.standing.Priority && r.heardPriority > 0 {
@@ -184,14 +184,15 @@ func (n *node) expectRepair(at int) {
 	if n.stranger() || !n.running() || n.w.opt.Lenient {
 		return
 	}
+	removed := n.w.now
 	for _, r := range n.routers {
-		if r.standing.State != vrrp.StateMaster || r.standing.Listening || r.standing.Mute || !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
+		if n.refusing || r.standing.State != vrrp.StateMaster || r.standing.Listening || r.standing.Mute || !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
 			continue
 		}
 		life := n.life
 		n.w.after(10*time.Millisecond, func() {
 			p := n.portOn(r.v.seg)
-			if n.life == life && n.running() && !n.stopping && !n.refusing && !n.sendFails && p.exists && p.up && p.carrier &&
+			if n.life == life && n.running() && !n.stopping && n.accepted <= removed && !n.sendFails && p.exists && p.up && p.carrier &&
 				r.standing.State == vrrp.StateMaster && !r.standing.Mute && !r.standing.Listening && !n.kernel[at].present &&
 				slices.Contains(r.cfg.Addresses, n.w.vips[at].prefix) {
 				n.w.fail("removed-is-back", "%s has not put %v back", r, n.w.vips[at].prefix)

@@ -57,6 +57,7 @@ type router struct {
 	spoke         time.Duration
 	spokeLocal    time.Duration
 	spokePriority int
+	pseudo        bool // the checksum form of its last advert
 	// deaf is until when it must listen after a pause, unless it hears something.
 	deaf time.Duration
 }
@@ -183,6 +184,9 @@ func (n *node) reroute() {
 				r = &router{n: n, v: v, born: n.w.now, spokePriority: -1}
 				v.members = append(v.members, r)
 			}
+			if at >= 0 && r.cfg.AdvertInterval != c.AdvertInterval {
+				r.second, r.sentCount, r.received = n.w.now, 0, 0
+			}
 			r.cfg, r.id = c, vrrp.RouterID{Instance: c.Name, Family: f}
 			n.routers = append(n.routers, r)
 		}
@@ -249,6 +253,16 @@ func (n *node) heard(p *port, pk *packet) {
 		}
 		r.deaf = 0
 		r.received++
+		r.learnForm(pk)
+	}
+}
+
+// learnForm notes that a master hears a stranger whose checksum is formed
+// otherwise than its own was: that stranger may hear its next advert first.
+func (r *router) learnForm(pk *packet) {
+	from := pk.from.node
+	if from.stranger() && r.standing.State == vrrp.StateMaster && r.v.family == vrrp.IPv4 && r.cfg.Version == vrrp.Version3 && strangers[from.spec.Plain]().SendPseudo != r.pseudo {
+		r.v.disturb(false)
 	}
 }
 
@@ -269,7 +283,7 @@ func (r *router) spoken(s *vrrp.SendAdvert) {
 		w.tracef("%s: advert of priority %d", r, priority)
 	}
 	r.spokePriority = priority
-	r.spoke, r.spokeLocal = w.now, r.n.local()
+	r.spoke, r.spokeLocal, r.pseudo = w.now, r.n.local(), s.PseudoHeader
 	r.judgeStorm(s.Destination)
 	r.judgeListening(priority)
 }
