@@ -56,7 +56,9 @@ func TestLateMasterListensFirst(t *testing.T) {
 			if tt.want == StateMaster {
 				te.wantOnly("web: a", "web: advert prio=150 interval=1s to=224.0.0.18",
 					"web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0")
-			} else {
+			} else if tt.heard > 150 { // a last word
+				te.wantOnly("advert", "web: advert prio=150 interval=1s to=224.0.0.18")
+			} else { // which would make a weaker one yield
 				te.wantOnly("advert")
 			}
 		})
@@ -172,5 +174,31 @@ func TestReleaseToAnUnreachablePeerIsNotMute(t *testing.T) {
 	te.advance(second)
 	if n := te.renewals(); n == 0 {
 		t.Error("nothing was renewed while handing over")
+	}
+}
+
+// A master that slept does not know whether it still is one. Leaving, it says
+// nothing: its release would make the present master yield or its backups stir.
+// It serves on for as long as a peer that has not taken over yet may need.
+func TestListeningMasterLeavesSilently(t *testing.T) {
+	for name, leave := range map[string]Event{
+		"stop":  &Stop{},
+		"fault": &CheckChanged{Check: "db", Healthy: false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			te := newTest(t, web(checks(Check{Name: "db", OnFailure: Release})))
+			te.health("db", true, "")
+			te.advance(down150)
+			te.pause(5 * second)
+			te.lines = nil
+			te.do(leave)
+			te.wantOnly("advert")
+			te.advance(skew150)
+			te.wantAddresses("eth0", "192.0.2.100/24")
+			te.advert(peer, 100)
+			te.advance(lingered)
+			te.wantAddresses("eth0")
+			te.wantOnly("advert")
+		})
 	}
 }

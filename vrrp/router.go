@@ -259,8 +259,8 @@ func (r *router) review(before uint8) {
 		}
 		if before != r.inst.effective {
 			r.preemptAt = time.Time{}
-			r.respectMaster()
 		}
+		r.respectMaster()
 	case StateMaster:
 		r.reviewMaster(before)
 	}
@@ -425,13 +425,14 @@ func (r *router) serve() {
 	r.addAddresses(r.prefixes())
 	r.startRenewing()
 	r.announceBurst()
-	r.announceAfterwards()
+	r.announceAfterwards(r.now())
 }
 
-// announceAfterwards announces once more when a former master has let go.
-func (r *router) announceAfterwards() {
+// announceAfterwards announces once more when a master that yields at the given
+// time has let go.
+func (r *router) announceAfterwards(yields time.Time) {
 	r.announceLate = time.Time{}
-	switch t := r.after(r.linger() + announceSoon); {
+	switch t := yields.Add(r.linger() + announceSoon); {
 	case r.announceLeft <= 0: // once is enough
 	case t.Before(r.announceAt):
 		r.announceAt = t
@@ -442,7 +443,7 @@ func (r *router) announceAfterwards() {
 
 // leave goes to init or fault. A master hands over as far as it still can.
 func (r *router) leave(to State, reason string) {
-	was, left := r.state, r.adopted()
+	was, left, slept := r.state, r.adopted(), r.listening
 	r.adoptionEnds()
 	r.enter(to)
 	r.reason = reason
@@ -455,7 +456,9 @@ func (r *router) leave(to State, reason string) {
 	switch {
 	case was == StateMaster && r.reachable():
 		r.counters.LeftMaster++
-		r.sendRelease(r.sent.priority)
+		if !slept { // else another one may be master, and must not hear that nobody is
+			r.sendRelease(r.sent.priority)
+		}
 		r.hold(handoverBound(r.inst.cfg.AdvertInterval), false)
 	case was == StateMaster:
 		r.counters.LeftMaster++
