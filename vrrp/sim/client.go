@@ -29,11 +29,6 @@ type vip struct {
 	servingSince time.Duration
 }
 
-func (v *vip) begin() {
-	v.served, v.trusty = -1, true
-	v.ask()
-}
-
 // holds reports whether a node has the address and answers for it.
 func (v *vip) holds(n *node) bool {
 	p := n.portOn(v.seg)

@@ -267,12 +267,12 @@ func (n *node) resumed(paused time.Duration) {
 // to serve.
 func (v *vip) judgeGap(before int) {
 	w := v.w
-	if w.opt.Lenient || len(v.routers) != 1 || w.nodes[before].stranger() {
+	if w.opt.Lenient || len(v.routers) != 1 || w.nodes[before].stranger() || w.nodes[v.entry].stranger() {
 		return
 	}
 	r := v.routers[0]
 	settle := r.bound + 4*time.Second
-	if w.now-max(w.troubled, r.strained) < settle || !w.orderly() || !r.consistent(v.prefix) || !r.compatible() {
+	if w.now-max(w.troubled, r.strained) < settle || !w.orderly() || r.deafOwner() || !r.consistent(v.prefix) || !r.compatible() {
 		return
 	}
 	for _, m := range r.members {

@@ -15,6 +15,7 @@ type silence struct {
 	step  int // the next one; it ends the expectation
 	// At the crash: who was master, and what had disturbed until then.
 	master    *node
+	priority  uint8
 	crashMark int
 	crashedAt time.Duration
 }
@@ -28,7 +29,7 @@ func (n *node) crashed() {
 		v := r.v
 		if r.standing.State == vrrp.StateMaster && !r.standing.HandingOver && !r.standing.Listening && !r.standing.Mute && n.running() &&
 			n.w.now-r.since > time.Second && n.w.now-max(v.strainedBefore(), n.w.h.lastStep(n.w.next-1)) > v.bound {
-			v.silence = silence{master: n, crashMark: v.quietMark, crashedAt: r.spoke}
+			v.silence = silence{master: n, priority: r.standing.Priority, crashMark: v.quietMark, crashedAt: r.spoke}
 		}
 	}
 }
@@ -117,7 +118,11 @@ func (v *vr) judgeSilence(r *router) {
 	if s.node == nil || s.node == r.n || v.w.next != s.step || v.w.now >= s.until {
 		return
 	}
-	if r.cfg.Preempt && r.heardPriority < r.standing.Priority && r.heardPriority > 0 {
+	heard := r.heardPriority
+	if r.n.stranger() {
+		heard = s.priority
+	}
+	if r.cfg.Preempt && heard < r.standing.Priority && heard > 0 {
 		return // it was about to, or its delay has ended
 	}
 	if v.quietMark <= s.mark+2 { // the restarted router's own entry
@@ -185,6 +190,7 @@ func (n *node) expectRepair(at int) {
 		return
 	}
 	removed := n.w.now
+	n.kernel[at].removed = removed
 	for _, r := range n.routers {
 		if n.refusing || r.standing.State != vrrp.StateMaster || r.standing.Listening || r.standing.Mute || !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
 			continue
@@ -193,7 +199,7 @@ func (n *node) expectRepair(at int) {
 		n.w.after(10*time.Millisecond, func() {
 			p := n.portOn(r.v.seg)
 			if n.life == life && n.running() && !n.stopping && n.accepted <= removed && !n.sendFails && p.exists && p.up && p.carrier &&
-				r.standing.State == vrrp.StateMaster && !r.standing.Mute && !r.standing.Listening && !n.kernel[at].present &&
+				r.standing.State == vrrp.StateMaster && !r.standing.Mute && !r.standing.Listening && !n.kernel[at].present && n.kernel[at].removed == removed &&
 				slices.Contains(r.cfg.Addresses, n.w.vips[at].prefix) {
 				n.w.fail("removed-is-back", "%s has not put %v back", r, n.w.vips[at].prefix)
 			}

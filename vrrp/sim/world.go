@@ -121,7 +121,7 @@ func (w *world) vip(a netip.Prefix, s *segment) *vip {
 	if !ok {
 		at = len(w.vips)
 		w.index[key] = at
-		w.vips = append(w.vips, &vip{w: w, index: at, prefix: a, seg: s, entry: -1})
+		w.vips = append(w.vips, &vip{w: w, index: at, prefix: a, seg: s, entry: -1, served: -1, trusty: true})
 	}
 	return w.vips[at]
 }
@@ -144,7 +144,7 @@ func (w *world) run() {
 		}
 	}
 	for _, v := range w.vips {
-		v.begin()
+		v.ask()
 	}
 	w.disturb(false)
 	if len(w.h.Steps) > 0 {
@@ -178,7 +178,7 @@ func (w *world) handle(e *event) {
 	case evOrder:
 		w.nodes[e.who].carryOut()
 	case evExpire:
-		w.nodes[e.who].expire(e.packetless)
+		w.nodes[e.who].expire(e.at, e.packetless)
 	case evCheck:
 		w.vrs[e.who].check()
 	case evCall:
