@@ -34,9 +34,11 @@ func (v *vr) judge() {
 		v.judgePreempt(group, m)
 		m.judgeAddresses()
 		v.judgeClient(group, m)
+		v.judgeTogether(group, m)
 	}
 	for _, r := range v.members {
 		r.judgeLeftovers()
+		r.judgeSides()
 	}
 }
 
@@ -165,20 +167,28 @@ func (r *router) judgeLeftovers() {
 
 // judgeIdle: a router that could take part does.
 func (r *router) judgeIdle() {
-	n, p := r.n, r.n.port(r.cfg.Interface)
-	s := r.standing
-	if n.stranger() || !n.running() || n.stopping || n.sendFails || s.Mute || takesPart(s.State) || !p.works() || n.w.now-r.born < r.cfg.StartupDelay+200*time.Millisecond {
+	n := r.n
+	if n.stranger() || !n.running() || n.stopping || n.sendFails || takesPart(r.standing.State) || !r.able() {
 		return
 	}
-	for _, k := range r.cfg.Checks {
+	for _, k := range r.groupChecks() {
 		if k.OnFailure == vrrp.Release && !n.healthy(k.Name) {
 			return
 		}
 	}
-	if !slices.ContainsFunc(p.addresses(), func(a netip.Prefix) bool { return vrrp.FamilyOf(a.Addr()) == r.v.family }) {
-		return
+	for _, m := range r.mates() {
+		if !m.able() {
+			return
+		}
 	}
-	n.w.fail("no-idle-node", "%s stays in %v although nothing is wrong", r, s.State)
+	n.w.fail("no-idle-node", "%s stays in %v although nothing is wrong", r, r.standing.State)
+}
+
+// able reports whether nothing keeps a router alone from taking part.
+func (r *router) able() bool {
+	p := r.n.port(r.cfg.Interface)
+	return !r.standing.Mute && p.works() && r.n.w.now-r.born >= r.cfg.StartupDelay+200*time.Millisecond &&
+		slices.ContainsFunc(p.addresses(), func(a netip.Prefix) bool { return vrrp.FamilyOf(a.Addr()) == r.v.family })
 }
 
 // judgeClient: promise 2 as the client sees it, when it hears the whole group
@@ -216,7 +226,7 @@ func (r *router) judgeTakeover() {
 	silent := r.n.local() - r.heardAt
 	switch p := r.heardPriority; {
 	case p == vrrp.PriorityRelease, silent >= 3*r.heardInterval:
-	case p < r.standing.Priority && (r.cfg.Preempt || p <= vrrp.DemotedMax):
+	case p < r.standing.Priority && (r.cfg.Preempt || p <= vrrp.DemotedMax || r.heardMate):
 	default:
 		r.n.w.fail("take-over-has-cause", "%s with priority %d took over %v after it heard a master of priority %d, interval %v",
 			r, r.standing.Priority, silent, p, r.heardInterval)

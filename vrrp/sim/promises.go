@@ -84,9 +84,13 @@ func (n *node) interval(v *vr, config int) time.Duration {
 			c := &n.spec.Configs[config][i]
 			if c.Interface == j.iface && c.VRID == v.vrid && j.vrid == v.vrid && j.family == v.family &&
 				c.AdvertInterval == j.interval && c.StartupDelay == 0 && slices.Contains(c.Families(), v.family) {
-				for _, k := range c.Checks {
-					if !n.healthy(k.Name) {
-						return 0
+				for o := range n.spec.Configs[config] {
+					if d := &n.spec.Configs[config][o]; d == c || d.Group != "" && d.Group == c.Group {
+						for _, k := range d.Checks {
+							if !n.healthy(k.Name) {
+								return 0
+							}
+						}
 					}
 				}
 				return c.AdvertInterval

@@ -50,6 +50,7 @@ type router struct {
 
 	heardAt       time.Duration // local time of the last advert; 0 for none
 	heardPriority uint8
+	heardMate     bool // then the node was master of another instance of the group
 	heardInterval time.Duration
 	received      int // in this second
 	sentCount     int
@@ -207,6 +208,7 @@ func (n *node) poll() {
 			r.moved(before)
 		}
 	}
+	n.judgeGroups()
 }
 
 func takesPart(s vrrp.State) bool { return s == vrrp.StateBackup || s == vrrp.StateMaster }
@@ -219,7 +221,7 @@ func (r *router) moved(before vrrp.Standing) {
 		r.since = r.n.w.now
 	}
 	if takesPart(before.State) != takesPart(now.State) {
-		r.ready, r.heardAt = r.n.w.now, 0
+		r.ready, r.heardAt, r.deaf = r.n.w.now, 0, 0
 	}
 	if takesPart(before.State) != takesPart(now.State) || before.Priority != now.Priority || before.Mute != now.Mute {
 		r.v.disturb(before.Mute || now.Mute)
@@ -246,7 +248,7 @@ func (n *node) heard(p *port, pk *packet) {
 		if !takesPart(r.standing.State) || r.v.seg != p.seg || r.v.vrid != pk.payload[1] || (r.v.family == vrrp.IPv6) != pk.src.Is6() {
 			continue
 		}
-		r.heardAt, r.heardPriority = n.local(), pk.payload[2]
+		r.heardAt, r.heardPriority, r.heardMate = n.local(), pk.payload[2], r.mateServes()
 		r.heardInterval = r.cfg.AdvertInterval
 		if r.cfg.Version == vrrp.Version3 {
 			r.heardInterval = time.Duration(int(pk.payload[4]&0x0f)<<8|int(pk.payload[5])) * vrrp.IntervalStep
