@@ -166,20 +166,23 @@ func (r *router) expectRelease(life int, stopped time.Duration) {
 	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || r.cfg.Lease < 2*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
 		return
 	}
-	left := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate + 5*time.Millisecond - n.local()
-	until := n.w.now + left + left/100
-	if until <= n.w.now {
-		return
-	}
-	list, asleep := slices.Clone(r.cfg.Addresses), n.clock.asleep
-	n.w.after(until-n.w.now, func() {
-		for _, a := range list {
-			at, ok := n.portOn(r.v.seg).lookup(a.Addr())
-			if ok && vrrp.FamilyOf(a.Addr()) == r.v.family && n.life == life && !n.running() && n.powered && !n.suspended && n.clock.asleep == asleep && n.kernel[at].present && n.deadSince(stopped) {
+	asleep := n.clock.asleep
+	for _, a := range r.cfg.Addresses {
+		at, ok := n.portOn(r.v.seg).lookup(a.Addr())
+		if !ok || vrrp.FamilyOf(a.Addr()) != r.v.family {
+			continue
+		}
+		due := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate
+		if n.kernel[at].renewed > r.spokeLocal+i/10+5*time.Millisecond {
+			due = r.spokeLocal + 3*i // put back since
+		}
+		left := due + 5*time.Millisecond - n.local()
+		n.w.after(max(0, left+left/100), func() {
+			if n.life == life && !n.running() && n.powered && !n.suspended && n.clock.asleep == asleep && n.kernel[at].present && n.deadSince(stopped) {
 				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
 			}
-		}
-	})
+		})
+	}
 }
 
 // deadSince reports whether the daemon has not run since a moment.
@@ -196,7 +199,7 @@ func (n *node) expectRepair(at int) {
 	removed := n.w.now
 	n.kernel[at].removed = removed
 	for _, r := range n.routers {
-		if n.refusing || r.standing.State != vrrp.StateMaster || r.standing.Listening || r.standing.Mute || !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
+		if n.refused() || r.standing.State != vrrp.StateMaster || r.standing.Listening || r.standing.Mute || !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
 			continue
 		}
 		life := n.life
