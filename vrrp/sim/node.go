@@ -63,6 +63,7 @@ type node struct {
 // letter is a packet in a socket.
 type letter struct {
 	port   *port
+	number int // of the interface as it arrived
 	packet *packet
 }
 
@@ -136,7 +137,7 @@ func (n *node) finish() {
 		case len(n.inbox) > 0 && (len(n.calls) == 0 || n.draw()&1 == 0):
 			l := n.inbox[0]
 			n.inbox = n.inbox[1:]
-			n.take(l.port, l.packet)
+			n.take(l.port, l.number, l.packet)
 		case len(n.calls) > 0:
 			f := n.calls[0]
 			n.calls = n.calls[1:]
@@ -249,17 +250,17 @@ func (n *node) receive(p *port, pk *packet) {
 			n.w.release(pk)
 			return
 		}
-		n.inbox = append(n.inbox, letter{p, pk})
+		n.inbox = append(n.inbox, letter{p, p.number, pk})
 		return
 	}
 	n.begin()
-	n.take(p, pk)
+	n.take(p, p.number, pk)
 	n.finish()
 }
 
 // take feeds a packet to the Engine.
-func (n *node) take(p *port, pk *packet) {
-	n.advert = vrrp.AdvertReceived{Interface: p.number, Source: pk.src, Destination: pk.dst, TTL: pk.ttl, Payload: pk.payload}
+func (n *node) take(p *port, number int, pk *packet) {
+	n.advert = vrrp.AdvertReceived{Interface: number, Source: pk.src, Destination: pk.dst, TTL: pk.ttl, Payload: pk.payload}
 	n.heard(p, pk)
 	n.step(&n.advert)
 	n.w.release(pk)

@@ -30,6 +30,7 @@ type vr struct {
 	quiet, strained time.Duration
 	planned         time.Duration // the evCheck in the queue; 0 for none
 	settled         bool
+	moved           time.Duration // when anything that is judged changed last
 	quietMark       int
 	silence         silence
 }
@@ -140,6 +141,7 @@ func (v *vr) plan(at time.Duration) {
 
 // changed has a settled virtual router judged again soon.
 func (v *vr) changed() {
+	v.moved = v.w.now
 	if v.settled {
 		v.plan(v.w.now + v.crossing())
 	}
@@ -153,6 +155,11 @@ func (v *vr) check() {
 	v.planned = 0
 	if until := v.quiet + v.bound; v.w.now < until {
 		v.settled = false
+		v.plan(until)
+		return
+	}
+	if until := v.moved + v.crossing(); !v.settled && v.w.now < until {
+		v.settled = true
 		v.plan(until)
 		return
 	}
