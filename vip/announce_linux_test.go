@@ -198,7 +198,7 @@ func BenchmarkAnnounce(b *testing.B) {
 func TestLinuxAnnounceWaitsForTheKernel(t *testing.T) {
 	enterNetns(t)
 	vethPair(t)
-	run(t, "sysctl -qw net.ipv6.conf.hf0.router_solicitation_delay=0 net.ipv6.neigh.hf0.retrans_time_ms=100")
+	run(t, "sysctl -qw net.ipv6.conf.hf0.router_solicitation_delay=0 net.ipv6.neigh.hf0.retrans_time_ms=350")
 	c := startCapture(t, "hf1")
 	k := newKernel(t)
 	run(t, "ip addr add 2001:db8::100/128 dev hf0") // without nodad

@@ -73,9 +73,11 @@ const (
 
 	// linger is how long a leaving master goes on serving after its successor
 	// was heard: the successor binds and announces its addresses meanwhile.
-	// Large sets take it longer, IPv6 more than IPv4: there each address costs the
-	// kernel the more the more there are.
+	// An IPv6 address is brought into service by a queue of the kernel's, which a
+	// busy host may hold up. Large sets take longer, IPv6 more than IPv4: there each
+	// address costs the kernel the more the more there are.
 	linger     = 100 * time.Millisecond
+	linger6    = 200 * time.Millisecond
 	lingerEach = 100 * time.Microsecond
 	lingerPair = 250 * time.Nanosecond
 

@@ -68,7 +68,7 @@ func (r *router) successor() {
 func (r *router) linger() time.Duration {
 	count := time.Duration(len(r.addresses))
 	if r.id.Family == IPv6 {
-		return linger + 3*count*lingerEach + count*count*lingerPair
+		return linger6 + 3*count*lingerEach + count*count*lingerPair
 	}
 	return linger + count*lingerEach
 }

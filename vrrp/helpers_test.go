@@ -63,7 +63,7 @@ func v2(c *Config)                             { c.Version = Version2 }
 func noPreempt(c *Config)                      { c.Preempt = false }
 
 // lingered is long enough for any linger of a small set.
-const lingered = linger + 10*lingerEach
+const lingered = linger6 + 10*3*lingerEach
 
 // eth0 is a link in good order, changed by the given functions.
 func eth0(change ...func(*Link)) *Link {

@@ -44,7 +44,7 @@ func TestRFC9568OnWire(t *testing.T) {
 	t.Parallel()
 	b := newWireBed(t)
 	b.run(instanceTOML(150, "10s", []string{"192.0.2.100/24", "fe80::51", "2001:db8::100/64"}))
-	eventually(t, patience, "it is backup", func() bool { return b.n.instance("web").State == "backup" })
+	b.bothAre("backup") // else it does not hear the advert of one family
 	b.row("T3_IPv4AdvertsAreNotForwarded", b.notForwarded)
 	b.row("B1_BackupAnswersNoARP", b.backupARP)
 	b.row("B2_BackupAnswersNoSolicitation", b.backupNS)
@@ -181,6 +181,16 @@ func (b *wireBed) takeOver() {
 	a.addresses = []netip.Addr{netip.MustParseAddr("fe80::51"), vipV6}
 	b.s.say(a)
 	b.n.started(b.t)
+	b.bothAre("master")
+}
+
+// bothAre waits until the routers of both families are in a state.
+func (b *wireBed) bothAre(state string) {
+	b.t.Helper()
+	eventually(b.t, patience, "both families are "+state, func() bool {
+		list := b.n.instance("web").Families
+		return len(list) == 2 && list[0].State == state && list[1].State == state
+	})
 }
 
 // neighbour tells the node where an address is.

@@ -26,7 +26,7 @@ const (
 
 // lingerMost is how long a master that yields goes on serving while its
 // successor announces itself, for the few addresses of a duo.
-const lingerMost = 110 * time.Millisecond
+const lingerMost = 210 * time.Millisecond
 
 // duo is two nodes that serve one address of each family, the first of them as
 // master, and a client that asks both addresses.

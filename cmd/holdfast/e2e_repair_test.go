@@ -239,7 +239,7 @@ func (n *node) overruns() (lost int) {
 // TestNotificationsLost removes the address while so much else happens that the
 // kernel has no room to tell: the daemon looks for itself.
 func TestNotificationsLost(t *testing.T) {
-	t.Parallel()
+	// Not beside others: it keeps the kernel from them.
 	const interval = time.Second
 	n := newNode(t, newLab(t), "a", "192.0.2.1/24")
 	n.run(instanceTOML(150, interval.String(), []string{vipFour + "/24"}, `lease = "off"`))
