@@ -86,7 +86,7 @@ func TestListeningMasterIsSilent(t *testing.T) {
 // An adopted router goes on at once, without a hook and without waiting.
 func TestAdopt(t *testing.T) {
 	te := newBare(t)
-	te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false}}})
+	te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false, time.Time{}}}})
 	cfg := web(checks(Check{Name: "nginx"}), func(c *Config) { c.StartupDelay = 10 * second })
 	te.configure(cfg)
 	te.lines = nil
@@ -104,7 +104,7 @@ func TestAdopt(t *testing.T) {
 // What cannot go on at once starts like any other, also later.
 func TestAdoptionIsOnce(t *testing.T) {
 	te := newBare(t)
-	te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false}}})
+	te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false, time.Time{}}}})
 	te.configure(web())
 	te.do(eth0(func(l *Link) { l.Carrier = false }))
 	te.wantState("web", StateFault)
@@ -151,7 +151,7 @@ func TestDemotedWhileListening(t *testing.T) {
 // What an earlier daemon was master of and this one does not have is forgotten.
 func TestAdoptionIsForgotten(t *testing.T) {
 	te := newBare(t)
-	te.do(&Adopt{Routers: []Adopted{{"eth0", 52, IPv4, false}}})
+	te.do(&Adopt{Routers: []Adopted{{"eth0", 52, IPv4, false, time.Time{}}}})
 	te.do(eth0())
 	te.configure(web())
 	te.configure(web(), named52)

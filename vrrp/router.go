@@ -135,7 +135,7 @@ func (r *router) enter(s State)                  { r.state, r.since = s, r.now()
 // schedule works out when this router next needs a Tick.
 func (r *router) schedule() {
 	r.deadline = time.Time{}
-	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.againAt, r.repairAt, r.renewAt, r.muteUntil, r.inst.troubleUntil} {
+	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.againAt, r.repairAt, r.renewAt, r.muteUntil, r.inst.troubleUntil, r.leftUntil()} {
 		if !t.IsZero() && (r.deadline.IsZero() || t.Before(r.deadline)) {
 			r.deadline = t
 		}
@@ -145,6 +145,10 @@ func (r *router) schedule() {
 
 // fire does all that is due.
 func (r *router) fire() {
+	if r.due(r.leftUntil()) {
+		r.tooLate()
+		r.review(r.inst.effective)
+	}
 	if r.due(r.readyAt) {
 		r.readyAt = time.Time{}
 		r.review(r.inst.effective)
@@ -382,6 +386,7 @@ func (r *router) start() {
 		r.goOn()
 		return
 	}
+	r.tooLate()
 	if r.owner() {
 		r.becomeMaster("address owner")
 		return
@@ -443,7 +448,7 @@ func (r *router) announceAfterwards(yields time.Time) {
 
 // leave goes to init or fault. A master hands over as far as it still can.
 func (r *router) leave(to State, reason string) {
-	was, left, slept := r.state, r.adopted(), r.listening
+	was, left, slept := r.state, r.left(), r.listening
 	r.adoptionEnds()
 	r.enter(to)
 	r.reason = reason
