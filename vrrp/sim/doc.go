@@ -54,6 +54,7 @@
 //	                              lease is meant to end before a take-over (two intervals or more), counted from a
 //	                              tenth of the interval after the last advert, of a node that did not pause just before
 //	restart-is-silent             a restart in time moves nothing, and the node goes on within 30 ms
+//	adopts-in-time                who goes on as master spoke less than three intervals ago
 //	listens-after-pause           no advert for an interval after a longer pause, unless something was heard
 //	removed-is-back               an address that somebody removed is back within 10 ms
 //	hooks-see-all                 hooks run for each transition, in order

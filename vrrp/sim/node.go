@@ -22,6 +22,7 @@ type node struct {
 
 	powered, frozen, suspended bool
 	refusing, sendFails        bool
+	silences                   int             // how often sendFails changed
 	health                     map[string]bool // what checks would find; absent is healthy
 	boots                      int
 	journal                    journal
@@ -272,12 +273,17 @@ func (n *node) send(s *vrrp.SendAdvert) {
 		return
 	}
 	n.out = append(n.out, s)
-	stamp := n.clock.boot(n.w.now)
-	if s.Payload[2] == vrrp.PriorityRelease {
-		stamp = 0
+}
+
+// stamp notes in the journal who speaks as master: whose adverts left.
+func (n *node) stamp(s *vrrp.SendAdvert, left bool) {
+	switch {
+	case s.Payload[2] == vrrp.PriorityRelease || !n.engine.IsMaster(s.Router):
+		n.journal.stamp(s.Router.Serial, 0)
+	case left:
+		n.journal.stamp(s.Router.Serial, n.clock.boot(n.w.now))
+		n.journal.form(s.Router.Serial, s.PseudoHeader)
 	}
-	n.journal.stamp(s.Router.Serial, stamp)
-	n.journal.form(s.Router.Serial, s.PseudoHeader)
 }
 
 // flush ends the turn: adverts first, then the rest in order.
@@ -286,6 +292,7 @@ func (n *node) flush() {
 	n.out = n.spare[:0]
 	for _, s := range out {
 		p := n.portNumber(s.Interface)
+		n.stamp(s, p != nil && p.up && !n.sendFails)
 		switch {
 		case p == nil || !p.up:
 			n.step(&vrrp.SendFailed{Router: s.Router, Reason: "network is down"})

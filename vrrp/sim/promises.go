@@ -136,37 +136,69 @@ func (v *vr) judgeSilence(r *router) {
 
 // dies: promise 5. The kernel lets go of what a dead or frozen daemon held, at
 // most a lease and the kernel's lateness after the last renewal; that one
-// followed the last advert within a tenth of the interval.
-func (n *node) dies() {
+// followed the last advert within a tenth of the interval. life is that of the node
+// while its daemon does not run.
+func (n *node) dies(life int) {
 	if n.suspended || n.w.opt.Lenient || n.stranger() {
 		return
 	}
-	life, stopped, asleep := n.life, n.w.now, n.clock.asleep
+	stopped, asleep := n.w.now, n.clock.asleep
 	for at := range n.kernel {
-		k := &n.kernel[at]
-		if !k.present || k.lease == 0 {
+		lease := n.leaseOf(at)
+		if !n.kernel[at].present || lease == 0 {
 			continue
 		}
-		until := k.lease + leaseLate + 2*time.Millisecond
+		until := lease + leaseLate + 2*time.Millisecond
 		n.w.after(until+until/100, func() {
 			if n.life == life && !n.running() && !n.suspended && n.clock.asleep == asleep && n.powered && n.kernel[at].present && n.deadSince(stopped) {
 				n.w.fail("dead-let-go", "%s died %v ago and still has %v", n.spec.Name, n.w.now-stopped, n.w.vips[at].prefix)
 			}
 		})
 	}
+	gone := func() bool {
+		return n.life == life && !n.running() && n.powered && !n.suspended && n.clock.asleep == asleep && n.deadSince(stopped)
+	}
 	for _, r := range n.routers {
-		r.expectRelease(life, stopped)
+		r.expectRelease(gone)
+	}
+}
+
+// leaseOf is how long the kernel may keep an address that the node has, by its
+// configuration or by the one before; 0 for ever.
+func (n *node) leaseOf(at int) (longest time.Duration) {
+	for _, r := range n.routers {
+		if !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
+			continue
+		}
+		if r.cfg.Lease == 0 {
+			return 0
+		}
+		longest = max(longest, r.cfg.Lease)
+	}
+	return max(longest, n.kernel[at].lease)
+}
+
+// silenced: the same holds for a node whose adverts do not leave any more.
+func (n *node) silenced() {
+	if n.w.opt.Lenient || n.stranger() || !n.running() {
+		return
+	}
+	life, silences, asleep, pausedAt := n.life, n.silences, n.clock.asleep, n.pausedAt
+	gone := func() bool {
+		return n.life == life && n.running() && n.silences == silences && n.clock.asleep == asleep && n.pausedAt == pausedAt
+	}
+	for _, r := range n.routers {
+		r.expectRelease(gone)
 	}
 }
 
 // expectRelease is the tighter bound of a master whose lease is meant to end
-// before a peer takes over.
-func (r *router) expectRelease(life int, stopped time.Duration) {
+// before a peer takes over, as long as it is gone for its peers.
+func (r *router) expectRelease(gone func() bool) {
 	n, i := r.n, r.cfg.AdvertInterval
 	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || r.cfg.Lease < 2*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
 		return
 	}
-	asleep := n.clock.asleep
 	for _, a := range r.cfg.Addresses {
 		at, ok := n.portOn(r.v.seg).lookup(a.Addr())
 		if !ok || vrrp.FamilyOf(a.Addr()) != r.v.family {
@@ -178,7 +210,7 @@ func (r *router) expectRelease(life int, stopped time.Duration) {
 		}
 		left := due + 5*time.Millisecond - n.local()
 		n.w.after(max(0, left+left/100), func() {
-			if n.life == life && !n.running() && n.powered && !n.suspended && n.clock.asleep == asleep && n.kernel[at].present && n.deadSince(stopped) {
+			if n.kernel[at].present && gone() {
 				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
 			}
 		})
@@ -230,6 +262,7 @@ func (n *node) transition(t *vrrp.Transition) {
 	h := n.hooksOf(t.Instance)
 	if t.Adopted {
 		h.state, h.known = t.To, true
+		n.judgeAdoption(t.Instance)
 		return
 	}
 	h.waiting = append(h.waiting, t.Sequence)
@@ -239,6 +272,22 @@ func (n *node) transition(t *vrrp.Transition) {
 			n.w.fail("hooks-see-all", "%s: no hook ran for transition %d of %s", n.spec.Name, sequence, t.Instance)
 		}
 	})
+}
+
+// judgeAdoption: promise 6, its other side. Who goes on as master spoke less than
+// three intervals ago, so that nobody has taken over; clocks may differ by a
+// hundredth.
+func (n *node) judgeAdoption(instance string) {
+	for _, r := range n.routers {
+		if r.cfg.Name != instance {
+			continue
+		}
+		s, _ := n.engine.Standing(r.id)
+		last := r.v.spokeBefore[n.index]
+		if ago := n.w.now - last.at; s.State == vrrp.StateMaster && ago > 3*last.interval*101/100 {
+			n.w.fail("adopts-in-time", "%s goes on as master, %v after its last advert", r, ago)
+		}
+	}
 }
 
 func (n *node) hooksOf(instance string) *hookState {

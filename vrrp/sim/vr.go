@@ -24,6 +24,9 @@ type vr struct {
 	interval time.Duration  // the longest of them
 	// bound is how long an election may take; see worstElection.
 	bound time.Duration
+	// spoke is when each node last sent an advert as master, spokeBefore when its
+	// daemon before did.
+	spoke, spokeBefore []word
 
 	// quiet is when something last happened that may move the virtual router,
 	// strained when it was nothing planned.
@@ -34,6 +37,9 @@ type vr struct {
 	quietMark       int
 	silence         silence
 }
+
+// word is an advert of a master: when it left, and the interval in force.
+type word struct{ at, interval time.Duration }
 
 // router is the part of a node in a virtual router.
 type router struct {
@@ -293,6 +299,9 @@ func (r *router) spoken(s *vrrp.SendAdvert) {
 	}
 	r.spokePriority = priority
 	r.spoke, r.spokeLocal, r.pseudo = w.now, r.n.local(), s.PseudoHeader
+	if priority > 0 {
+		r.v.spoke[r.n.index] = word{w.now, r.cfg.AdvertInterval}
+	}
 	r.judgeStorm(s.Destination)
 	r.judgeListening(priority)
 }

@@ -63,6 +63,7 @@ func newWorld(h *History, opt Options) *world {
 	}
 	for _, v := range w.vrs {
 		v.bound = v.worstElection()
+		v.spoke, v.spokeBefore = make([]word, len(w.nodes)), make([]word, len(w.nodes))
 	}
 	return w
 }
