@@ -224,8 +224,13 @@ func (r *router) judgeTakeover() {
 		return
 	}
 	silent := r.n.local() - r.heardAt
+	skew := r.heardInterval
+	if r.cfg.Version == vrrp.Version2 {
+		skew = time.Second
+	}
+	skew = time.Duration(256-int(r.standing.Priority)) * skew / 256
 	switch p := r.heardPriority; {
-	case p == vrrp.PriorityRelease, silent >= 3*r.heardInterval:
+	case p == vrrp.PriorityRelease, silent >= 3*r.heardInterval+skew-time.Microsecond:
 	case p < r.standing.Priority && (r.cfg.Preempt || p <= vrrp.DemotedMax || r.heardMate):
 	default:
 		r.n.w.fail("take-over-has-cause", "%s with priority %d took over %v after it heard a master of priority %d, interval %v",

@@ -110,9 +110,11 @@ func (n *node) stepNode(s *Step) {
 	case OpRefuse, OpAccept:
 		n.refusing, n.accepted = s.Op == OpRefuse, n.w.now
 	case OpSendFail, OpSendOK:
-		n.sendFails = s.Op == OpSendFail
-		n.silences++
-		if n.sendFails {
+		before := n.sendFails
+		if n.sendFails = s.Op == OpSendFail; n.sendFails != before {
+			n.silences++
+		}
+		if n.sendFails && !before {
 			n.silenced()
 		}
 	case OpClock:

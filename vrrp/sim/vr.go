@@ -57,6 +57,9 @@ type router struct {
 
 	heardAt       time.Duration // local time of the last advert; 0 for none
 	heardPriority uint8
+	// outrankedAt is the local time at which a stronger master was last heard.
+	outrankedAt time.Duration
+	outranked   bool
 	heardMate     bool // then the node was master of another instance of the group
 	heardInterval time.Duration
 	received      int // in this second
@@ -245,6 +248,9 @@ func (r *router) moved(before vrrp.Standing) {
 	if before.State == vrrp.StateBackup && now.State == vrrp.StateMaster {
 		r.judgeTakeover()
 	}
+	if before.State == vrrp.StateMaster && now.State == vrrp.StateBackup {
+		r.judgeYield(before)
+	}
 	if before.State != now.State && now.State == vrrp.StateMaster {
 		r.mastered = r.n.w.now
 		r.v.judgeSilence(r)
@@ -267,6 +273,7 @@ func (n *node) heard(p *port, pk *packet) {
 			r.heardInterval = time.Duration(int(pk.payload[4]&0x0f)<<8|int(pk.payload[5])) * vrrp.IntervalStep
 		}
 		r.deaf = 0
+		r.hears(pk.src, int(pk.payload[2]))
 		r.received++
 		r.learnForm(pk)
 	}
