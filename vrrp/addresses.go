@@ -108,7 +108,7 @@ func (r *router) removeUnwanted() {
 
 func (r *router) addAddresses(list []netip.Prefix) {
 	if len(list) > 0 {
-		r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list, r.inst.cfg.Lease})
+		r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list, r.leaseNow()})
 	}
 }
 

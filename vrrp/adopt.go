@@ -9,14 +9,56 @@ const adoptedReason = "went on as master over a restart"
 // as one after a restart: no peer's timer has run out, and none will before the
 // next advert, which takes its time to leave, has arrived.
 func MayAdopt(age, interval time.Duration) bool {
-	return age >= 0 && age < downIntervals*interval-interval/4
+	return age >= 0 && age < AdoptWithin(interval)
+}
+
+// AdoptWithin is how long after its last advert a master may go on as one.
+func AdoptWithin(interval time.Duration) time.Duration {
+	return downIntervals*interval - interval/4
 }
 
 // adopted reports whether this router was master before a restart and may go
 // on. That is decided once: after a fault it starts like any other.
 func (r *router) adopted() bool {
+	a, ok := r.inst.e.adopt[r.key()]
+	return ok && (a.Until.IsZero() || r.now().Before(a.Until))
+}
+
+// left reports whether addresses were left in place for going on.
+func (r *router) left() bool {
 	_, ok := r.inst.e.adopt[r.key()]
 	return ok
+}
+
+// leftUntil is when they are left in place no more; the zero Time when none are.
+func (r *router) leftUntil() time.Time {
+	if len(r.inst.e.adopt) == 0 {
+		return time.Time{}
+	}
+	return r.inst.e.adopt[r.key()].Until
+}
+
+// tooLate lets go of what was left in place, once a peer may have taken over.
+func (r *router) tooLate() {
+	if r.left() && !r.adopted() {
+		r.adoptionEnds()
+		r.release()
+	}
+}
+
+// adoptionsAge counts a pause against what may go on. The clock of the Engine may
+// have stood still meanwhile: what tells is when it was to be called.
+func (e *Engine) adoptionsAge(by time.Duration) {
+	due, ok := e.Deadline()
+	if !ok {
+		return // nothing waits: those that may go on have a deadline
+	}
+	for k, a := range e.adopt {
+		if !a.Until.IsZero() && !a.Until.After(due.Add(by)) {
+			a.Until = e.now
+			e.adopt[k] = a
+		}
+	}
 }
 
 // goOn goes on as the master that this node was, in the checksum form that its

@@ -25,3 +25,41 @@ func TestMayAdopt(t *testing.T) {
 		})
 	}
 }
+
+// A daemon that was held up between reading what it may go on with and doing so
+// starts like any other, and takes off what was left in place for it.
+func TestTooLateToGoOn(t *testing.T) {
+	tests := []struct {
+		name string
+		hold func(te *engineTest)
+		want State
+	}{
+		{"in time", func(te *engineTest) { te.advance(second - 1) }, StateMaster},
+		{"the interface comes late", func(te *engineTest) { te.advance(second) }, StateBackup},
+		{"a pause", func(te *engineTest) {
+			te.now = te.now.Add(second)
+			te.do(&Late{By: second})
+		}, StateBackup},
+		// The clock stands still in a suspension.
+		{"a suspension", func(te *engineTest) { te.do(&Late{By: second}) }, StateBackup},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			te := newBare(t)
+			te.do(&Adopt{Routers: []Adopted{{Interface: "eth0", VRID: 51, Family: IPv4, Until: te.now.Add(second)}}})
+			te.configure(web())
+			if _, ok := te.e.Deadline(); !ok {
+				t.Error("nobody looks whether it is too late")
+			}
+			te.lines = nil
+			tt.hold(te)
+			te.do(eth0())
+			te.wantState("web", tt.want)
+			if tt.want == StateBackup {
+				te.wantOnly("remove", "web: remove 192.0.2.100/24 eth0")
+			}
+			te.advance(10 * second)
+			te.wantState("web", StateMaster)
+		})
+	}
+}

@@ -263,7 +263,7 @@ func drawEvent(t *rapid.T) any {
 	case 9:
 		return &Late{By: 4 * second}
 	case 10:
-		return &Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false}}}
+		return &Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false, time.Time{}}}}
 	}
 	return rapid.SampledFrom([]time.Duration{time.Millisecond, 100 * time.Millisecond, second, down150}).Draw(t, "time")
 }

@@ -24,6 +24,83 @@ func TestMasterOutlastsTheRivalsAnnouncement(t *testing.T) {
 	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
 }
 
+// In version 2 the rival yields only to the next regular advert, and has announced
+// the addresses until then.
+func TestMasterOutlastsTheRivalInVersion2(t *testing.T) {
+	te := newMaster(t, web(v2))
+	te.advance(10*second + second/2)
+	te.advert(peer, 100, version2)
+	te.lines = nil
+	next := te.router().Deadline.Sub(te.now)
+	te.advance(next)
+	te.wantOnly("announce")
+	te.advance(linger - 1)
+	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
+}
+
+// A rival that follows another one at once may let go long before a second has
+// passed: the winner announces its addresses again before.
+func TestNextRivalIsOutlasted(t *testing.T) {
+	te := newMaster(t, web())
+	te.advance(10 * second)
+	te.advert(peer, 100)
+	te.advance(rivalGap / 2)
+	te.advert(peer, 100)
+	te.advance(rivalGap/2 + linger/5) // just after the announcement for that one
+	te.advert(peer3, 100)
+	te.lines = nil
+	te.advance(linger - 1)
+	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
+}
+
+// The same when a reload takes the permission to preempt away.
+func TestReloadedBackupRespectsTheMaster(t *testing.T) {
+	te := newTest(t, web())
+	te.advance(2 * second)
+	te.advert(peer, 100)
+	te.advance(second)
+	te.advert(peer, 100)
+	te.configure(web(noPreempt))
+	te.advance(3 * second)
+	if s := te.router(); s.State != StateBackup {
+		t.Errorf("%v: %s", s.State, s.Reason)
+	}
+	te.advance(second)
+	if s := te.router(); s.State != StateMaster {
+		t.Errorf("%v although nobody is heard any more", s.State)
+	}
+}
+
+// An advert out of turn is the last word of a rival that has heard this master:
+// that one lets go soon, however short ago it was answered.
+func TestLastWordOfARivalIsAnswered(t *testing.T) {
+	te := newMaster(t, web())
+	te.advance(10 * second)
+	te.advert(low, 100)
+	te.advance(rivalGap)
+	te.advert(low, 100)
+	te.advance(rivalGap / 2)
+	te.advert(low, 100)
+	te.lines = nil
+	te.advance(linger - 1)
+	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
+}
+
+// A backup that must respect a master after all does so for that one's interval,
+// not for that of a quick release before.
+func TestRespectedMasterHasItsInterval(t *testing.T) {
+	te := newTest(t, web(nginx))
+	te.health("nginx", true, "")
+	te.advert(peer, 200)
+	te.advert(peer, 200, func(p *packet) { p.Interval = quickInterval })
+	te.advert(peer, 100) // it goes on as master; this node is about to take over
+	te.health("nginx", false, "")
+	te.advance(second)
+	if s := te.router(); s.State != StateBackup {
+		t.Errorf("%v: %s", s.State, s.Reason)
+	}
+}
+
 // A backup that waits for its timer to take over from a weaker master, and is
 // weaker itself meanwhile, must not: the master was heard just now.
 func TestWeakenedBackupRespectsTheMaster(t *testing.T) {

@@ -113,6 +113,10 @@ type Adopted struct {
 	// PseudoHeader is the checksum form of the last advert, as [SendAdvert]
 	// told: a backup that understands only that one must go on hearing it.
 	PseudoHeader bool
+	// Until is when a peer may have taken over: from then on the router starts
+	// like any other, and lets go of what was left in place for it. The zero
+	// Time is never.
+	Until time.Time
 }
 
 // AddressState is whether an address is on its interface.

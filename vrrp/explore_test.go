@@ -111,7 +111,7 @@ func TestExploreFindsFaults(t *testing.T) {
 		{deafToStronger, model{name: "deaf to a stronger master", configs: two(), disturbances: []stepKind{stop}}, "several masters"},
 		{withoutLinger, model{name: "without the linger", configs: two(), bind: 20 * time.Millisecond, disturbances: []stepKind{stop}}, "nobody serves"},
 		{withoutRenewal, model{name: "without renewals", configs: two(fast), disturbances: []stepKind{stop}}, "the lease of node"},
-		{blindToDemotion, model{name: "blind to demotion", configs: two(noPreempt), disturbances: []stepKind{drain}}, "not the right master"},
+		{blindToDemotion, model{name: "blind to demotion", configs: two(noPreempt), disturbances: []stepKind{drain}}, "nobody serves"},
 		{withoutLate, model{name: "not told of a pause", configs: two(noPreempt, fast), disturbances: []stepKind{freeze}}, "before it listened"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -274,7 +274,7 @@ func (w *world) start(n int, journal bool, log *trail) {
 	d.life, d.e, d.spoke, d.stamp = up, NewEngine(), time.Time{}, time.Time{}
 	d.e.now = w.now
 	if journal {
-		w.happens(n, &Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false}}}, log)
+		w.happens(n, &Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false, time.Time{}}}}, log)
 	} else {
 		d.present = false
 	}

@@ -154,9 +154,26 @@ func TestDemotedMasterHandsOver(t *testing.T) {
 	}
 	te.advance(10 * time.Millisecond)
 	te.advert(peer, 100)
-	te.want("web: stop announcing eth0", "web: master -> backup (handed over to 192.0.2.2, which has priority 100: check nginx fails: status 500)")
+	te.want(
+		"web: advert prio=17 interval=1s to=224.0.0.18",
+		"web: stop announcing eth0",
+		"web: master -> backup (handed over to 192.0.2.2, which has priority 100: check nginx fails: status 500)",
+	)
 	te.advance(lingered)
 	te.want("web: remove 192.0.2.100/24 eth0", "web: hook backup")
+}
+
+// A master that hands over may be heard, and hear, for the first time since a
+// partition: it speaks once more, for the other one has been master all along
+// and knows of no rival.
+func TestHandingMasterSpeaksALastWord(t *testing.T) {
+	te := newMaster(t, web())
+	te.do(&Drain{Instance: "web"})
+	te.lines = nil
+	te.advance(bound / 2)
+	te.advert(peer, 200)
+	te.wantOnly("advert", "web: advert prio=17 interval=1s to=224.0.0.18")
+	te.wantState("web", StateBackup)
 }
 
 // When nobody takes over, the demoted node stays master and says so.

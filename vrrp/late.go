@@ -8,6 +8,7 @@ import (
 // late makes every router that may have been declared dead, or that may declare
 // somebody dead for its own deafness, listen first.
 func (e *Engine) late(by time.Duration) {
+	e.adoptionsAge(by)
 	if e.stopping {
 		return
 	}

@@ -56,7 +56,9 @@ func TestLateMasterListensFirst(t *testing.T) {
 			if tt.want == StateMaster {
 				te.wantOnly("web: a", "web: advert prio=150 interval=1s to=224.0.0.18",
 					"web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0")
-			} else {
+			} else if tt.heard > 150 { // a last word
+				te.wantOnly("advert", "web: advert prio=150 interval=1s to=224.0.0.18")
+			} else { // which would make a weaker one yield
 				te.wantOnly("advert")
 			}
 		})
@@ -84,7 +86,7 @@ func TestListeningMasterIsSilent(t *testing.T) {
 // An adopted router goes on at once, without a hook and without waiting.
 func TestAdopt(t *testing.T) {
 	te := newBare(t)
-	te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false}}})
+	te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false, time.Time{}}}})
 	cfg := web(checks(Check{Name: "nginx"}), func(c *Config) { c.StartupDelay = 10 * second })
 	te.configure(cfg)
 	te.lines = nil
@@ -102,7 +104,7 @@ func TestAdopt(t *testing.T) {
 // What cannot go on at once starts like any other, also later.
 func TestAdoptionIsOnce(t *testing.T) {
 	te := newBare(t)
-	te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false}}})
+	te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false, time.Time{}}}})
 	te.configure(web())
 	te.do(eth0(func(l *Link) { l.Carrier = false }))
 	te.wantState("web", StateFault)
@@ -149,7 +151,7 @@ func TestDemotedWhileListening(t *testing.T) {
 // What an earlier daemon was master of and this one does not have is forgotten.
 func TestAdoptionIsForgotten(t *testing.T) {
 	te := newBare(t)
-	te.do(&Adopt{Routers: []Adopted{{"eth0", 52, IPv4, false}}})
+	te.do(&Adopt{Routers: []Adopted{{"eth0", 52, IPv4, false, time.Time{}}}})
 	te.do(eth0())
 	te.configure(web())
 	te.configure(web(), named52)
@@ -172,5 +174,31 @@ func TestReleaseToAnUnreachablePeerIsNotMute(t *testing.T) {
 	te.advance(second)
 	if n := te.renewals(); n == 0 {
 		t.Error("nothing was renewed while handing over")
+	}
+}
+
+// A master that slept does not know whether it still is one. Leaving, it says
+// nothing: its release would make the present master yield or its backups stir.
+// It serves on for as long as a peer that has not taken over yet may need.
+func TestListeningMasterLeavesSilently(t *testing.T) {
+	for name, leave := range map[string]Event{
+		"stop":  &Stop{},
+		"fault": &CheckChanged{Check: "db", Healthy: false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			te := newTest(t, web(checks(Check{Name: "db", OnFailure: Release})))
+			te.health("db", true, "")
+			te.advance(down150)
+			te.pause(5 * second)
+			te.lines = nil
+			te.do(leave)
+			te.wantOnly("advert")
+			te.advance(skew150)
+			te.wantAddresses("eth0", "192.0.2.100/24")
+			te.advert(peer, 100)
+			te.advance(lingered)
+			te.wantAddresses("eth0")
+			te.wantOnly("advert")
+		})
 	}
 }

@@ -18,6 +18,18 @@ func (r *router) startRenewing() {
 	}
 }
 
+// leaseNow is the lease of addresses that are added now. Long after an advert it
+// is shorter, where it is to end before a peer takes over; the renewals behind the
+// next advert make it whole.
+func (r *router) leaseNow() time.Duration {
+	lease, bound := r.inst.cfg.Lease, downIntervals*r.inst.cfg.AdvertInterval
+	if lease == 0 || lease+removalLate > bound || len(r.addresses) > renewSmall {
+		return lease
+	}
+	left := r.spokeAt.Add(bound - removalLate).Sub(r.now()).Truncate(time.Second)
+	return min(lease, max(left, time.Second))
+}
+
 // restartRenewing plans the renewals of a lease that runs already, of a set that
 // may have changed: nobody knows which address was about to be renewed.
 func (r *router) restartRenewing() {

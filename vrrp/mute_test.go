@@ -162,7 +162,7 @@ func TestWhatIsNotAdoptedIsRemoved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			te := newBare(t)
-			te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false}}})
+			te.do(&Adopt{Routers: []Adopted{{"eth0", 51, IPv4, false, time.Time{}}}})
 			te.configure(web())
 			te.lines = nil
 			prevent(te)

@@ -132,7 +132,7 @@ func runPlay(t rapid.TB, data []byte) *engineTest {
 
 // playAdopted is which routers a byte lets go on over a restart: 0 is none.
 func playAdopted(b int) (list []Adopted) {
-	for n, a := range []Adopted{{"eth0", 51, IPv4, false}, {"eth0", 52, IPv4, true}, {"eth0", 51, IPv6, true}, {"eth1", 51, IPv4, false}} {
+	for n, a := range []Adopted{{"eth0", 51, IPv4, false, time.Time{}}, {"eth0", 52, IPv4, true, time.Time{}}, {"eth0", 51, IPv6, true, time.Time{}}, {"eth1", 51, IPv4, false, time.Time{}}} {
 		if b>>n&1 == 1 {
 			list = append(list, a)
 		}

@@ -242,10 +242,17 @@ func (r *router) hearAsBackup(from netip.Addr, p *Packet) {
 }
 
 // respectMaster gives a backup that was about to take over, and must not any
-// more at its present priority, the time since the master was heard.
+// more at its present priority or by its configuration, the time since the
+// master was heard.
 func (r *router) respectMaster() {
-	if !r.peer.IsValid() || r.peerPriority == PriorityRelease || r.timer.IsZero() || r.peerPriority < r.inst.effective {
+	if !r.peer.IsValid() || r.peerPriority == PriorityRelease || r.timer.IsZero() {
 		return
+	}
+	if r.peerPriority < r.inst.effective && r.preempts(r.peerPriority) {
+		return
+	}
+	if r.inst.cfg.Version == Version3 {
+		r.interval = r.peerInterval // else that of a quick release may be in force
 	}
 	if t := r.peerHeard.Add(r.downInterval()); r.timer.Before(t) {
 		r.timer = t
@@ -273,7 +280,6 @@ func (r *router) preempts(theirs uint8) bool {
 
 // hearAsMaster is RFC 9568 section 6.4.3, in version 2 RFC 3768 section 6.4.3.
 func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
-	own := r.inst.effective
 	switch {
 	case r.listening:
 		r.hearAfterSleep(from, p)
@@ -285,7 +291,7 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		r.advertise()
 		return
 	}
-	if p.Priority > own || p.Priority == own && from.Compare(r.source) > 0 {
+	if r.loses(from, p.Priority) {
 		r.yield(from, p)
 		return
 	}
@@ -294,7 +300,7 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		r.handing = false
 		r.advertise()
 		r.announceBurst()
-		r.outlast()
+		r.outlast(r.now())
 		return
 	}
 	r.rival(from, p)
@@ -304,12 +310,20 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 	}
 }
 
+// loses reports whether another master wins against this one (RFC 9568 section
+// 6.4.3).
+func (r *router) loses(to netip.Addr, priority uint8) bool {
+	own := r.inst.effective
+	return priority > own || priority == own && to.Compare(r.source) > 0
+}
+
 // yield lets a stronger master have it. The addresses linger until that one
 // has announced them.
 func (r *router) yield(from netip.Addr, p *Packet) {
-	if !r.handing && !r.listening {
-		// The winner may have been master all along, and the network may hold
-		// this node's addresses: hearing a rival, it announces itself again.
+	if !r.listening || r.loses(from, p.Priority) {
+		// The winner may have been master all along, also when this node has
+		// released or slept, and the network may hold this node's addresses:
+		// hearing a rival, it announces itself again.
 		r.sendNow()
 	}
 	r.stopAnnouncing()
@@ -328,7 +342,7 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 	}
 	slept := r.listening
 	r.becomeBackup(why)
-	if slept { // the winner has announced itself long ago
+	if slept { // the winner serves
 		r.release()
 		return
 	}
@@ -339,31 +353,44 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 func (r *router) rival(from netip.Addr, p *Packet) {
 	r.outdone, r.outdoneAt = from, r.now()
 	if r.now().Sub(r.since) < lastWord {
-		r.outlast()
+		r.outlast(r.now())
 		return // the master before, or one that took over at the same moment
 	}
 	r.counters.Rivals++
-	if r.rivalSince.IsZero() || r.now().Sub(r.rivalSeen) >= downIntervals*r.inst.cfg.AdvertInterval {
+	quiet := r.now().Sub(r.rivalSeen)
+	if r.rivalSince.IsZero() || quiet >= downIntervals*r.inst.cfg.AdvertInterval {
 		r.rivalSince = r.now()
 	}
 	r.rivalSeen = r.now()
 	r.notice(NoticeRival, from, fmt.Sprintf("it has priority %d, this node %d", p.Priority, r.inst.effective))
+	yields := r.now()
+	if r.inst.cfg.Version == Version2 {
+		yields = r.timer // nothing before the next advert makes it
+	}
 	switch since := r.now().Sub(r.rivalTold); {
 	case since >= rivalGap, from != r.rivalFrom && since >= linger:
 		r.rivalTold, r.rivalFrom = r.now(), from
 		r.announceBurst()
 		r.inst.announceGroup()
-		r.outlast()
+		r.outlast(yields)
+	case from != r.rivalFrom: // it may yield as soon, and lets go then
+		r.rivalFrom = from
+		r.tellAgain(yields.Add(r.linger() / 2))
+	case quiet < p.Interval-p.Interval/16: // out of turn, as a last word is
+		r.tellAgain(r.after(r.linger() / 2))
 	case r.againAt.IsZero(): // it may be the last that is heard of it
-		r.againAt, r.rivalWaits = r.rivalTold.Add(rivalGap), true
+		r.tellAgain(r.rivalTold.Add(rivalGap))
 	}
 }
 
-// outlast has the addresses announced while a losing master still serves: it may
-// have announced them after this one, when the two took over at one moment.
-func (r *router) outlast() {
-	r.announceAfterwards()
+// tellAgain plans to announce once more, because a rival was heard.
+func (r *router) tellAgain(at time.Time) { r.againAt, r.rivalWaits = at, true }
+
+// outlast has the addresses announced while a master that yields at the given
+// time still serves: it may have announced them after this one.
+func (r *router) outlast(yields time.Time) {
+	r.announceAfterwards(yields)
 	if r.againAt.IsZero() {
-		r.againAt = r.after(r.linger() / 2)
+		r.againAt = yields.Add(r.linger() / 2)
 	}
 }

@@ -200,6 +200,27 @@ func TestSmallSetIsRenewedAsAWhole(t *testing.T) {
 	}
 }
 
+// What is put back, or added by a reload, long after an advert has a shorter lease:
+// a node that dies right then must have lost it when a peer takes over.
+func TestLeaseIsReckonedFromTheAdvert(t *testing.T) {
+	te := newMaster(t, web(every(2*second), leased(5*second)))
+	te.advance(20 * second)
+	next := te.router().Deadline.Sub(te.now)
+	te.advance(next + second + second/2)
+	vip := prefixes("192.0.2.100/24")[0]
+	left := func() time.Duration { return te.leases[claim{"eth0", vip}].Sub(te.now) }
+	lose := func() {
+		te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{{Address: vip}}})
+	}
+	if lose(); left() != 3*second {
+		t.Errorf("added for %v, 1.5 s after an advert", left())
+	}
+	te.advance(second / 2)
+	if lose(); left() != 5*second {
+		t.Errorf("added for %v at an advert", left())
+	}
+}
+
 // An advert out of turn does not move the renewals away from the regular ones:
 // the addresses of a node that dies would outlive its last advert too long.
 func TestRenewalsFollowRegularAdverts(t *testing.T) {

@@ -135,7 +135,7 @@ func (r *router) enter(s State)                  { r.state, r.since = s, r.now()
 // schedule works out when this router next needs a Tick.
 func (r *router) schedule() {
 	r.deadline = time.Time{}
-	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.againAt, r.repairAt, r.renewAt, r.muteUntil, r.inst.troubleUntil} {
+	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.againAt, r.repairAt, r.renewAt, r.muteUntil, r.inst.troubleUntil, r.leftUntil()} {
 		if !t.IsZero() && (r.deadline.IsZero() || t.Before(r.deadline)) {
 			r.deadline = t
 		}
@@ -145,6 +145,10 @@ func (r *router) schedule() {
 
 // fire does all that is due.
 func (r *router) fire() {
+	if r.due(r.leftUntil()) {
+		r.tooLate()
+		r.review(r.inst.effective)
+	}
 	if r.due(r.readyAt) {
 		r.readyAt = time.Time{}
 		r.review(r.inst.effective)
@@ -259,8 +263,8 @@ func (r *router) review(before uint8) {
 		}
 		if before != r.inst.effective {
 			r.preemptAt = time.Time{}
-			r.respectMaster()
 		}
+		r.respectMaster()
 	case StateMaster:
 		r.reviewMaster(before)
 	}
@@ -382,6 +386,7 @@ func (r *router) start() {
 		r.goOn()
 		return
 	}
+	r.tooLate()
 	if r.owner() {
 		r.becomeMaster("address owner")
 		return
@@ -425,13 +430,14 @@ func (r *router) serve() {
 	r.addAddresses(r.prefixes())
 	r.startRenewing()
 	r.announceBurst()
-	r.announceAfterwards()
+	r.announceAfterwards(r.now())
 }
 
-// announceAfterwards announces once more when a former master has let go.
-func (r *router) announceAfterwards() {
+// announceAfterwards announces once more when a master that yields at the given
+// time has let go.
+func (r *router) announceAfterwards(yields time.Time) {
 	r.announceLate = time.Time{}
-	switch t := r.after(r.linger() + announceSoon); {
+	switch t := yields.Add(r.linger() + announceSoon); {
 	case r.announceLeft <= 0: // once is enough
 	case t.Before(r.announceAt):
 		r.announceAt = t
@@ -442,7 +448,7 @@ func (r *router) announceAfterwards() {
 
 // leave goes to init or fault. A master hands over as far as it still can.
 func (r *router) leave(to State, reason string) {
-	was, left := r.state, r.adopted()
+	was, left, slept := r.state, r.left(), r.listening
 	r.adoptionEnds()
 	r.enter(to)
 	r.reason = reason
@@ -455,7 +461,9 @@ func (r *router) leave(to State, reason string) {
 	switch {
 	case was == StateMaster && r.reachable():
 		r.counters.LeftMaster++
-		r.sendRelease(r.sent.priority)
+		if !slept { // else another one may be master, and must not hear that nobody is
+			r.sendRelease(r.sent.priority)
+		}
 		r.hold(handoverBound(r.inst.cfg.AdvertInterval), false)
 	case was == StateMaster:
 		r.counters.LeftMaster++

@@ -29,11 +29,6 @@ type vip struct {
 	servingSince time.Duration
 }
 
-func (v *vip) begin() {
-	v.served, v.trusty = -1, true
-	v.ask()
-}
-
 // holds reports whether a node has the address and answers for it.
 func (v *vip) holds(n *node) bool {
 	p := n.portOn(v.seg)
@@ -173,6 +168,9 @@ func (v *vip) finish() {
 	v.endOverlap()
 }
 
+// judgeAfter is how long after a change the client is judged.
+const judgeAfter = time.Microsecond
+
 // unserved has the client ask again when the entry fails, as Linux would: after
 // the time in which it still counts as reachable, and three unanswered probes.
 // Whether nobody may serve is judged a moment later, so that two changes of one
@@ -180,7 +178,7 @@ func (v *vip) finish() {
 func (v *vip) unserved(before int) {
 	v.gap++
 	gap, entry := v.gap, v.entry
-	v.w.after(time.Microsecond, func() {
+	v.w.after(judgeAfter, func() {
 		if v.gap == gap && v.served < 0 {
 			v.judgeGap(before)
 		}

@@ -99,13 +99,16 @@ func (n *node) interfaces(lists ...[]vrrp.Config) (names []string) {
 func (n *node) takeOver(use bool) {
 	var adopt []vrrp.Adopted
 	kept := map[int]bool{}
+	for _, v := range n.w.vrs {
+		v.spokeBefore[n.index] = v.spoke[n.index]
+	}
 	if use {
 		for _, r := range n.adoptable() {
 			i := slices.IndexFunc(n.configs, func(c vrrp.Config) bool { return c.Interface == r.iface && c.VRID == r.vrid })
 			if i < 0 || !slices.Contains(n.configs[i].Families(), r.family) {
 				continue
 			}
-			adopt = append(adopt, vrrp.Adopted{Interface: r.iface, VRID: r.vrid, Family: r.family, PseudoHeader: r.pseudo})
+			adopt = append(adopt, vrrp.Adopted{Interface: r.iface, VRID: r.vrid, Family: r.family, PseudoHeader: r.pseudo, Until: epoch.Add(n.local() + vrrp.AdoptWithin(r.interval) - (n.clock.boot(n.w.now) - r.stamp))})
 			for _, a := range r.addresses {
 				if at, ok := n.port(r.iface).lookup(a.Addr()); ok && slices.Contains(n.configs[i].Addresses, a) {
 					kept[at] = true
@@ -313,7 +316,7 @@ func (n *node) adoptable() (list []journalRouter) {
 			at, ok := p.lookup(a.Addr())
 			return !ok || !n.kernel[at].present
 		})
-		if r.stamp > 0 && now-r.stamp < 3*r.interval-r.interval/4 && !missing && len(r.addresses) > 0 {
+		if r.stamp > 0 && vrrp.MayAdopt(now-r.stamp, r.interval) && !missing && len(r.addresses) > 0 {
 			list = append(list, r)
 		}
 	}

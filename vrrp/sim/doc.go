@@ -50,10 +50,12 @@
 //	planned-is-lossless           it is without a gap while nothing unplanned happens and another node is ready
 //	healing-is-quick              when several masters meet, within one interval
 //	take-over-has-cause           a backup has heard nobody for three intervals, a release, or a weaker one
+//	yield-has-cause               a master that becomes backup has just heard one that wins against it
 //	dead-let-go                   the kernel has removed all of a dead daemon a lease and a second later; where the
 //	                              lease is meant to end before a take-over (two intervals or more), counted from a
 //	                              tenth of the interval after the last advert, of a node that did not pause just before
 //	restart-is-silent             a restart in time moves nothing, and the node goes on within 30 ms
+//	adopts-in-time                who goes on as master spoke less than three intervals ago
 //	listens-after-pause           no advert for an interval after a longer pause, unless something was heard
 //	removed-is-back               an address that somebody removed is back within 10 ms
 //	hooks-see-all                 hooks run for each transition, in order

@@ -69,6 +69,9 @@ func formatInstance(c *vrrp.Config) string {
 	if c.Lease != vrrp.AutoLease(c.AdvertInterval, 0) {
 		fmt.Fprintf(&b, " lease=%v", c.Lease)
 	}
+	if c.Group != "" {
+		fmt.Fprintf(&b, " group=%s", c.Group)
+	}
 	if c.Password != "" {
 		fmt.Fprintf(&b, " password=%s", c.Password)
 	}

@@ -34,9 +34,11 @@ func (v *vr) judge() {
 		v.judgePreempt(group, m)
 		m.judgeAddresses()
 		v.judgeClient(group, m)
+		v.judgeTogether(group, m)
 	}
 	for _, r := range v.members {
 		r.judgeLeftovers()
+		r.judgeSides()
 	}
 }
 
@@ -165,20 +167,28 @@ func (r *router) judgeLeftovers() {
 
 // judgeIdle: a router that could take part does.
 func (r *router) judgeIdle() {
-	n, p := r.n, r.n.port(r.cfg.Interface)
-	s := r.standing
-	if n.stranger() || !n.running() || n.stopping || n.sendFails || s.Mute || takesPart(s.State) || !p.works() || n.w.now-r.born < r.cfg.StartupDelay+200*time.Millisecond {
+	n := r.n
+	if n.stranger() || !n.running() || n.stopping || n.sendFails || takesPart(r.standing.State) || !r.able() {
 		return
 	}
-	for _, k := range r.cfg.Checks {
+	for _, k := range r.groupChecks() {
 		if k.OnFailure == vrrp.Release && !n.healthy(k.Name) {
 			return
 		}
 	}
-	if !slices.ContainsFunc(p.addresses(), func(a netip.Prefix) bool { return vrrp.FamilyOf(a.Addr()) == r.v.family }) {
-		return
+	for _, m := range r.mates() {
+		if !m.able() {
+			return
+		}
 	}
-	n.w.fail("no-idle-node", "%s stays in %v although nothing is wrong", r, s.State)
+	n.w.fail("no-idle-node", "%s stays in %v although nothing is wrong", r, r.standing.State)
+}
+
+// able reports whether nothing keeps a router alone from taking part.
+func (r *router) able() bool {
+	p := r.n.port(r.cfg.Interface)
+	return !r.standing.Mute && p.works() && r.n.w.now-r.born >= r.cfg.StartupDelay+200*time.Millisecond &&
+		slices.ContainsFunc(p.addresses(), func(a netip.Prefix) bool { return vrrp.FamilyOf(a.Addr()) == r.v.family })
 }
 
 // judgeClient: promise 2 as the client sees it, when it hears the whole group
@@ -214,9 +224,14 @@ func (r *router) judgeTakeover() {
 		return
 	}
 	silent := r.n.local() - r.heardAt
+	skew := r.heardInterval
+	if r.cfg.Version == vrrp.Version2 {
+		skew = time.Second
+	}
+	skew = time.Duration(256-int(r.standing.Priority)) * skew / 256
 	switch p := r.heardPriority; {
-	case p == vrrp.PriorityRelease, silent >= 3*r.heardInterval:
-	case p < r.standing.Priority && (r.cfg.Preempt || p <= vrrp.DemotedMax):
+	case p == vrrp.PriorityRelease, silent >= 3*r.heardInterval+skew-time.Microsecond:
+	case p < r.standing.Priority && (r.cfg.Preempt || p <= vrrp.DemotedMax || r.heardMate):
 	default:
 		r.n.w.fail("take-over-has-cause", "%s with priority %d took over %v after it heard a master of priority %d, interval %v",
 			r, r.standing.Priority, silent, p, r.heardInterval)
@@ -267,19 +282,19 @@ func (n *node) resumed(paused time.Duration) {
 // to serve.
 func (v *vip) judgeGap(before int) {
 	w := v.w
-	if w.opt.Lenient || len(v.routers) != 1 || w.nodes[before].stranger() {
+	if w.opt.Lenient || len(v.routers) != 1 || w.nodes[before].stranger() || w.nodes[v.entry].stranger() {
 		return
 	}
 	r := v.routers[0]
 	settle := r.bound + 4*time.Second
-	if w.now-max(w.troubled, r.strained) < settle || !w.orderly() || !r.consistent(v.prefix) || !r.compatible() {
+	if w.now-max(w.troubled, r.strained) < settle || !w.orderly() || r.deafOwner() || !r.consistent(v.prefix) || !r.compatible() {
 		return
 	}
 	for _, m := range r.members {
 		switch {
 		case m.n.stranger() && m.standing.State == vrrp.StateMaster && w.now-r.tookOver(before) < 300*time.Millisecond:
 			return // the two took over at once, and it does not announce again
-		case m.n.index == before && m.born == w.now:
+		case m.n.index == before && w.now-m.born <= judgeAfter:
 			return // what a dead daemon without a lease had left
 		}
 	}

@@ -14,7 +14,8 @@ type kernelAddress struct {
 	lease   time.Duration
 	renewed time.Duration // local time
 	doomed  time.Duration // renewed, when its removal is planned
-	pending bool          // an evExpire is in the queue
+	pending time.Duration // the evExpire in the queue; 0 for none
+	removed time.Duration // by somebody, last
 }
 
 // entry is what the daemon's address worker knows of an address.
@@ -185,24 +186,31 @@ func (n *node) lose(at int, why string) {
 
 func (n *node) planExpiry(at int) {
 	k := &n.kernel[at]
-	if !k.present && k.lease == 0 || k.pending || k.lease == 0 || n.suspended {
-		return
+	if k.lease > 0 && !n.suspended {
+		n.pushExpiry(at, k.renewed+k.lease-leaseEarly)
 	}
-	k.pending = true
-	n.pushExpiry(at, k.renewed+k.lease-leaseEarly)
 }
 
+// pushExpiry plans to look at a lease, unless that is planned earlier anyway.
 func (n *node) pushExpiry(at int, local time.Duration) {
-	w := n.w
+	w, k := n.w, &n.kernel[at]
+	then := n.clock.world(local, w.now) + 1
+	if k.pending > 0 && k.pending <= then {
+		return
+	}
+	k.pending = then
 	w.totals.pushed++
-	w.queue.push(event{at: n.clock.world(local, w.now) + 1, seq: w.totals.pushed, kind: evExpire, who: int32(n.index), packetless: int32(at)})
+	w.queue.push(event{at: then, seq: w.totals.pushed, kind: evExpire, who: int32(n.index), packetless: int32(at)})
 }
 
 // expire looks whether a lease has run out. Nearly always it was renewed.
-func (n *node) expire(address int32) {
+func (n *node) expire(when time.Duration, address int32) {
 	at := int(address)
 	k := &n.kernel[at]
-	k.pending = false
+	if k.pending != when {
+		return // another one came in its place
+	}
+	k.pending = 0
 	if !k.present || k.lease == 0 || n.suspended || !n.powered {
 		return
 	}
@@ -214,7 +222,7 @@ func (n *node) expire(address int32) {
 	case now < k.renewed+k.lease-leaseEarly:
 		n.planExpiry(at)
 	default:
-		k.doomed, k.pending = k.renewed, true
+		k.doomed = k.renewed
 		n.pushExpiry(at, k.renewed+k.lease-leaseEarly+n.lateness())
 	}
 }

@@ -27,12 +27,13 @@ const (
 	Fast       Mix = "fast"       // 10 to 100 ms adverts, everything
 	Dual       Mix = "dual"       // dual stack, many instances, unicast, everything
 	Strangers  Mix = "strangers"  // beside other people's routers
+	Groups     Mix = "groups"     // two segments, two instances that move together, everything
 	Everything Mix = "everything" // all of it
 )
 
 // Mixes lists the mixes.
 func Mixes() []Mix {
-	return []Mix{Calm, Network, Crash, Freeze, Clock, Kernel, Checks, Operator, Fast, Dual, Strangers, Everything}
+	return []Mix{Calm, Network, Crash, Freeze, Clock, Kernel, Checks, Operator, Fast, Dual, Strangers, Groups, Everything}
 }
 
 // generator makes one history.
@@ -80,23 +81,65 @@ func (g *generator) setup() {
 		stranger = g.IntN(count)
 	}
 	base := g.instances()
+	if g.mix == Groups {
+		base = g.grouped(base[0])
+	}
 	if stranger >= 0 && base[0].Version == vrrp.Version2 && g.chance(50) {
 		kind = "rfc3768"
 	}
 	for i := range count {
 		name := string(rune('a' + i))
 		g.names = append(g.names, name)
-		n := Node{Name: name, Ports: []Port{{Interface: "eth0", Segment: "lan", Addresses: []netip.Prefix{
-			netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + i)}), 24),
-			netip.MustParsePrefix(fmt.Sprintf("fe80::%d/64", i+1)),
-		}}}}
+		n := Node{Name: name, Ports: []Port{g.port("eth0", "lan", i)}}
 		n.Configs = [][]vrrp.Config{g.personal(base, i, count)}
 		n.Configs = append(n.Configs, g.variant(n.Configs[0]))
+		if base[0].Group != "" {
+			n.Ports = append(n.Ports, g.port("eth1", "dmz", i))
+		}
 		if i == stranger {
 			n.Plain = kind
 		}
 		g.h.Nodes = append(g.h.Nodes, n)
 	}
+}
+
+// port makes an interface of a node.
+func (g *generator) port(iface, segment string, node int) Port {
+	return Port{Interface: iface, Segment: segment, Addresses: []netip.Prefix{g.own(iface, node, vrrp.IPv4), g.own(iface, node, vrrp.IPv6)}}
+}
+
+// own is the address that a node has on an interface.
+func (g *generator) own(iface string, node int, f vrrp.Family) netip.Prefix {
+	switch {
+	case f == vrrp.IPv6:
+		return netip.MustParsePrefix(fmt.Sprintf("fe80::%d/64", node+1))
+	case iface == "eth1":
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{198, 51, 100, byte(1 + node)}), 24)
+	}
+	return netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + node)}), 24)
+}
+
+// grouped makes two sides of an instance that move together.
+func (g *generator) grouped(c vrrp.Config) []vrrp.Config {
+	c.Group = "edge"
+	other := c
+	other.Name, other.Interface, other.VRID, other.Addresses = "i2", "eth1", pick[uint8](g, 51, 52), nil
+	for _, a := range c.Addresses {
+		switch {
+		case a.Addr().Is4():
+			a = netip.MustParsePrefix("198.51.100.100/32")
+		case !a.Addr().IsLinkLocalUnicast():
+			a = netip.MustParsePrefix("2001:db8:1::100/128")
+		}
+		other.Addresses = append(other.Addresses, a)
+	}
+	switch g.IntN(3) { // each check may be on either side
+	case 0:
+		other.Checks = nil
+	case 1:
+		c.Checks = nil
+	}
+	return []vrrp.Config{c, other}
 }
 
 // instances makes what all nodes share.
@@ -167,6 +210,9 @@ func (g *generator) personal(base []vrrp.Config, node, count int) []vrrp.Config 
 		if g.chance(2) {
 			c.Priority = pick[uint8](g, vrrp.PriorityOwner, 254, vrrp.DemotedMax+1)
 		}
+		if i > 0 && c.Group != "" {
+			c.Priority = list[0].Priority
+		}
 		unicast := scramble(g.h.Seed+uint64(i))%4 == 0
 		if unicast && c.Version == vrrp.Version3 {
 			for p := range count {
@@ -174,11 +220,7 @@ func (g *generator) personal(base []vrrp.Config, node, count int) []vrrp.Config 
 					continue
 				}
 				for _, f := range c.Families() {
-					a := netip.AddrFrom4([4]byte{192, 0, 2, byte(1 + p)})
-					if f == vrrp.IPv6 {
-						a = netip.MustParseAddr(fmt.Sprintf("fe80::%d", p+1))
-					}
-					c.Peers = append(c.Peers, a)
+					c.Peers = append(c.Peers, g.own(c.Interface, p, f).Addr())
 				}
 			}
 		}
@@ -213,6 +255,12 @@ func (g *generator) variant(list []vrrp.Config) []vrrp.Config {
 	case 5:
 		if len(next) > 1 {
 			next = slices.Delete(next, 1, 2)
+			c = &next[0]
+		}
+	}
+	for i := range next {
+		if next[i].Group != "" { // these are of the whole group
+			next[i].Priority, next[i].Preempt, next[i].PreemptDelay = c.Priority, c.Preempt, c.PreemptDelay
 		}
 	}
 	if vrrp.ValidateAll(next) != nil {
@@ -285,6 +333,9 @@ func (g *generator) one(kind string) {
 	other := pick(g, g.names...)
 	d := g.pause()
 	both := func(a, b Op, name string) {
+		if name == "" && len(g.h.Nodes[0].Ports) > 1 && takesName[a] && g.chance(80) {
+			name = pick(g, "eth0", "eth1")
+		}
 		g.add(0, Step{Op: a, Node: n, Name: name})
 		if !g.chance(8) {
 			g.add(d, Step{Op: b, Node: n, Name: name})
@@ -301,7 +352,11 @@ func (g *generator) one(kind string) {
 	case "drain":
 		both(OpDrain, OpUndrain, instance)
 	case "check":
-		if checks := configs[0][0].Checks; len(checks) > 0 {
+		checks := configs[0][0].Checks
+		if len(checks) == 0 {
+			checks = configs[0][len(configs[0])-1].Checks
+		}
+		if len(checks) > 0 {
 			both(OpFail, OpPass, pick(g, checks...).Name)
 		}
 	case "reload":

@@ -182,14 +182,17 @@ func (w *world) weather(p, q *port, l *link) (delay time.Duration, lost, twice b
 
 func (w *world) deliver(q *port, pk *packet, delay time.Duration) {
 	pk.refs++
-	pk.late = pk.late || delay > lateAfter
+	if delay > lateAfter { // as good as lost, until it arrives
+		pk.late = true
+		w.missed(q.seg, pk)
+	}
 	w.push(w.now+delay, evPacket, q.seg.index<<8|q.slot, pk)
 }
 
 // arrive passes a packet to the node of a port.
 func (w *world) arrive(who int32, pk *packet) {
 	q := w.segs[who>>8].ports[who&0xff]
-	if pk.late { // as good as lost, until now
+	if pk.late {
 		w.lost(q.seg, pk)
 	}
 	if q.works() && pk.from.seg.links[pk.from.slot][q.slot].open() {
@@ -202,6 +205,12 @@ func (w *world) arrive(who int32, pk *packet) {
 // lost notes that an advert did not arrive as it should.
 func (w *world) lost(s *segment, pk *packet) {
 	w.totals.Lost++
+	w.missed(s, pk)
+}
+
+// missed has the virtual router judged only an election after what an advert
+// that somebody has not heard may change.
+func (w *world) missed(s *segment, pk *packet) {
 	if len(pk.payload) < 8 {
 		return
 	}

@@ -22,6 +22,7 @@ type node struct {
 
 	powered, frozen, suspended bool
 	refusing, sendFails        bool
+	silences                   int             // how often sendFails changed
 	health                     map[string]bool // what checks would find; absent is healthy
 	boots                      int
 	journal                    journal
@@ -63,6 +64,7 @@ type node struct {
 // letter is a packet in a socket.
 type letter struct {
 	port   *port
+	number int // of the interface as it arrived
 	packet *packet
 }
 
@@ -136,7 +138,7 @@ func (n *node) finish() {
 		case len(n.inbox) > 0 && (len(n.calls) == 0 || n.draw()&1 == 0):
 			l := n.inbox[0]
 			n.inbox = n.inbox[1:]
-			n.take(l.port, l.packet)
+			n.take(l.port, l.number, l.packet)
 		case len(n.calls) > 0:
 			f := n.calls[0]
 			n.calls = n.calls[1:]
@@ -249,17 +251,17 @@ func (n *node) receive(p *port, pk *packet) {
 			n.w.release(pk)
 			return
 		}
-		n.inbox = append(n.inbox, letter{p, pk})
+		n.inbox = append(n.inbox, letter{p, p.number, pk})
 		return
 	}
 	n.begin()
-	n.take(p, pk)
+	n.take(p, p.number, pk)
 	n.finish()
 }
 
 // take feeds a packet to the Engine.
-func (n *node) take(p *port, pk *packet) {
-	n.advert = vrrp.AdvertReceived{Interface: p.number, Source: pk.src, Destination: pk.dst, TTL: pk.ttl, Payload: pk.payload}
+func (n *node) take(p *port, number int, pk *packet) {
+	n.advert = vrrp.AdvertReceived{Interface: number, Source: pk.src, Destination: pk.dst, TTL: pk.ttl, Payload: pk.payload}
 	n.heard(p, pk)
 	n.step(&n.advert)
 	n.w.release(pk)
@@ -271,12 +273,17 @@ func (n *node) send(s *vrrp.SendAdvert) {
 		return
 	}
 	n.out = append(n.out, s)
-	stamp := n.clock.boot(n.w.now)
-	if s.Payload[2] == vrrp.PriorityRelease {
-		stamp = 0
+}
+
+// stamp notes in the journal who speaks as master: whose adverts left.
+func (n *node) stamp(s *vrrp.SendAdvert, left bool) {
+	switch {
+	case s.Payload[2] == vrrp.PriorityRelease || !n.engine.IsMaster(s.Router):
+		n.journal.stamp(s.Router.Serial, 0)
+	case left:
+		n.journal.stamp(s.Router.Serial, n.clock.boot(n.w.now))
+		n.journal.form(s.Router.Serial, s.PseudoHeader)
 	}
-	n.journal.stamp(s.Router.Serial, stamp)
-	n.journal.form(s.Router.Serial, s.PseudoHeader)
 }
 
 // flush ends the turn: adverts first, then the rest in order.
@@ -285,6 +292,7 @@ func (n *node) flush() {
 	n.out = n.spare[:0]
 	for _, s := range out {
 		p := n.portNumber(s.Interface)
+		n.stamp(s, p != nil && p.up && !n.sendFails)
 		switch {
 		case p == nil || !p.up:
 			n.step(&vrrp.SendFailed{Router: s.Router, Reason: "network is down"})

@@ -12,8 +12,10 @@ type silence struct {
 	node  *node
 	until time.Duration
 	mark  int
+	step  int // the next one; it ends the expectation
 	// At the crash: who was master, and what had disturbed until then.
 	master    *node
+	priority  uint8
 	crashMark int
 	crashedAt time.Duration
 }
@@ -27,7 +29,7 @@ func (n *node) crashed() {
 		v := r.v
 		if r.standing.State == vrrp.StateMaster && !r.standing.HandingOver && !r.standing.Listening && !r.standing.Mute && n.running() &&
 			n.w.now-r.since > time.Second && n.w.now-max(v.strainedBefore(), n.w.h.lastStep(n.w.next-1)) > v.bound {
-			v.silence = silence{master: n, crashMark: v.quietMark, crashedAt: r.spoke}
+			v.silence = silence{master: n, priority: r.standing.Priority, crashMark: v.quietMark, crashedAt: r.spoke}
 		}
 	}
 }
@@ -61,10 +63,9 @@ func (n *node) expectSilence(config int) {
 		if interval == 0 || age >= 3*interval-interval/4-10*time.Millisecond || !n.journal.whole || !n.hasAll(v) {
 			continue
 		}
-		s.node, s.mark, s.until = n, v.quietMark, n.w.now+v.bound
-		step := n.w.next
+		s.node, s.mark, s.step, s.until = n, v.quietMark, n.w.next, n.w.now+v.bound
 		n.w.after(30*time.Millisecond, func() {
-			if s.node == n && n.w.next == step && v.quietMark <= s.mark+2 && v.masters() == 0 && !slices.ContainsFunc(v.members, func(r *router) bool {
+			if s.node == n && n.w.next == s.step && v.quietMark <= s.mark+2 && v.masters() == 0 && !slices.ContainsFunc(v.members, func(r *router) bool {
 				return r.n == n && r.standing.State == vrrp.StateMaster
 			}) {
 				n.w.fail("restart-is-silent", "%s does not go on as master of vrid %d after a restart in time", n.spec.Name, v.vrid)
@@ -83,9 +84,13 @@ func (n *node) interval(v *vr, config int) time.Duration {
 			c := &n.spec.Configs[config][i]
 			if c.Interface == j.iface && c.VRID == v.vrid && j.vrid == v.vrid && j.family == v.family &&
 				c.AdvertInterval == j.interval && c.StartupDelay == 0 && slices.Contains(c.Families(), v.family) {
-				for _, k := range c.Checks {
-					if !n.healthy(k.Name) {
-						return 0
+				for o := range n.spec.Configs[config] {
+					if d := &n.spec.Configs[config][o]; d == c || d.Group != "" && d.Group == c.Group {
+						for _, k := range d.Checks {
+							if !n.healthy(k.Name) {
+								return 0
+							}
+						}
 					}
 				}
 				return c.AdvertInterval
@@ -114,10 +119,14 @@ func (n *node) hasAll(v *vr) bool {
 // judgeSilence sees who becomes master while nobody else should.
 func (v *vr) judgeSilence(r *router) {
 	s := &v.silence
-	if s.node == nil || s.node == r.n || v.w.now >= s.until {
+	if s.node == nil || s.node == r.n || v.w.next != s.step || v.w.now >= s.until {
 		return
 	}
-	if r.cfg.Preempt && r.heardPriority < r.standing.Priority && r.heardPriority > 0 {
+	heard := r.heardPriority
+	if r.n.stranger() {
+		heard = s.priority
+	}
+	if r.cfg.Preempt && heard < r.standing.Priority && heard > 0 {
 		return // it was about to, or its delay has ended
 	}
 	if v.quietMark <= s.mark+2 { // the restarted router's own entry
@@ -127,50 +136,85 @@ func (v *vr) judgeSilence(r *router) {
 
 // dies: promise 5. The kernel lets go of what a dead or frozen daemon held, at
 // most a lease and the kernel's lateness after the last renewal; that one
-// followed the last advert within a tenth of the interval.
-func (n *node) dies() {
+// followed the last advert within a tenth of the interval. life is that of the node
+// while its daemon does not run.
+func (n *node) dies(life int) {
 	if n.suspended || n.w.opt.Lenient || n.stranger() {
 		return
 	}
-	life, stopped, asleep := n.life, n.w.now, n.clock.asleep
+	stopped, asleep := n.w.now, n.clock.asleep
 	for at := range n.kernel {
-		k := &n.kernel[at]
-		if !k.present || k.lease == 0 {
+		lease := n.leaseOf(at)
+		if !n.kernel[at].present || lease == 0 {
 			continue
 		}
-		until := k.lease + leaseLate + 2*time.Millisecond
+		until := lease + leaseLate + 2*time.Millisecond
 		n.w.after(until+until/100, func() {
 			if n.life == life && !n.running() && !n.suspended && n.clock.asleep == asleep && n.powered && n.kernel[at].present && n.deadSince(stopped) {
 				n.w.fail("dead-let-go", "%s died %v ago and still has %v", n.spec.Name, n.w.now-stopped, n.w.vips[at].prefix)
 			}
 		})
 	}
+	gone := func() bool {
+		return n.life == life && !n.running() && n.powered && !n.suspended && n.clock.asleep == asleep && n.deadSince(stopped)
+	}
 	for _, r := range n.routers {
-		r.expectRelease(life, stopped)
+		r.expectRelease(gone)
+	}
+}
+
+// leaseOf is how long the kernel may keep an address that the node has, by its
+// configuration or by the one before; 0 for ever.
+func (n *node) leaseOf(at int) (longest time.Duration) {
+	for _, r := range n.routers {
+		if !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
+			continue
+		}
+		if r.cfg.Lease == 0 {
+			return 0
+		}
+		longest = max(longest, r.cfg.Lease)
+	}
+	return max(longest, n.kernel[at].lease)
+}
+
+// silenced: the same holds for a node whose adverts do not leave any more.
+func (n *node) silenced() {
+	if n.w.opt.Lenient || n.stranger() || !n.running() {
+		return
+	}
+	life, silences, asleep, pausedAt := n.life, n.silences, n.clock.asleep, n.pausedAt
+	gone := func() bool {
+		return n.life == life && n.running() && n.silences == silences && n.clock.asleep == asleep && n.pausedAt == pausedAt
+	}
+	for _, r := range n.routers {
+		r.expectRelease(gone)
 	}
 }
 
 // expectRelease is the tighter bound of a master whose lease is meant to end
-// before a peer takes over.
-func (r *router) expectRelease(life int, stopped time.Duration) {
+// before a peer takes over, as long as it is gone for its peers.
+func (r *router) expectRelease(gone func() bool) {
 	n, i := r.n, r.cfg.AdvertInterval
 	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || r.cfg.Lease < 2*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
 		return
 	}
-	left := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate + 5*time.Millisecond - n.local()
-	until := n.w.now + left + left/100
-	if until <= n.w.now {
-		return
-	}
-	list, asleep := slices.Clone(r.cfg.Addresses), n.clock.asleep
-	n.w.after(until-n.w.now, func() {
-		for _, a := range list {
-			at, ok := n.portOn(r.v.seg).lookup(a.Addr())
-			if ok && vrrp.FamilyOf(a.Addr()) == r.v.family && n.life == life && !n.running() && n.powered && !n.suspended && n.clock.asleep == asleep && n.kernel[at].present && n.deadSince(stopped) {
+	for _, a := range r.cfg.Addresses {
+		at, ok := n.portOn(r.v.seg).lookup(a.Addr())
+		if !ok || vrrp.FamilyOf(a.Addr()) != r.v.family {
+			continue
+		}
+		due := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate
+		if n.kernel[at].renewed > r.spokeLocal+i/10+5*time.Millisecond {
+			due = r.spokeLocal + 3*i // put back since
+		}
+		left := due + 5*time.Millisecond - n.local()
+		n.w.after(max(0, left+left/100), func() {
+			if n.kernel[at].present && gone() {
 				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
 			}
-		}
-	})
+		})
+	}
 }
 
 // deadSince reports whether the daemon has not run since a moment.
@@ -184,15 +228,17 @@ func (n *node) expectRepair(at int) {
 	if n.stranger() || !n.running() || n.w.opt.Lenient {
 		return
 	}
+	removed := n.w.now
+	n.kernel[at].removed = removed
 	for _, r := range n.routers {
-		if r.standing.State != vrrp.StateMaster || r.standing.Listening || r.standing.Mute || !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
+		if n.refused() || r.standing.State != vrrp.StateMaster || r.standing.Listening || r.standing.Mute || !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
 			continue
 		}
 		life := n.life
 		n.w.after(10*time.Millisecond, func() {
 			p := n.portOn(r.v.seg)
-			if n.life == life && n.running() && !n.stopping && !n.refusing && !n.sendFails && p.exists && p.up && p.carrier &&
-				r.standing.State == vrrp.StateMaster && !r.standing.Mute && !r.standing.Listening && !n.kernel[at].present &&
+			if n.life == life && n.running() && !n.stopping && n.accepted <= removed && !n.sendFails && p.exists && p.up && p.carrier &&
+				r.standing.State == vrrp.StateMaster && !r.standing.Mute && !r.standing.Listening && !n.kernel[at].present && n.kernel[at].removed == removed &&
 				slices.Contains(r.cfg.Addresses, n.w.vips[at].prefix) {
 				n.w.fail("removed-is-back", "%s has not put %v back", r, n.w.vips[at].prefix)
 			}
@@ -216,6 +262,7 @@ func (n *node) transition(t *vrrp.Transition) {
 	h := n.hooksOf(t.Instance)
 	if t.Adopted {
 		h.state, h.known = t.To, true
+		n.judgeAdoption(t.Instance)
 		return
 	}
 	h.waiting = append(h.waiting, t.Sequence)
@@ -225,6 +272,22 @@ func (n *node) transition(t *vrrp.Transition) {
 			n.w.fail("hooks-see-all", "%s: no hook ran for transition %d of %s", n.spec.Name, sequence, t.Instance)
 		}
 	})
+}
+
+// judgeAdoption: promise 6, its other side. Who goes on as master spoke less than
+// three intervals ago, so that nobody has taken over; clocks may differ by a
+// hundredth.
+func (n *node) judgeAdoption(instance string) {
+	for _, r := range n.routers {
+		if r.cfg.Name != instance {
+			continue
+		}
+		s, _ := n.engine.Standing(r.id)
+		last := r.v.spokeBefore[n.index]
+		if ago := n.w.now - last.at; s.State == vrrp.StateMaster && ago > 3*last.interval*101/100 {
+			n.w.fail("adopts-in-time", "%s goes on as master, %v after its last advert", r, ago)
+		}
+	}
 }
 
 func (n *node) hooksOf(instance string) *hookState {

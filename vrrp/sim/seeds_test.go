@@ -3,10 +3,8 @@ package sim
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,7 +26,8 @@ func setting(t *testing.T, name string, def uint64) uint64 {
 
 // TestSeeds runs histories of every mix, HOLDFAST_SIM_SEEDS of each from
 // HOLDFAST_SIM_FIRST on, and prints the shrunk history of each that fails.
-// HOLDFAST_SIM_MIX names one mix.
+// HOLDFAST_SIM_MIX names one mix, HOLDFAST_SIM_OUT the folder for the files of
+// those that fail.
 func TestSeeds(t *testing.T) {
 	def := uint64(400)
 	if testing.Short() {
@@ -93,17 +92,4 @@ func seeds(t *testing.T, mix Mix, first, count uint64) (all Totals, failed int) 
 	}
 	wg.Wait()
 	return all, failed
-}
-
-func tellFailure(t *testing.T, mix Mix, seed uint64, h *History, v *Violation) {
-	short := Shrink(h)
-	r := Run(short, Options{Trace: true})
-	trace := r.Trace[max(0, len(r.Trace)-60):]
-	t.Errorf("seed %d: %v\nshrunk:\n%s----\n%s", seed, v, short.Format(), strings.Join(trace, "\n"))
-	if dir := os.Getenv("HOLDFAST_SIM_OUT"); dir != "" {
-		name := filepath.Join(dir, fmt.Sprintf("%s-%d.txt", mix, seed))
-		if err := os.WriteFile(name, []byte(short.Format()), 0o644); err != nil {
-			t.Error(err)
-		}
-	}
 }

@@ -110,6 +110,7 @@ func (s *shrinker) instances() {
 		})
 	}
 	simpler := []func(*vrrp.Config){
+		func(c *vrrp.Config) { c.Group = "" },
 		func(c *vrrp.Config) { c.Checks = nil },
 		func(c *vrrp.Config) { c.Peers = nil },
 		func(c *vrrp.Config) { c.PreemptDelay = 0 },

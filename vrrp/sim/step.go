@@ -83,13 +83,16 @@ func (w *world) stepLink(s *Step) {
 }
 
 func (n *node) stepNode(s *Step) {
+	if n.suspended && (s.Op == OpCrash || s.Op == OpStart) {
+		return // nothing happens on a host that stands still
+	}
 	switch s.Op {
 	case OpCrash:
 		if n.alive() {
 			n.crashed()
 			n.frozen = false
+			n.dies(n.life + 1)
 			n.end()
-			n.dies()
 		}
 	case OpPowerOff:
 		if n.powered {
@@ -101,13 +104,19 @@ func (n *node) stepNode(s *Step) {
 		}
 	case OpFreeze, OpSuspend:
 		n.pause(s.Op == OpSuspend)
-		n.dies()
+		n.dies(n.life)
 	case OpResume, OpWake:
 		n.unpause()
 	case OpRefuse, OpAccept:
 		n.refusing, n.accepted = s.Op == OpRefuse, n.w.now
 	case OpSendFail, OpSendOK:
-		n.sendFails = s.Op == OpSendFail
+		before := n.sendFails
+		if n.sendFails = s.Op == OpSendFail; n.sendFails != before {
+			n.silences++
+		}
+		if n.sendFails && !before {
+			n.silenced()
+		}
 	case OpClock:
 		n.clock.setRate(n.w.now, s.PPM)
 		n.planned = 0

@@ -65,6 +65,9 @@ func (n *node) plainConfig(r *router) PlainConfig {
 func (n *node) speakPlain(r *router, frames []Frame) {
 	p := n.portOn(r.v.seg)
 	for _, f := range frames {
+		if n.sendFails {
+			return
+		}
 		n.w.totals.Adverts++
 		if priority := int(f.Payload[2]); n.w.opt.Trace && priority != r.spokePriority {
 			n.w.tracef("%s: advert of priority %d", r, priority)

@@ -241,6 +241,8 @@ func setInstance(c *vrrp.Config, key, value string) (err error) {
 		c.StartupDelay = duration()
 	case "lease":
 		c.Lease = duration()
+	case "group":
+		c.Group = value
 	case "password":
 		c.Password = value
 	case "checksum":

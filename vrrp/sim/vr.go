@@ -24,15 +24,22 @@ type vr struct {
 	interval time.Duration  // the longest of them
 	// bound is how long an election may take; see worstElection.
 	bound time.Duration
+	// spoke is when each node last sent an advert as master, spokeBefore when its
+	// daemon before did.
+	spoke, spokeBefore []word
 
 	// quiet is when something last happened that may move the virtual router,
 	// strained when it was nothing planned.
 	quiet, strained time.Duration
 	planned         time.Duration // the evCheck in the queue; 0 for none
 	settled         bool
+	moved           time.Duration // when anything that is judged changed last
 	quietMark       int
 	silence         silence
 }
+
+// word is an advert of a master: when it left, and the interval in force.
+type word struct{ at, interval time.Duration }
 
 // router is the part of a node in a virtual router.
 type router struct {
@@ -50,6 +57,10 @@ type router struct {
 
 	heardAt       time.Duration // local time of the last advert; 0 for none
 	heardPriority uint8
+	// outrankedAt is the local time at which a stronger master was last heard.
+	outrankedAt time.Duration
+	outranked   bool
+	heardMate     bool // then the node was master of another instance of the group
 	heardInterval time.Duration
 	received      int // in this second
 	sentCount     int
@@ -57,6 +68,7 @@ type router struct {
 	spoke         time.Duration
 	spokeLocal    time.Duration
 	spokePriority int
+	pseudo        bool // the checksum form of its last advert
 	// deaf is until when it must listen after a pause, unless it hears something.
 	deaf time.Duration
 }
@@ -138,6 +150,7 @@ func (v *vr) plan(at time.Duration) {
 
 // changed has a settled virtual router judged again soon.
 func (v *vr) changed() {
+	v.moved = v.w.now
 	if v.settled {
 		v.plan(v.w.now + v.crossing())
 	}
@@ -151,6 +164,11 @@ func (v *vr) check() {
 	v.planned = 0
 	if until := v.quiet + v.bound; v.w.now < until {
 		v.settled = false
+		v.plan(until)
+		return
+	}
+	if until := v.moved + v.crossing(); !v.settled && v.w.now < until {
+		v.settled = true
 		v.plan(until)
 		return
 	}
@@ -183,6 +201,9 @@ func (n *node) reroute() {
 				r = &router{n: n, v: v, born: n.w.now, spokePriority: -1}
 				v.members = append(v.members, r)
 			}
+			if at >= 0 && r.cfg.AdvertInterval != c.AdvertInterval {
+				r.second, r.sentCount, r.received = n.w.now, 0, 0
+			}
 			r.cfg, r.id = c, vrrp.RouterID{Instance: c.Name, Family: f}
 			n.routers = append(n.routers, r)
 		}
@@ -203,6 +224,7 @@ func (n *node) poll() {
 			r.moved(before)
 		}
 	}
+	n.judgeGroups()
 }
 
 func takesPart(s vrrp.State) bool { return s == vrrp.StateBackup || s == vrrp.StateMaster }
@@ -215,7 +237,7 @@ func (r *router) moved(before vrrp.Standing) {
 		r.since = r.n.w.now
 	}
 	if takesPart(before.State) != takesPart(now.State) {
-		r.ready, r.heardAt = r.n.w.now, 0
+		r.ready, r.heardAt, r.deaf = r.n.w.now, 0, 0
 	}
 	if takesPart(before.State) != takesPart(now.State) || before.Priority != now.Priority || before.Mute != now.Mute {
 		r.v.disturb(before.Mute || now.Mute)
@@ -225,6 +247,9 @@ func (r *router) moved(before vrrp.Standing) {
 	}
 	if before.State == vrrp.StateBackup && now.State == vrrp.StateMaster {
 		r.judgeTakeover()
+	}
+	if before.State == vrrp.StateMaster && now.State == vrrp.StateBackup {
+		r.judgeYield(before)
 	}
 	if before.State != now.State && now.State == vrrp.StateMaster {
 		r.mastered = r.n.w.now
@@ -242,13 +267,24 @@ func (n *node) heard(p *port, pk *packet) {
 		if !takesPart(r.standing.State) || r.v.seg != p.seg || r.v.vrid != pk.payload[1] || (r.v.family == vrrp.IPv6) != pk.src.Is6() {
 			continue
 		}
-		r.heardAt, r.heardPriority = n.local(), pk.payload[2]
+		r.heardAt, r.heardPriority, r.heardMate = n.local(), pk.payload[2], r.mateServes()
 		r.heardInterval = r.cfg.AdvertInterval
 		if r.cfg.Version == vrrp.Version3 {
 			r.heardInterval = time.Duration(int(pk.payload[4]&0x0f)<<8|int(pk.payload[5])) * vrrp.IntervalStep
 		}
 		r.deaf = 0
+		r.hears(pk.src, int(pk.payload[2]))
 		r.received++
+		r.learnForm(pk)
+	}
+}
+
+// learnForm notes that a master hears a stranger whose checksum is formed
+// otherwise than its own was: that stranger may hear its next advert first.
+func (r *router) learnForm(pk *packet) {
+	from := pk.from.node
+	if from.stranger() && r.standing.State == vrrp.StateMaster && r.v.family == vrrp.IPv4 && r.cfg.Version == vrrp.Version3 && strangers[from.spec.Plain]().SendPseudo != r.pseudo {
+		r.v.disturb(false)
 	}
 }
 
@@ -269,7 +305,10 @@ func (r *router) spoken(s *vrrp.SendAdvert) {
 		w.tracef("%s: advert of priority %d", r, priority)
 	}
 	r.spokePriority = priority
-	r.spoke, r.spokeLocal = w.now, r.n.local()
+	r.spoke, r.spokeLocal, r.pseudo = w.now, r.n.local(), s.PseudoHeader
+	if priority > 0 {
+		r.v.spoke[r.n.index] = word{w.now, r.cfg.AdvertInterval}
+	}
 	r.judgeStorm(s.Destination)
 	r.judgeListening(priority)
 }

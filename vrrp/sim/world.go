@@ -63,6 +63,7 @@ func newWorld(h *History, opt Options) *world {
 	}
 	for _, v := range w.vrs {
 		v.bound = v.worstElection()
+		v.spoke, v.spokeBefore = make([]word, len(w.nodes)), make([]word, len(w.nodes))
 	}
 	return w
 }
@@ -121,7 +122,7 @@ func (w *world) vip(a netip.Prefix, s *segment) *vip {
 	if !ok {
 		at = len(w.vips)
 		w.index[key] = at
-		w.vips = append(w.vips, &vip{w: w, index: at, prefix: a, seg: s, entry: -1})
+		w.vips = append(w.vips, &vip{w: w, index: at, prefix: a, seg: s, entry: -1, served: -1, trusty: true})
 	}
 	return w.vips[at]
 }
@@ -144,7 +145,7 @@ func (w *world) run() {
 		}
 	}
 	for _, v := range w.vips {
-		v.begin()
+		v.ask()
 	}
 	w.disturb(false)
 	if len(w.h.Steps) > 0 {
@@ -178,7 +179,7 @@ func (w *world) handle(e *event) {
 	case evOrder:
 		w.nodes[e.who].carryOut()
 	case evExpire:
-		w.nodes[e.who].expire(e.packetless)
+		w.nodes[e.who].expire(e.at, e.packetless)
 	case evCheck:
 		w.vrs[e.who].check()
 	case evCall:

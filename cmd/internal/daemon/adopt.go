@@ -86,7 +86,7 @@ func (d *Daemon) configured(left []journalRouter) (list []vrrp.Adopted, kept map
 		if n < 0 || !slices.Contains(d.cfg.Instances[n].Families(), r.Family) {
 			continue
 		}
-		list = append(list, vrrp.Adopted{Interface: r.Interface, VRID: r.VRID, Family: r.Family, PseudoHeader: r.PseudoHeader})
+		list = append(list, vrrp.Adopted{Interface: r.Interface, VRID: r.VRID, Family: r.Family, PseudoHeader: r.PseudoHeader, Until: r.Until})
 		for _, p := range r.Addresses {
 			if !slices.Contains(d.cfg.Instances[n].Addresses, p) {
 				continue

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -430,5 +431,33 @@ func TestYieldedIsNotAdopted(t *testing.T) {
 		if n := b.log.count("state changed"); n != 2 {
 			t.Errorf("b was disturbed:\n%s", b.log)
 		}
+	})
+}
+
+// A master whose adverts do not leave is dead to its peers, however often it
+// tries: a restart must not make it go on, also where no lease has taken the VIP.
+func TestRestartOfAMuteMaster(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "1s", `lease = "off"`)).journaling(t.TempDir())
+		faults := &faultyNetwork{Network: a.d.opts.Network}
+		a.d.opts.Network = faults
+		a.start()
+		b := startNode(t, lan, "b", 2, conf(100, "1s", `lease = "off"`))
+		await(t, 20*time.Second, "a", a, b)
+		faults.set(syscall.EPERM)
+		time.Sleep(3300 * time.Millisecond) // it has not given up yet
+		synctest.Wait()
+		if i := a.instance(); i.State != "master" {
+			t.Fatalf("a is %s: %s", i.State, i.Reason)
+		}
+		a.kill()
+		a = a.successor(conf(150, "1s", `lease = "off"`))
+		a.start()
+		synctest.Wait()
+		if i := a.instance(); i.State != "backup" {
+			t.Errorf("a is %s: %s", i.State, i.Reason)
+		}
+		b.stop()
+		a.stop()
 	})
 }

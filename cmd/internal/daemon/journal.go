@@ -53,6 +53,8 @@ type journalRouter struct {
 	Addresses []netip.Prefix `json:"addresses"`
 	// PseudoHeader is read from the stamp; see stampPseudo.
 	PseudoHeader bool `json:"-"`
+	// Until is when it may go on as master no more.
+	Until time.Time `json:"-"`
 }
 
 // stampPseudo is set in a stamp when the checksum of that advert covered the
@@ -207,6 +209,7 @@ type refusal struct {
 // What cannot be trusted is an error; none at all is not, and empty.
 func readJournal(dir, boot string, now time.Duration) (legacy, error) {
 	var l legacy
+	read := time.Now()
 	text, err := os.ReadFile(filepath.Join(dir, journalName))
 	if errors.Is(err, os.ErrNotExist) {
 		return l, nil
@@ -237,6 +240,7 @@ func readJournal(dir, boot string, now time.Duration) (legacy, error) {
 		age := time.Duration(-1)
 		if stamp > 0 && stamp <= now {
 			age = now - stamp
+			l.Routers[n].Until = read.Add(vrrp.AdoptWithin(l.Routers[n].Interval) - age)
 		}
 		l.ages = append(l.ages, age)
 	}

@@ -171,8 +171,14 @@ func TestJournalRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []journalRouter{
-		{"eth0", 1, 51, vrrp.IPv4, time.Second, []netip.Prefix{testVIP, netip.MustParsePrefix("192.0.2.101/32")}, false},
-		{"eth0", 1, 51, vrrp.IPv6, time.Second, []netip.Prefix{netip.MustParsePrefix("2001:db8::100/128")}, false},
+		{"eth0", 1, 51, vrrp.IPv4, time.Second, []netip.Prefix{testVIP, netip.MustParsePrefix("192.0.2.101/32")}, false, time.Time{}},
+		{"eth0", 1, 51, vrrp.IPv6, time.Second, []netip.Prefix{netip.MustParsePrefix("2001:db8::100/128")}, false, time.Time{}},
+	}
+	for n := range l.Routers {
+		if left := time.Until(l.Routers[n].Until); (l.ages[n] >= 0) != (left > 0 && left < vrrp.AdoptWithin(time.Second)) {
+			t.Errorf("router %d may go on for %v, age %v", n, left, l.ages[n])
+		}
+		l.Routers[n].Until = time.Time{}
 	}
 	if diff := cmp.Diff(want, l.Routers, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("routers (-want +got):\n%s", diff)
@@ -213,8 +219,8 @@ func TestAdoptable(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := legacy{
 				journalFile: journalFile{Routers: []journalRouter{
-					{"eth0", 1, 51, vrrp.IPv4, c.interval, []netip.Prefix{testVIP, second}, false},
-					{"eth0", 1, 52, vrrp.IPv4, c.interval, nil, false}, // nothing to tell by
+					{"eth0", 1, 51, vrrp.IPv4, c.interval, []netip.Prefix{testVIP, second}, false, time.Time{}},
+					{"eth0", 1, 52, vrrp.IPv4, c.interval, nil, false, time.Time{}}, // nothing to tell by
 				}},
 				ages: []time.Duration{c.age, 0},
 			}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
@@ -180,20 +181,37 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 	s.senders = append(s.senders, sender{a.Router, a.PseudoHeader})
 }
 
-// stamp notes in the journal who speaks as master. The last word of one that has
-// just yielded, while it still has the addresses, is not a master's.
-func (d *Daemon) stamp(s *socket) {
+// letGo notes in the journal which of the senders are masters no more, before
+// they say so: a crash in between must not make them go on. The last word of one
+// that has just yielded, while it still has the addresses, is not a master's.
+func (d *Daemon) letGo(s *socket) {
+	for n, from := range s.senders {
+		if d.lets(s, n, from) {
+			d.journal.stamp(from.id.Serial, 0)
+		}
+	}
+}
+
+// spoken notes in the journal who spoke as master: those whose adverts have left,
+// for the others are dead to their peers.
+func (d *Daemon) spoken(s *socket, failed []*transport.WriteError) {
 	if d.journal == nil {
 		return
 	}
 	at := d.opts.Boottime()
 	for n, from := range s.senders {
-		if s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(from.id) {
+		switch {
+		case d.lets(s, n, from):
 			d.journal.stamp(from.id.Serial, 0)
-		} else {
+		case !slices.ContainsFunc(failed, func(e *transport.WriteError) bool { return e.Index == n }):
 			d.journal.stampAdvert(from.id.Serial, at, from.pseudo)
 		}
 	}
+}
+
+// lets reports whether advert n is of a router that is master no more.
+func (d *Daemon) lets(s *socket, n int, from sender) bool {
+	return d.journal != nil && (s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(from.id))
 }
 
 // flushSockets sends the adverts of this turn, one batch a socket.
@@ -201,18 +219,19 @@ func (d *Daemon) flushSockets() {
 	writing := d.writing
 	d.writing = nil
 	for _, s := range writing {
-		d.stamp(s)
+		d.letGo(s)
 		_, err := s.conn.WriteBatch(s.out)
+		failed := writeErrors(err)
+		d.spoken(s, failed)
 		senders := s.senders
 		s.out, s.senders = s.out[:0], nil
-		if err == nil {
-			s.senders = senders[:0]
-			continue
-		}
-		for _, e := range writeErrors(err) {
+		for _, e := range failed {
 			if e.Index < len(senders) {
 				d.step(&vrrp.SendFailed{Router: senders[e.Index].id, Reason: e.Err.Error()})
 			}
+		}
+		if err == nil {
+			s.senders = senders[:0]
 		}
 	}
 	if d.writing == nil {
