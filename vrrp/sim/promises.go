@@ -199,6 +199,7 @@ func (r *router) expectRelease(gone func() bool) {
 	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || r.cfg.Lease < 2*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
 		return
 	}
+	mastered := r.mastered
 	for _, a := range r.cfg.Addresses {
 		at, ok := n.portOn(r.v.seg).lookup(a.Addr())
 		if !ok || vrrp.FamilyOf(a.Addr()) != r.v.family {
@@ -210,7 +211,7 @@ func (r *router) expectRelease(gone func() bool) {
 		}
 		left := due + 5*time.Millisecond - n.local()
 		n.w.after(max(0, left+left/100), func() {
-			if n.kernel[at].present && gone() {
+			if n.kernel[at].present && r.mastered == mastered && gone() {
 				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
 			}
 		})
