@@ -34,8 +34,8 @@ type port struct {
 	exists, up, carrier bool
 	cut                 bool // passes nothing, and the host does not see it
 	noIPv6              bool // its IPv6 addresses are not back yet
-	// told is what the process last heard of it.
-	planned bool
+	planned             bool // the daemon will hear of a change
+	told                told
 }
 
 // link is the way from one port to another.

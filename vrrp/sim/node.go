@@ -54,6 +54,7 @@ type node struct {
 	routers  []*router
 	sockets  map[socketKey]bool
 	hooks    map[string]*hookState
+	results  map[string]bool // of checks, as the daemon was told
 
 	pausedAt time.Duration
 	unpaused time.Duration // when the last pause ended
@@ -351,6 +352,7 @@ func (n *node) linkChanged(iface string) {
 	n.step(&ev)
 	n.journalChanged()
 	if p != nil {
+		n.tell(p, &ev)
 		n.order(order{kind: orderAudit, port: iface})
 	}
 }

@@ -135,6 +135,9 @@ func (n *node) stepNode(s *Step) {
 			n.call(func() { n.checked(s.Name) })
 		}
 	case OpStart:
+		if n.suspended {
+			return // nothing runs there
+		}
 		if n.engine == nil && !s.NoJournal {
 			n.expectSilence(s.Config)
 		}

@@ -58,8 +58,8 @@ type router struct {
 	heardAt       time.Duration // local time of the last advert; 0 for none
 	heardPriority uint8
 	// outrankedAt is the local time at which a stronger master was last heard.
-	outrankedAt time.Duration
-	outranked   bool
+	outrankedAt   time.Duration
+	outranked     bool
 	heardMate     bool // then the node was master of another instance of the group
 	heardInterval time.Duration
 	received      int // in this second
@@ -237,7 +237,7 @@ func (r *router) moved(before vrrp.Standing) {
 		r.since = r.n.w.now
 	}
 	if takesPart(before.State) != takesPart(now.State) {
-		r.ready, r.heardAt, r.deaf = r.n.w.now, 0, 0
+		r.ready, r.deaf = r.n.w.now, 0
 	}
 	if takesPart(before.State) != takesPart(now.State) || before.Priority != now.Priority || before.Mute != now.Mute {
 		r.v.disturb(before.Mute || now.Mute)
@@ -245,8 +245,9 @@ func (r *router) moved(before vrrp.Standing) {
 	for _, v := range r.v.vips {
 		v.overlap()
 	}
-	if before.State == vrrp.StateBackup && now.State == vrrp.StateMaster {
-		r.judgeTakeover()
+	r.judgeCause(before)
+	if takesPart(before.State) != takesPart(now.State) {
+		r.heardAt = 0
 	}
 	if before.State == vrrp.StateMaster && now.State == vrrp.StateBackup {
 		r.judgeYield(before)
