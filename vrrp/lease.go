@@ -22,11 +22,12 @@ func (r *router) startRenewing() {
 // is shorter, where it is to end before a peer takes over; the renewals behind the
 // next advert make it whole.
 func (r *router) leaseNow() time.Duration {
-	lease, bound := r.inst.cfg.Lease, downIntervals*r.inst.cfg.AdvertInterval
-	if lease == 0 || lease+removalLate > bound || len(r.addresses) > renewSmall {
+	lease := r.inst.cfg.Lease
+	if lease == 0 || lease+removalLate > downIntervals*r.inst.cfg.AdvertInterval || len(r.addresses) > renewSmall {
 		return lease
 	}
-	left := r.spokeAt.Add(bound - removalLate).Sub(r.now()).Truncate(time.Second)
+	// Peers go by the interval that they were told, which a reload may have changed.
+	left := r.spokeAt.Add(downIntervals*r.sent.interval - removalLate).Sub(r.now()).Truncate(time.Second)
 	return min(lease, max(left, time.Second))
 }
 
@@ -43,13 +44,19 @@ func (r *router) restartRenewing() {
 // due. A lease that is to end before a peer takes over is renewed just behind an
 // advert, once it is known whether that one left, and once more in case of
 // failure: any later, and the addresses would outlive the last advert by most of
-// an interval too much.
+// an interval too much. One of less than two intervals ends soon without another
+// renewal, as late as that allows.
 func (r *router) nextRenewal() time.Time {
 	interval, lease := r.inst.cfg.AdvertInterval, r.inst.cfg.Lease
+	latest := downIntervals*interval - removalLate - lease
 	follows := r.state == StateMaster && !r.handing && len(r.addresses) <= renewSmall
-	if follows && lease >= 2*interval && lease+removalLate <= downIntervals*interval {
+	if follows && latest >= 0 && latest < interval {
+		second, third := interval/10, interval/10
+		if lease < 2*interval {
+			second, third = min(second, latest), min(latest, interval/2)
+		}
 		// The next advert comes sooner than an interval when the last one was late.
-		for _, t := range [...]time.Time{r.spokeAt.Add(interval / 100), r.spokeAt.Add(interval / 10), r.timer.Add(interval / 100)} {
+		for _, t := range [...]time.Time{r.spokeAt.Add(interval / 100), r.spokeAt.Add(second), r.spokeAt.Add(third), r.timer.Add(interval / 100)} {
 			if t.After(r.now()) {
 				return t
 			}

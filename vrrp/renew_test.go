@@ -21,7 +21,8 @@ func TestRenewalsFollowAdverts(t *testing.T) {
 		{"auto at 2s", 2 * second, AutoLease(2*second, 0), 200 * time.Millisecond, 1820 * time.Millisecond},
 		{"auto at 40s", 40 * second, AutoLease(40*second, 0), 4 * second, 36400 * time.Millisecond},
 		{"too long to end in time", second, 10 * second, second, 2500 * time.Millisecond},
-		{"too short to wait for the next advert", 900 * time.Millisecond, second, 900 * time.Millisecond, 250 * time.Millisecond},
+		{"auto at 0.9s", 900 * time.Millisecond, AutoLease(900*time.Millisecond, 0), 450 * time.Millisecond, 459 * time.Millisecond},
+		{"auto at 0.7s", 700 * time.Millisecond, AutoLease(700*time.Millisecond, 0), 100 * time.Millisecond, 607 * time.Millisecond},
 		{"a backstop", 100 * time.Millisecond, AutoLease(100*time.Millisecond, 0), 100 * time.Millisecond, 250 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -196,6 +197,35 @@ func TestSmallSetIsRenewedAsAWhole(t *testing.T) {
 		te := newMaster(t, web(leased(AutoLease(tt.interval, 0)), every(tt.interval), vips(largeSet(renewSmall)...)))
 		if oldest := te.oldestRenewal(10*second, func() time.Duration { return 0 }); oldest > tt.most {
 			t.Errorf("adverts every %v: an address went %v without a renewal, want at most %v", tt.interval, oldest, tt.most)
+		}
+	}
+}
+
+// Wherever whole seconds allow that the automatic lease ends before a peer takes
+// over, it does, and it does not end while its node is well.
+func TestAutomaticLeaseEndsInTime(t *testing.T) {
+	for interval := 670 * time.Millisecond; interval < 4*second; interval += IntervalStep {
+		lease := AutoLease(interval, 0)
+		te := newMaster(t, web(every(interval), leased(lease)))
+		last := te.now
+		for range 40 {
+			at, _ := te.e.Deadline()
+			te.advance(at.Sub(te.now))
+			age := te.now.Sub(te.e.instances[0].routers[0].spokeAt)
+			if te.renewals() == 0 {
+				continue
+			}
+			most := downIntervals * interval
+			if lease >= 2*interval {
+				most = interval/10 + lease + removalLate
+			}
+			if ends := age + lease + removalLate; ends > most {
+				t.Fatalf("interval %v: the lease of %v ends up to %v after the last advert", interval, lease, ends)
+			}
+			if gap := te.now.Sub(last); gap > lease-lease/5 {
+				t.Fatalf("interval %v: %v between renewals of a lease of %v", interval, gap, lease)
+			}
+			last = te.now
 		}
 	}
 }

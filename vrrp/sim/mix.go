@@ -71,7 +71,7 @@ func (g *generator) setup() {
 	}
 	g.interval = pick[time.Duration](g, 1, 1, 1, 1, 2, 3) * time.Second
 	if g.chance(15) {
-		g.interval = pick[time.Duration](g, 100, 250, 500, 700) * time.Millisecond
+		g.interval = pick[time.Duration](g, 100, 250, 500, 700, 670, 900, 1200) * time.Millisecond
 	}
 	if g.mix == Fast {
 		g.interval = pick[time.Duration](g, 10, 20, 50, 100) * time.Millisecond

@@ -196,7 +196,7 @@ func (n *node) silenced() {
 // before a peer takes over, as long as it is gone for its peers.
 func (r *router) expectRelease(gone func() bool) {
 	n, i := r.n, r.cfg.AdvertInterval
-	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || r.cfg.Lease < 2*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
+	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
 		return
 	}
 	mastered := r.mastered
@@ -206,8 +206,8 @@ func (r *router) expectRelease(gone func() bool) {
 			continue
 		}
 		due := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate
-		if n.kernel[at].renewed > r.spokeLocal+i/10+5*time.Millisecond {
-			due = r.spokeLocal + 3*i // put back since
+		if r.cfg.Lease < 2*i || n.kernel[at].renewed > r.spokeLocal+i/10+5*time.Millisecond {
+			due = r.spokeLocal + 3*i // renewed late in the interval, or put back since
 		}
 		left := due + 5*time.Millisecond - n.local()
 		n.w.after(max(0, left+left/100), func() {
