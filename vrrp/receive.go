@@ -300,7 +300,7 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		r.handing = false
 		r.advertise()
 		r.announceBurst()
-		r.outlast(r.now())
+		r.outlast()
 		return
 	}
 	r.rival(from, p)
@@ -353,7 +353,7 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 func (r *router) rival(from netip.Addr, p *Packet) {
 	r.outdone, r.outdoneAt = from, r.now()
 	if r.now().Sub(r.since) < lastWord {
-		r.outlast(r.now())
+		r.outlast()
 		return // the master before, or one that took over at the same moment
 	}
 	r.counters.Rivals++
@@ -363,19 +363,15 @@ func (r *router) rival(from netip.Addr, p *Packet) {
 	}
 	r.rivalSeen = r.now()
 	r.notice(NoticeRival, from, fmt.Sprintf("it has priority %d, this node %d", p.Priority, r.inst.effective))
-	yields := r.now()
-	if r.inst.cfg.Version == Version2 {
-		yields = r.timer // nothing before the next advert makes it
-	}
 	switch since := r.now().Sub(r.rivalTold); {
 	case since >= rivalGap, from != r.rivalFrom && since >= linger:
 		r.rivalTold, r.rivalFrom = r.now(), from
 		r.announceBurst()
 		r.inst.announceGroup()
-		r.outlast(yields)
-	case from != r.rivalFrom: // it may yield as soon, and lets go then
+		r.outlast()
+	case from != r.rivalFrom: // it may yield at once, and lets go soon
 		r.rivalFrom = from
-		r.tellAgain(yields.Add(r.linger() / 2))
+		r.tellAgain(r.after(r.linger() / 2))
 	case quiet < p.Interval-p.Interval/16: // out of turn, as a last word is
 		r.tellAgain(r.after(r.linger() / 2))
 	case r.againAt.IsZero(): // it may be the last that is heard of it
@@ -386,11 +382,11 @@ func (r *router) rival(from netip.Addr, p *Packet) {
 // tellAgain plans to announce once more, because a rival was heard.
 func (r *router) tellAgain(at time.Time) { r.againAt, r.rivalWaits = at, true }
 
-// outlast has the addresses announced while a master that yields at the given
-// time still serves: it may have announced them after this one.
-func (r *router) outlast(yields time.Time) {
-	r.announceAfterwards(yields)
+// outlast has the addresses announced while a losing master still serves: it may
+// have announced them after this one, when the two took over at one moment.
+func (r *router) outlast() {
+	r.announceAfterwards()
 	if r.againAt.IsZero() {
-		r.againAt = yields.Add(r.linger() / 2)
+		r.againAt = r.after(r.linger() / 2)
 	}
 }

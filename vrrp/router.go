@@ -430,14 +430,13 @@ func (r *router) serve() {
 	r.addAddresses(r.prefixes())
 	r.startRenewing()
 	r.announceBurst()
-	r.announceAfterwards(r.now())
+	r.announceAfterwards()
 }
 
-// announceAfterwards announces once more when a master that yields at the given
-// time has let go.
-func (r *router) announceAfterwards(yields time.Time) {
+// announceAfterwards announces once more when a former master has let go.
+func (r *router) announceAfterwards() {
 	r.announceLate = time.Time{}
-	switch t := yields.Add(r.linger() + announceSoon); {
+	switch t := r.after(r.linger() + announceSoon); {
 	case r.announceLeft <= 0: // once is enough
 	case t.Before(r.announceAt):
 		r.announceAt = t
