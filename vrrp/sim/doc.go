@@ -51,9 +51,17 @@
 //	healing-is-quick              when several masters meet, within one interval
 //	take-over-has-cause           a backup has heard nobody for three intervals, a release, or a weaker one
 //	yield-has-cause               a master that becomes backup has just heard one that wins against it
+//	transition-has-cause          any other change of state: to fault, and out of it, by what the daemon was told of
+//	                              links and checks, or adverts that fail, of its own or its group; to init by a stop,
+//	                              or to wait for a delay or a check; to master from fault as the owner
+//	group-in-step                 instances of a group on a node have one priority, and are in fault together
+//	group-sides                   who has no link on one side is master on none
+//	group-together                the masters of a group that nodes on both sides hear whole are one node, unless two
+//	                              have the same priority, an election after the last of them became master
 //	dead-let-go                   the kernel has removed all of a dead daemon a lease and a second later; where the
-//	                              lease is meant to end before a take-over (two intervals or more), counted from a
-//	                              tenth of the interval after the last advert, of a node that did not pause just before
+//	                              lease is meant to end before a take-over (from 0.67 s), counted from a tenth of the
+//	                              interval after the last advert, or, for a lease of less than two intervals and what
+//	                              was put back since, within three intervals of it; of a node that did not pause just before
 //	restart-is-silent             a restart in time moves nothing, and the node goes on within 30 ms
 //	adopts-in-time                who goes on as master spoke less than three intervals ago
 //	listens-after-pause           no advert for an interval after a longer pause, unless something was heard
@@ -69,8 +77,4 @@
 //
 //	mix          seeds  failed
 //	(to be filled in)
-//
-// Between 0.67 s and 1 s the automatic lease of one second is renewed more often
-// than adverts leave, and may outlive a take-over by up to an interval: there it
-// is a backstop, as below.
 package sim
