@@ -37,11 +37,12 @@ func (n *node) start(config int, journal bool) {
 	n.wake = 0
 	n.sockets = map[socketKey]bool{}
 	n.hooks = map[string]*hookState{}
+	n.results = map[string]bool{}
 	clear(n.entries)
 	n.configs = n.spec.Configs[config]
 	n.now = epoch.Add(n.local())
 	for _, p := range n.ports {
-		p.planned = false
+		p.planned, p.told = false, told{}
 	}
 	n.w.tracef("%s starts", n.spec.Name)
 	n.takeOver(journal)
@@ -75,7 +76,8 @@ func (n *node) firstResults() {
 // checked tells the result of a check.
 func (n *node) checked(name string) {
 	if !n.stopping {
-		n.step(&vrrp.CheckChanged{Check: name, Healthy: n.healthy(name), Reason: "simulated"})
+		n.results[name] = n.healthy(name)
+		n.step(&vrrp.CheckChanged{Check: name, Healthy: n.results[name], Reason: "simulated"})
 	}
 }
 
@@ -134,7 +136,8 @@ func (n *node) apply(next []vrrp.Config) {
 	for i := range next {
 		for _, k := range next[i].Checks {
 			if n.synced {
-				n.step(&vrrp.CheckChanged{Check: k.Name, Healthy: n.healthy(k.Name)})
+				n.results[k.Name] = n.healthy(k.Name)
+				n.step(&vrrp.CheckChanged{Check: k.Name, Healthy: n.results[k.Name]})
 			}
 		}
 	}
