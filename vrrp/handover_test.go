@@ -591,8 +591,8 @@ func TestLargeIPv6Handover(t *testing.T) {
 			}
 		}
 	}
-	if n := len(announced); n != 5 || announced[3] != 800*time.Millisecond || announced[4] != r.linger()+announceSoon {
-		t.Errorf("announced again after %v, want four times within 800ms and once after %v", announced, r.linger()+announceSoon)
+	if n := len(announced); n != 6 || announced[3] != 800*time.Millisecond || announced[4] != r.linger()/2 || announced[5] != r.linger()+announceSoon {
+		t.Errorf("announced again after %v, want four times within 800ms, and once each after %v and %v", announced, r.linger()/2, r.linger()+announceSoon)
 	}
 	if r.linger() < 4*second || r.linger() > 10*second {
 		t.Errorf("the former master lingers %v", r.linger())

@@ -320,7 +320,8 @@ func TestAnnouncementsRepeat(t *testing.T) {
 		te.lines = nil
 	}
 	soon, ms := linger+lingerEach+announceSoon, time.Millisecond // once the former master has let go
-	want := []time.Duration{0, soon, soon + 200*ms, soon + 200*ms + 60*second, soon + 200*ms + 120*second}
+	before := (linger + lingerEach) / 2                          // and before it does
+	want := []time.Duration{0, before, soon, soon + 200*ms, soon + 200*ms + 60*second, soon + 200*ms + 120*second}
 	if diff := cmp.Diff(want, at); diff != "" {
 		t.Errorf("announcements after taking over (-want +got):\n%s", diff)
 	}

@@ -431,6 +431,9 @@ func (r *router) serve() {
 	r.startRenewing()
 	r.announceBurst()
 	r.announceAfterwards()
+	if r.announceLeft > 0 { // before the former master lets go: one may get lost
+		r.againAt = r.after(r.linger() / 2)
+	}
 }
 
 // announceAfterwards announces once more when a former master has let go.
