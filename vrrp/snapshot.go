@@ -58,6 +58,8 @@ type RouterStatus struct {
 	// HandingOver is set while a master has released and waits for a
 	// successor, or keeps its addresses until that one has announced them.
 	HandingOver bool
+	// Mute is set when the last advert did not leave.
+	Mute bool
 	// ConflictSince is since when other masters are heard; zero when none is.
 	ConflictSince time.Time
 	Addresses     []AddressState
@@ -112,7 +114,7 @@ func (r *router) status(now time.Time) RouterStatus {
 	s := RouterStatus{
 		Family: r.id.Family, Serial: r.id.Serial, State: r.state, Since: r.since, Reason: r.reason,
 		Source: r.source, MasterHeard: r.peerHeard, Interval: r.interval, Deadline: r.timer,
-		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(),
+		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(), Mute: !r.speaks(),
 		Addresses: slices.Clone(r.addresses), Counters: r.counters,
 	}
 	switch {

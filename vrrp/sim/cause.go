@@ -10,12 +10,13 @@ import (
 // told is what a daemon was last told of an interface.
 type told struct {
 	known, usable bool
+	number        int
 	v4, linkLocal bool // it has an address to send from
 	v6            bool
 }
 
 func (n *node) tell(p *port, ev *vrrp.Link) {
-	t := told{known: true, usable: ev.Index != 0 && ev.Up && ev.Carrier}
+	t := told{known: true, number: ev.Index, usable: ev.Index != 0 && ev.Up && ev.Carrier}
 	for _, a := range ev.Addresses {
 		switch {
 		case a.Addr().Is4():

@@ -285,7 +285,7 @@ func (n *node) describe() {
 			for _, a := range r.Addresses {
 				d.addresses = append(d.addresses, a.Address)
 			}
-			if r.State == vrrp.StateMaster && !r.HandingOver {
+			if r.State == vrrp.StateMaster && !r.HandingOver && !r.Mute {
 				d.stamp = n.clock.boot(n.w.now)
 			}
 			for _, o := range n.journal.routers {

@@ -263,7 +263,9 @@ func (n *node) receive(p *port, pk *packet) {
 // take feeds a packet to the Engine.
 func (n *node) take(p *port, number int, pk *packet) {
 	n.advert = vrrp.AdvertReceived{Interface: number, Source: pk.src, Destination: pk.dst, TTL: pk.ttl, Payload: pk.payload}
-	n.heard(p, pk)
+	if number == p.told.number { // else it came by an interface that is gone
+		n.heard(p, pk)
+	}
 	n.step(&n.advert)
 	n.w.release(pk)
 }

@@ -130,7 +130,7 @@ func (j *journal) describe(s *vrrp.Snapshot) *journalFile {
 	old := map[uint64]uint64{}
 	for n := range s.Instances { // a router that is master and new here spoke just now
 		for k := range s.Instances[n].Routers {
-			if r := &s.Instances[n].Routers[k]; r.State == vrrp.StateMaster && !r.HandingOver {
+			if r := &s.Instances[n].Routers[k]; r.State == vrrp.StateMaster && !r.HandingOver && !r.Mute {
 				old[r.Serial] = uint64(boottime())
 			}
 		}
