@@ -210,7 +210,10 @@ func (r *router) expectRelease(gone func() bool) {
 			due = r.spokeLocal + 3*i // renewed late in the interval, or put back since
 		}
 		left := due + 5*time.Millisecond - n.local()
-		n.w.after(max(0, left+left/100), func() {
+		if left <= 0 {
+			continue // it was not heard for long before
+		}
+		n.w.after(left+left/100, func() {
 			if n.kernel[at].present && r.mastered == mastered && gone() {
 				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
 			}
