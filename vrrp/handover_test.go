@@ -598,3 +598,21 @@ func TestLargeIPv6Handover(t *testing.T) {
 		t.Errorf("the former master lingers %v", r.linger())
 	}
 }
+
+// What the kernel refused to remove is tried again also when the link was lost
+// meanwhile: else this node goes on answering beside the master.
+func TestRefusedRemovalOutlastsTheLink(t *testing.T) {
+	te := newMaster(t, web())
+	te.advert(peer, 200)
+	te.deaf = true
+	te.advance(lingered)
+	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
+		{Address: prefixes("192.0.2.100/24")[0], Present: true, Problem: "no buffer space available"},
+	}})
+	te.do(eth0(unplugged))
+	te.do(eth0())
+	te.wantState("web", StateBackup)
+	te.lines = nil
+	te.advance(repairMax)
+	te.wantOnly("remove", "web: remove 192.0.2.100/24 eth0")
+}

@@ -41,7 +41,7 @@ func (r *router) late(by time.Duration) {
 		r.listening = true
 		r.handing = false
 		r.timer = listen
-		r.announceAt, r.againAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}
+		r.dropPlans()
 	}
 }
 

@@ -396,13 +396,27 @@ func (r *router) start() {
 }
 
 func (r *router) becomeBackup(reason string) {
+	r.noLongerMaster()
 	r.enter(StateBackup)
 	r.reason = reason
-	r.handing, r.listening = false, false
 	r.preemptAt = time.Time{}
 	r.timer = r.after(r.downInterval())
-	r.announceAt, r.againAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}
+}
+
+// noLongerMaster drops what a master was about to do. What any other was about to
+// do stays: to remove again what the kernel refused to.
+func (r *router) noLongerMaster() {
+	r.handing, r.listening = false, false
 	r.rivalSince = time.Time{}
+	if r.state == StateMaster {
+		r.dropPlans()
+	}
+}
+
+// dropPlans drops the announcements and repairs that a master has planned.
+func (r *router) dropPlans() {
+	r.announceAt, r.announceLate, r.repairAt = time.Time{}, time.Time{}, time.Time{}
+	r.againAt, r.rivalWaits = time.Time{}, false
 }
 
 // becomeMaster follows RFC 9568 section 6.4.2 (erratum 7949): advert first,
@@ -452,13 +466,12 @@ func (r *router) announceAfterwards() {
 func (r *router) leave(to State, reason string) {
 	was, left, slept := r.state, r.left(), r.listening
 	r.adoptionEnds()
+	r.noLongerMaster()
 	r.enter(to)
 	r.reason = reason
-	r.handing, r.listening = false, false
-	r.timer, r.announceAt, r.againAt, r.repairAt = time.Time{}, time.Time{}, time.Time{}, time.Time{}
-	r.rivalSince = time.Time{}
+	r.timer = time.Time{}
 	if r.inst.removed || r.inst.e.stopping {
-		r.readyAt, r.muteUntil, r.inst.troubleUntil = time.Time{}, time.Time{}, time.Time{}
+		r.readyAt, r.muteUntil, r.repairAt, r.inst.troubleUntil = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	}
 	switch {
 	case was == StateMaster && r.reachable():
