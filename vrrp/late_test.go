@@ -202,3 +202,20 @@ func TestListeningMasterLeavesSilently(t *testing.T) {
 		})
 	}
 }
+
+// A master that took over after its preempt delay and then sleeps waits for that
+// delay anew: the end of the one before counts no more.
+func TestSleepingMasterPreemptsAfterANewDelay(t *testing.T) {
+	te := newBackup(t, web(func(c *Config) { c.PreemptDelay = 30 * second }))
+	te.adverts(30*second+down150, second, peer, 100)
+	te.wantState("web", StateMaster)
+	if at := te.router().PreemptAt; !at.IsZero() {
+		t.Errorf("as master the preempt delay still runs, until %v", at.Sub(te.now))
+	}
+	te.advance(10 * second)
+	te.pause(6 * second)
+	te.adverts(29*second, second, peer, 100)
+	te.wantState("web", StateBackup)
+	te.adverts(second+down150, second, peer, 100)
+	te.wantState("web", StateMaster)
+}

@@ -426,6 +426,7 @@ func (r *router) becomeMaster(reason string) {
 	r.reason = reason
 	r.interval = r.inst.cfg.AdvertInterval
 	r.handing, r.listening, r.holdUntil, r.heard = false, false, time.Time{}, false
+	r.preemptAt = time.Time{}
 	r.adoptionEnds()
 	r.outdone, r.outdoneAt = r.peer, r.now()
 	r.counters.BecameMaster++
@@ -469,7 +470,7 @@ func (r *router) leave(to State, reason string) {
 	r.noLongerMaster()
 	r.enter(to)
 	r.reason = reason
-	r.timer = time.Time{}
+	r.timer, r.preemptAt = time.Time{}, time.Time{}
 	if r.inst.removed || r.inst.e.stopping {
 		r.readyAt, r.muteUntil, r.repairAt, r.inst.troubleUntil = time.Time{}, time.Time{}, time.Time{}, time.Time{}
 	}
