@@ -97,8 +97,8 @@ const (
 	// no sign of a rival.
 	lastWord = 100 * time.Millisecond
 
-	// rivalGap is the least time between two announcements because a rival
-	// was heard.
+	// rivalGap is the least time between two announcements because the same
+	// rival is heard; another one is answered after a linger.
 	rivalGap = 1 * time.Second
 
 	// noticeGap is the least time between two notices of one kind on one

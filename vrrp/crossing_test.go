@@ -169,3 +169,19 @@ func TestPauseAfterAQuickRelease(t *testing.T) {
 	te.advance(skew150)
 	te.wantState("web", StateMaster)
 }
+
+// A rival that is heard just when the addresses were to be announced because of
+// it is outlasted all the same: that announcement comes too early for it.
+func TestRivalHeardAsItIsAnsweredIsOutlasted(t *testing.T) {
+	te := newMaster(t, web())
+	te.advance(10 * second)
+	te.advert(peer, 100)
+	te.advance(rivalGap / 2)
+	te.advert(peer, 100)
+	te.now = te.now.Add(rivalGap / 2) // packets come before the Tick
+	te.advert(peer, 100)
+	te.do(&Tick{})
+	te.lines = nil
+	te.advance(linger - 1)
+	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
+}

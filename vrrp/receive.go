@@ -366,6 +366,7 @@ func (r *router) rival(from netip.Addr, p *Packet) {
 	switch since := r.now().Sub(r.rivalTold); {
 	case since >= rivalGap, from != r.rivalFrom && since >= linger:
 		r.rivalTold, r.rivalFrom = r.now(), from
+		r.againAt, r.rivalWaits = time.Time{}, false // this is what waits
 		r.announceBurst()
 		r.inst.announceGroup()
 		r.outlast()
