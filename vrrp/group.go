@@ -76,7 +76,7 @@ func (i *instance) mateFault() (string, bool) {
 		if m == i {
 			continue
 		}
-		if why, bad := m.faulty(); bad {
+		if why, bad := m.faulty(i.doubtful()); bad {
 			return fmt.Sprintf("%s of the same group: %s", m.cfg.Name, why), true
 		}
 	}
@@ -84,11 +84,12 @@ func (i *instance) mateFault() (string, bool) {
 }
 
 // faulty returns what keeps every virtual router of i from taking part. One
-// that could not send is not trusted before it has.
-func (i *instance) faulty() (why string, bad bool) {
+// that could not send is not trusted before it has, except by one of which the
+// same is true: two such would wait for each other for ever.
+func (i *instance) faulty(trusting bool) (why string, bad bool) {
 	for _, r := range i.routers {
 		reason, bad := r.ownFault()
-		if !bad && r.unproven && r.state != StateMaster {
+		if !bad && r.unproven && r.state != StateMaster && !trusting {
 			reason, bad = "it has not sent an advert since none could leave", true
 		}
 		if !bad {
@@ -97,6 +98,13 @@ func (i *instance) faulty() (why string, bad bool) {
 		why = reason
 	}
 	return why, true
+}
+
+// doubtful reports whether i could take part but for the doubt that it can send.
+func (i *instance) doubtful() bool {
+	_, bad := i.faulty(false)
+	_, anyway := i.faulty(true)
+	return bad && !anyway
 }
 
 // mateServes reports whether this node is master of another instance of the

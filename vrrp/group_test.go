@@ -258,3 +258,27 @@ func TestValidateGroups(t *testing.T) {
 		}
 	}
 }
+
+// Two instances that could not send and come into one group by a reload do not
+// wait for each other for ever.
+func TestGroupOfUnprovenInstances(t *testing.T) {
+	c := edge()
+	alone := edge()
+	alone[0].Group, alone[1].Group = "", ""
+	te := newTest(t)
+	te.do(eth1())
+	mute := true
+	te.sent = func(s *SendAdvert) {
+		if mute {
+			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
+		}
+	}
+	te.configure(alone...)
+	for te.status("outside").State != StateFault || te.status("inside").State != StateFault {
+		te.advance(100 * time.Millisecond)
+	}
+	te.configure(c...)
+	mute = false
+	te.advance(sendRetryMax)
+	te.wantStates(StateMaster, StateMaster)
+}
