@@ -152,6 +152,12 @@ func (r *router) speaks() bool {
 	return r.silentSince.IsZero() || r.failedAt.Before(r.spokeAt) && r.spokeAt.Before(r.now())
 }
 
+// silent reports whether the last advert, as far as is known, did not leave. Who
+// is neither master nor holds addresses has none to send.
+func (r *router) silent() bool {
+	return !r.silentSince.IsZero() && (r.state == StateMaster || r.holding())
+}
+
 // speaksAgain ends a silence: the lease may have run out.
 func (r *router) speaksAgain() {
 	if r.silentSince.IsZero() {

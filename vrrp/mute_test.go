@@ -170,3 +170,22 @@ func TestWhatIsNotAdoptedIsRemoved(t *testing.T) {
 		})
 	}
 }
+
+// An advert that did not leave is no matter any more once this node is backup.
+func TestBackupIsNotMute(t *testing.T) {
+	te := newMaster(t, web())
+	te.sent = func(s *SendAdvert) {
+		te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "no buffer space available"})
+	}
+	te.advance(second)
+	id := RouterID{Instance: "web", Family: IPv4}
+	if s, _ := te.e.Standing(id); !s.Mute {
+		t.Error("a master whose advert did not leave is not mute")
+	}
+	te.sent = nil
+	te.advert(peer, 200)
+	te.advance(lingered)
+	if s, _ := te.e.Standing(id); s.State != StateBackup || s.Mute {
+		t.Errorf("%+v", s)
+	}
+}

@@ -24,6 +24,6 @@ func (e *Engine) Standing(id RouterID) (Standing, bool) {
 	}
 	return Standing{
 		State: r.state, Priority: r.inst.effective, HandingOver: r.handing || r.holding(),
-		Listening: r.listening, Mute: r.mute != "" || r.unproven || !r.silentSince.IsZero(),
+		Listening: r.listening, Mute: r.mute != "" || r.unproven || r.silent(),
 	}, true
 }
