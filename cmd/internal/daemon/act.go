@@ -118,11 +118,12 @@ func (d *Daemon) notice(n *vrrp.Notice) {
 // manager's goroutine.
 func (d *Daemon) addressReport(rep vip.Report) {
 	d.post(func() {
-		if rep.Err != nil {
+		switch {
+		case rep.Err == nil:
+		case rep.Order == vip.OrderAudit:
+			d.auditFailed(rep.Interface, rep.Err)
+		default:
 			d.log.Warn("address order went wrong", "interface", rep.Interface, "order", rep.Order.String(), "error", rep.Err)
-		}
-		if rep.Order == vip.OrderAudit && rep.Err != nil {
-			d.auditAgain(rep.Interface)
 		}
 		for _, a := range rep.Addresses {
 			if rep.Order == vip.OrderRemove && a.Err != nil {

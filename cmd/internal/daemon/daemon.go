@@ -85,6 +85,7 @@ type Daemon struct {
 	sockets     map[socketKey]*socket
 	socketNames map[socketKey]string
 	retrying    map[string]bool // interfaces whose sockets are tried again soon
+	blind       map[string]*blind
 	writing     []*socket
 	work        []vrrp.Action
 	advert      vrrp.AdvertReceived
@@ -131,6 +132,7 @@ func New(opts Options) *Daemon {
 		batches: sync.Pool{New: newBatch},
 		links:   map[string]vip.LinkState{}, sockets: map[socketKey]*socket{}, socketNames: map[socketKey]string{},
 		retrying:   map[string]bool{},
+		blind:      map[string]*blind{},
 		results:    map[string]healthcheck.Result{},
 		told:       map[string]told{},
 		supervisor: &supervisor{},

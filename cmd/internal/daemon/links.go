@@ -78,12 +78,40 @@ func (d *Daemon) auditAll() {
 	})
 }
 
-// auditRetry is how long after an audit that could not be made the next one is.
-const auditRetry = 100 * time.Millisecond
+const (
+	// auditRetry is how long after an audit that could not be made the next one is.
+	auditRetry = 100 * time.Millisecond
+	// auditTold is how often at most people hear that audits of one interface fail.
+	auditTold = time.Minute
+)
 
-// auditAgain has the addresses of an interface compared again soon.
-func (d *Daemon) auditAgain(iface string) {
+// blind is what becomes of an interface whose addresses could not be compared.
+type blind struct {
+	retrying bool // soon
+	told     time.Time
+}
+
+// auditFailed has the addresses of an interface compared again soon. However many
+// audits fail meanwhile, one follows.
+func (d *Daemon) auditFailed(iface string, err error) {
+	b := d.blind[iface]
+	if b == nil {
+		b = &blind{}
+		d.blind[iface] = b
+	}
+	if b.told.IsZero() || d.now.Sub(b.told) >= auditTold {
+		b.told = d.now
+		d.log.Warn("addresses could not be compared with the kernel's; trying again", "interface", iface, "error", err)
+	}
+	if b.retrying {
+		return
+	}
+	b.retrying = true
 	d.later(auditRetry, func() {
+		b.retrying = false
+		if _, known := d.links[iface]; !known {
+			delete(d.blind, iface)
+		}
 		if !d.stopping {
 			d.addresses.Audit(iface, nil)
 		}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -167,4 +168,59 @@ func TestSendsFailNowAndThen(t *testing.T) {
 			})
 		}
 	}
+}
+
+// blindKernel cannot list addresses while blind, and counts the attempts.
+type blindKernel struct {
+	*vip.Fake
+	mu    sync.Mutex
+	blind bool
+	asked int
+}
+
+func (k *blindKernel) Addresses() ([]vip.Present, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.asked++; k.blind {
+		return nil, syscall.ENOBUFS
+	}
+	return k.Fake.Addresses()
+}
+
+// set sets whether it is blind, and returns how often it was asked until now.
+func (k *blindKernel) set(blind bool) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.blind = blind
+	return k.asked
+}
+
+// However long the kernel does not tell its addresses and whatever happens
+// meanwhile, it is asked again every now and then, not ever more often.
+func TestBlindAuditsDoNotAddUp(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "1s", ""))
+		k := &blindKernel{Fake: a.kernel}
+		a.d.opts.Kernel = k
+		a.start()
+		await(t, 5*time.Second, "a", a)
+		k.set(true)
+		for range 10 {
+			a.kernel.Delete("eth0", testVIP)
+			time.Sleep(3*time.Second + 7*time.Millisecond)
+		}
+		before := k.set(true)
+		time.Sleep(10 * time.Second)
+		after := k.set(false)
+		if most := int(10*time.Second/auditRetry) + 2; after-before > most || after == before {
+			t.Errorf("asked %d times in 10 s, want 1 to %d", after-before, most)
+		}
+		time.Sleep(time.Second)
+		before = k.set(false)
+		time.Sleep(10 * time.Second)
+		if n := k.set(false) - before; n > 2 {
+			t.Errorf("asked %d times in 10 s although all is well again", n)
+		}
+		await(t, time.Second, "a", a)
+	})
 }
