@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// Event is one change of an instance's state.
+// Event is one change of an instance's state, or something else that hooks want
+// to hear of.
 type Event struct {
-	// Sequence counts the changes of this node from 1.
-	// Sequence counts transitions; it is 0 in an event that is none.
+	// Sequence counts the transitions of this node from 1; it is 0 in an event
+	// that is none.
 	Sequence uint64
 	Instance string
-	// State is the new state: master, backup, fault or stop. Previous is the
-	// one before.
+	// State is the new state: master, backup, fault or stop; or what is told
+	// beside these, such as rival. Previous is the one before.
 	State, Previous string
 	// Reason is one plain clause, such as "no advert from 192.0.2.1 for 3.4s".
 	Reason string

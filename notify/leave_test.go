@@ -154,3 +154,15 @@ func TestHookIsLeft(t *testing.T) {
 		t.Errorf("it ended after %v", o.Duration)
 	}
 }
+
+// A hook whose turn comes just as the time to leave is over has not run: it is
+// left for another queue, not failed.
+func TestHookThatDoesNotStartIsLeft(t *testing.T) {
+	q := NewQueue([]Config{hook("/one")}, func(Outcome) {})
+	q.cancel(ErrLeft)
+	e := event("web", 1, "master")
+	h := hook("/one")
+	if o := q.runOne(&h, &e); !errors.Is(o.Err, ErrLeft) {
+		t.Errorf("outcome %v, want %v", o.Err, ErrLeft)
+	}
+}

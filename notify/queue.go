@@ -223,8 +223,8 @@ func (q *Queue) tell() {
 }
 
 func (q *Queue) runOne(hook *Config, e *Event) Outcome {
-	if q.ctx.Err() != nil {
-		return Outcome{Event: *e, Hook: commandLine(hook.arguments(e)), Err: ErrClosed}
+	if why := context.Cause(q.ctx); why != nil { // closed, or left
+		return Outcome{Event: *e, Hook: commandLine(hook.arguments(e)), Err: why}
 	}
 	return q.run(q.ctx, hook, e)
 }
