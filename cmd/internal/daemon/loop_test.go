@@ -112,6 +112,7 @@ func TestOrderOnTakingOver(t *testing.T) {
 			"ip addr add 192.0.2.100/24 dev eth0 proto 72",
 			"announce 192.0.2.100 dev eth0 request",
 			"announce 192.0.2.100 dev eth0 request",
+			"announce 192.0.2.100 dev eth0 request",
 		}
 		if diff := cmp.Diff(want, a.kernel.Log()); diff != "" {
 			t.Errorf("what the kernel was told (-want +got):\n%s", diff)
