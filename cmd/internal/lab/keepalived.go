@@ -6,8 +6,19 @@ import (
 )
 
 // StartKeepalived runs keepalived on the host with the configuration given. Its
-// log is the process's output; wait there for "Entering MASTER STATE".
+// log, with every detail, is the process's output; wait there for "Entering
+// MASTER STATE".
 func (h *Host) StartKeepalived(config string) (*Process, error) {
+	return h.startKeepalived(config, "--log-detail")
+}
+
+// StartTerseKeepalived is StartKeepalived with the log that keepalived writes
+// by default: a line for each announcement would slow it down.
+func (h *Host) StartTerseKeepalived(config string) (*Process, error) {
+	return h.startKeepalived(config)
+}
+
+func (h *Host) startKeepalived(config string, options ...string) (*Process, error) {
 	const dir = "/run/keepalived"
 	// One that was killed leaves PID files which name process 1, and every
 	// keepalived of the lab is that: the next would think it runs already.
@@ -20,6 +31,6 @@ func (h *Host) StartKeepalived(config string) (*Process, error) {
 	if err := h.WriteFile(dir+"/keepalived.conf", config, 0o644); err != nil {
 		return nil, fmt.Errorf("start keepalived on %s: %w", h.name, err)
 	}
-	return h.startPeer("keepalived", "--dont-fork", "--log-console", "--log-detail", "--vrrp",
-		"--use-file", dir+"/keepalived.conf", "--pid", dir+"/keepalived.pid", "--vrrp_pid", dir+"/vrrp.pid")
+	return h.startPeer("keepalived", append(options, "--dont-fork", "--log-console", "--vrrp",
+		"--use-file", dir+"/keepalived.conf", "--pid", dir+"/keepalived.pid", "--vrrp_pid", dir+"/vrrp.pid")...)
 }
