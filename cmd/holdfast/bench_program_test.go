@@ -4,6 +4,7 @@ package main
 // same way: two nodes, one of which is stronger, and defaults where they exist.
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -21,11 +22,13 @@ type program struct {
 	render func(s *scene, priority int) string
 	start  func(n *node, config string)
 	reload func(n *node, config string)
+	// failed is when the program said that a node's check fails.
+	failed func(n *node) time.Time
 }
 
 var programs = []*program{
-	{"holdfast", holdfastScene, func(n *node, config string) { n.run(config) }, func(n *node, config string) { n.reload(config) }},
-	{"keepalived", keepalivedScene, startKeepalived, reloadKeepalived},
+	{"holdfast", holdfastScene, func(n *node, config string) { n.run(config) }, func(n *node, config string) { n.reload(config) }, holdfastFailed},
+	{"keepalived", keepalivedScene, startKeepalived, reloadKeepalived, keepalivedFailed},
 }
 
 // scene is what both nodes are configured with, whichever the program.
@@ -34,6 +37,8 @@ type scene struct {
 	check     sceneCheck
 	instances int  // 0 is 1
 	more      bool // one more address
+	large     bool // largeCount addresses
+	quiet     bool // no client asks
 }
 
 // sceneCheck is what the nodes watch, once a second, and what they do when it fails
@@ -62,6 +67,12 @@ func (s *scene) phase(round, rounds int) time.Duration {
 // addresses are those of one instance.
 func (s *scene) addresses(instance int) []string {
 	switch {
+	case s.large:
+		var list []string
+		for _, a := range largeAddresses() {
+			list = append(list, a.String()+largeNetwork)
+		}
+		return list
 	case s.instances > 0:
 		return []string{fmt.Sprintf("10.51.0.%d/16", instance)}
 	case s.more:
@@ -103,15 +114,27 @@ func keepalivedScene(s *scene, priority int) string {
 		state = "MASTER"
 	}
 	for i := range max(1, s.instances) {
-		fmt.Fprintf(&b, "vrrp_instance i%d {\n state %s\n interface eth0\n virtual_router_id %d\n version 3\n priority %d\n advert_int %g\n%s virtual_ipaddress {\n  %s\n }\n}\n",
-			i+1, state, i+1, priority, s.interval.Seconds(), track, strings.Join(s.addresses(i+1), "\n  "))
+		fmt.Fprintf(&b, "vrrp_instance i%d {\n state %s\n interface eth0\n virtual_router_id %d\n version 3\n priority %d\n advert_int %g\n%s%s}\n",
+			i+1, state, i+1, priority, s.interval.Seconds(), track, keepalivedAddresses(s.addresses(i+1)))
 	}
 	return b.String()
 }
 
+// keepalivedAddresses has those that adverts carry, which are few, and the rest.
+func keepalivedAddresses(list []string) string {
+	const most = 20
+	block := func(name string, list []string) string {
+		return fmt.Sprintf(" %s {\n  %s\n }\n", name, strings.Join(list, "\n  "))
+	}
+	if len(list) <= most {
+		return block("virtual_ipaddress", list)
+	}
+	return block("virtual_ipaddress", list[:most]) + block("virtual_ipaddress_excluded", list[most:])
+}
+
 func startKeepalived(n *node, config string) {
 	n.t.Helper()
-	p, err := n.StartKeepalived(config)
+	p, err := n.StartTerseKeepalived(config)
 	if err != nil {
 		n.t.Fatal(err)
 	}
@@ -124,6 +147,28 @@ func reloadKeepalived(n *node, config string) {
 		n.t.Fatal(err)
 	}
 	if err := n.daemon.Signal(syscall.SIGHUP); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+func holdfastFailed(n *node) time.Time {
+	const line = "check fails: check="
+	n.awaitOutput(line)
+	return logTime(n.t, n, line)
+}
+
+// keepalivedFailed takes the time itself: keepalived tells the second.
+func keepalivedFailed(n *node) time.Time {
+	n.awaitOutput("VRRP_Script(service) failed")
+	return time.Now()
+}
+
+// awaitOutput waits until the daemon has written something.
+func (n *node) awaitOutput(text string) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.t.Context(), settled)
+	defer cancel()
+	if err := n.daemon.WaitOutput(ctx, text); err != nil {
 		n.t.Fatal(err)
 	}
 }

@@ -161,14 +161,16 @@ type advertCapture struct{ *lab.Capture }
 
 func captureAdverts(t testing.TB, h *lab.Host, ifname string, vrid byte) advertCapture {
 	t.Helper()
-	c, err := h.Capture(ifname, func(f lab.Frame) bool {
-		d := f.Data // Ethernet, IPv4 without options, VRRP
-		return len(d) >= 42 && d[12] == 8 && d[13] == 0 && d[14] == 0x45 && d[23] == 112 && d[35] == vrid
-	})
+	c, err := h.Capture(ifname, func(f lab.Frame) bool { return isAdvert(f, vrid) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	return advertCapture{c}
+}
+
+func isAdvert(f lab.Frame, vrid byte) bool {
+	d := f.Data // Ethernet, IPv4 without options, VRRP
+	return len(d) >= 42 && d[12] == 8 && d[13] == 0 && d[14] == 0x45 && d[23] == 112 && d[35] == vrid
 }
 
 func (c advertCapture) count() int { return len(c.Frames()) }

@@ -23,7 +23,19 @@ const (
 	// askTogether is how many addresses a client asks at once: the kernel knows
 	// about a thousand neighbours at most.
 	askTogether = 200
+	// largeNetwork is the length of the addresses' prefixes, and largeClient a
+	// client among them.
+	largeNetwork = "/16"
+	largeClient  = "10.51.255.1" + largeNetwork
 )
+
+func largeAddresses() []netip.Addr {
+	list := make([]netip.Addr, largeCount)
+	for n := range list {
+		list[n] = netip.AddrFrom4([4]byte{10, 51, byte(1 + n/250), byte(1 + n%250)})
+	}
+	return list
+}
 
 // large is two nodes with 4000 addresses, of which a serves all.
 type large struct {
@@ -37,23 +49,21 @@ type large struct {
 
 func newLarge(t *testing.T) *large {
 	t.Helper()
-	lg := &large{lingers: lingerMost + largeCount*100*time.Microsecond}
-	var quoted []string
-	for n := range largeCount {
-		a := netip.AddrFrom4([4]byte{10, 51, byte(1 + n/250), byte(1 + n%250)})
-		lg.addrs = append(lg.addrs, a)
-		quoted = append(quoted, a.String()+"/16")
+	addrs := largeAddresses()
+	lg := &large{addrs: addrs, all: set(addrs), lingers: lingerMost + largeCount*100*time.Microsecond}
+	var prefixes []string
+	for _, a := range lg.addrs {
+		prefixes = append(prefixes, a.String()+largeNetwork)
 	}
-	lg.all = set(lg.addrs)
 	l := newLab(t)
 	n := nodes(t, l, 2)
 	lg.a, lg.b = n[0], n[1]
 	var err error
-	if lg.client, err = l.Host("client", "10.51.255.1/16"); err != nil {
+	if lg.client, err = l.Host("client", largeClient); err != nil {
 		t.Fatal(err)
 	}
-	lg.a.run(instanceTOML(highest, largeInterval.String(), quoted))
-	lg.b.run(instanceTOML(lower, largeInterval.String(), quoted))
+	lg.a.run(instanceTOML(highest, largeInterval.String(), prefixes))
+	lg.b.run(instanceTOML(lower, largeInterval.String(), prefixes))
 	allOn(t, settled, lg.all, lg.a)
 	eventually(t, settled, "b has none", func() bool { return lg.b.holding(lg.all) == 0 })
 	lg.allServed(t, lg.a)
@@ -158,9 +168,9 @@ func TestLargeCablePulled(t *testing.T) {
 	if err := lg.a.Unplug(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, settled, "each address is announced", func() bool { return len(firstAnnounced(seen, lg.all, port.MAC())) == largeCount })
+	eventually(t, settled, "each address is announced", func() bool { return len(firstAnnounced(seen.Frames(), lg.all, port.MAC())) == largeCount })
 	first, last := settled, time.Duration(0)
-	for _, at := range firstAnnounced(seen, lg.all, port.MAC()) {
+	for _, at := range firstAnnounced(seen.Frames(), lg.all, port.MAC()) {
 		first, last = min(first, at.Sub(began)), max(last, at.Sub(began))
 	}
 	least := detection(largeInterval, lower)
@@ -176,9 +186,9 @@ func TestLargeCablePulled(t *testing.T) {
 
 // firstAnnounced is when each address was first announced with a MAC address.
 // An address is announced once it is there.
-func firstAnnounced(seen *lab.Capture, all map[netip.Addr]bool, mac net.HardwareAddr) map[netip.Addr]time.Time {
+func firstAnnounced(frames []lab.Frame, all map[netip.Addr]bool, mac net.HardwareAddr) map[netip.Addr]time.Time {
 	first := map[netip.Addr]time.Time{}
-	for _, f := range seen.Frames() {
+	for _, f := range frames {
 		addr, _ := announced(f)
 		if all[addr] && bytes.Equal(f.Data[6:12], mac) && first[addr].IsZero() {
 			first[addr] = f.Time

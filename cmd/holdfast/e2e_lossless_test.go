@@ -297,7 +297,7 @@ func TestLosslessCheckFails(t *testing.T) {
 }
 
 // logTime is when the daemon wrote a line, to the millisecond.
-func logTime(t *testing.T, n *node, what string) time.Time {
+func logTime(t testing.TB, n *node, what string) time.Time {
 	t.Helper()
 	for line := range strings.Lines(n.daemon.Output()) {
 		if !strings.Contains(line, what) {
