@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 )
 
 // soakFault is one kind of thing that happens.
@@ -226,6 +230,11 @@ func otherFaults() []soakFault {
 // service makes the check of a member pass or fail.
 func (s *soak) service(m *soakMember, ok bool) {
 	s.t.Helper()
+	if ok && !m.silent { // else it may act on a failure that has just ended
+		eventually(s.t, flagMost+room, m.Name()+" has seen the failure", func() bool {
+			return slices.ContainsFunc(m.status().Checks, func(c control.Check) bool { return c.State == "failing" })
+		})
+	}
 	m.setFlag(ok)
 	if s.onFailure == "release" {
 		m.out = !ok
@@ -288,11 +297,11 @@ func keepalivedFaults() []soakFault {
 		{
 			name: "frozen", weight: 2, fits: theirs, brief: true, splits: true,
 			begin: func(s *soak, m *soakMember) {
-				must(s.t, m.daemon.Signal(syscall.SIGSTOP))
+				must(s.t, m.signalAll(syscall.SIGSTOP))
 				m.out, m.may, m.silent = true, true, true
 			},
 			end: func(s *soak, m *soakMember) {
-				must(s.t, m.daemon.Signal(syscall.SIGCONT))
+				must(s.t, m.signalAll(syscall.SIGCONT))
 				m.out, m.may, m.silent = false, false, false
 			},
 		},
@@ -306,6 +315,30 @@ func keepalivedFaults() []soakFault {
 			begin: func(s *soak, m *soakMember) { s.terminate(m, syscall.SIGTERM); s.launch(m) },
 		},
 	}
+}
+
+// signalAll reaches the process that speaks, too: keepalived's first one only
+// looks after it.
+func (m *soakMember) signalAll(sig syscall.Signal) error {
+	pid := m.daemon.PID()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return err
+	}
+	children := strings.Fields(string(text))
+	if len(children) == 0 {
+		return fmt.Errorf("process %d has no child", pid)
+	}
+	for _, c := range children {
+		child, err := strconv.Atoi(c)
+		if err != nil {
+			return err
+		}
+		if err := syscall.Kill(child, sig); err != nil {
+			return fmt.Errorf("send %v to %d: %w", sig, child, err)
+		}
+	}
+	return m.daemon.Signal(sig)
 }
 
 // clear takes off what a killed keepalived left.

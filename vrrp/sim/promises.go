@@ -164,13 +164,14 @@ func (n *node) dies(life int) {
 }
 
 // leaseOf is how long the kernel may keep an address that the node has, by its
-// configuration or by the one before; 0 for ever.
+// configuration or by the one before; 0 for ever, and for what a daemon that has
+// just been started has not set right yet.
 func (n *node) leaseOf(at int) (longest time.Duration) {
 	for _, r := range n.routers {
 		if !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
 			continue
 		}
-		if r.cfg.Lease == 0 {
+		if r.cfg.Lease == 0 || n.w.now-r.born < 100*time.Millisecond {
 			return 0
 		}
 		longest = max(longest, r.cfg.Lease)
