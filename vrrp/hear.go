@@ -39,15 +39,17 @@ func (r *router) compare(from netip.Addr, p *Packet) {
 	cfg := &r.inst.cfg
 	if p.Interval == cfg.AdvertInterval {
 		r.oddInterval = 0
-	} else if r.oddInterval++; r.oddInterval >= 2 { // one is a quick release
+	} else if r.oddInterval++; r.oddInterval >= 2 && !r.told(NoticeInterval) { // one is a quick release
 		r.notice(NoticeInterval, from, fmt.Sprintf("it advertises every %v, this node would every %v", p.Interval, cfg.AdvertInterval))
 	}
 	if !slices.Equal(p.Addresses, r.advertised) {
 		r.noticeAddresses(from, p.Addresses)
 	}
-	if p.Priority == r.inst.effective && p.Priority == PriorityOwner {
+	switch {
+	case p.Priority != r.inst.effective:
+	case p.Priority == PriorityOwner:
 		r.notice(NoticeTwoOwners, from, "only one router on a link can own the addresses: the one with the higher address stays master")
-	} else if p.Priority == r.inst.effective && p.Priority > DemotedMax { // demoted ones share few numbers
+	case p.Priority > DemotedMax && !r.told(NoticeEqualPriority): // demoted ones share few numbers
 		r.notice(NoticeEqualPriority, from, fmt.Sprintf("both have %d: the one with the higher address wins; give them different priorities", p.Priority))
 	}
 }

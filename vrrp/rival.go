@@ -58,7 +58,9 @@ func (r *router) rival(from netip.Addr, p *Packet) {
 		r.rivalSince = r.now()
 	}
 	r.rivalSeen = r.now()
-	r.notice(NoticeRival, from, fmt.Sprintf("it has priority %d, this node %d", p.Priority, r.inst.effective))
+	if !r.told(NoticeRival) {
+		r.notice(NoticeRival, from, fmt.Sprintf("it has priority %d, this node %d", p.Priority, r.inst.effective))
+	}
 	switch since := r.now().Sub(r.rivalTold); {
 	case since >= rivalGap, from != r.rivalFrom && since >= linger:
 		r.rivalTold, r.rivalFrom = r.now(), from
