@@ -133,10 +133,10 @@ func (r *router) enter(s State)                  { r.state, r.since = s, r.now()
 
 // schedule works out when this router next needs a Tick.
 func (r *router) schedule() {
-	r.deadline = time.Time{}
-	for _, t := range [...]time.Time{r.timer, r.readyAt, r.holdUntil, r.announceAt, r.againAt, r.repairAt, r.renewAt, r.muteUntil, r.inst.troubleUntil, r.leftUntil()} {
+	r.deadline = r.leftUntil()
+	for _, t := range [...]*time.Time{&r.timer, &r.readyAt, &r.holdUntil, &r.announceAt, &r.againAt, &r.repairAt, &r.renewAt, &r.muteUntil, &r.inst.troubleUntil} {
 		if !t.IsZero() && (r.deadline.IsZero() || t.Before(r.deadline)) {
-			r.deadline = t
+			r.deadline = *t
 		}
 	}
 	r.inst.e.timers.set(r)
