@@ -103,6 +103,36 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Nor does what people were told of already, however often it is heard.
+func TestWhatWasToldDoesNotAllocate(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		te     *engineTest
+		advert *packet
+	}{
+		{"a master with another interval", newBackup(t, web()), advertFrom(peer, 200, interval(2*second))},
+		{"a master with other addresses", newBackup(t, web()), advertFrom(peer, 200, carrying("192.0.2.7"))},
+		{"a master of the same priority", newBackup(t, web()), advertFrom(peer, 150)},
+		{"a rival", newMaster(t, web()), advertFrom(peer, 100)},
+		{"a packet from another link", newBackup(t, web()), advertFrom(peer, 200, func(p *packet) { p.ttl = 254 })},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ev := tt.advert.event(t)
+			now := tt.te.now
+			hear := func() {
+				now = now.Add(answerGap / 2)
+				tt.te.e.Step(now, ev)
+			}
+			for range 3 {
+				hear()
+			}
+			if got := testing.AllocsPerRun(1000, hear); got != 0 {
+				t.Errorf("hearing it again allocates %v times", got)
+			}
+		})
+	}
+}
+
 func BenchmarkStepAdvertReceived(b *testing.B) {
 	for _, n := range []int{1, 4080} {
 		b.Run(fmt.Sprintf("routers=%d", n), func(b *testing.B) {

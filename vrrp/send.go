@@ -107,7 +107,8 @@ func (r *router) destinations() []netip.Addr {
 	return to
 }
 
-// told reports whether people heard of this lately.
+// told reports whether people heard of this lately. What is heard often asks
+// before it puts a sentence together.
 func (r *router) told(k NoticeKind) bool {
 	gap := noticeGap
 	if k.standing() {

@@ -8,6 +8,9 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 )
 
 // Exit statuses.
@@ -66,7 +69,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return c.call(env, args)
 		}
 	}
-	fmt.Fprintf(stderr, "holdfast: there is no command %q; 'holdfast help' lists them\n", name)
+	return env.noCommand(name)
+}
+
+// noCommand tells that there is no such command, and which one may be meant.
+func (env *environment) noCommand(name string) int {
+	names := []string{"help"}
+	for _, c := range commands() {
+		names = append(names, c.name)
+	}
+	meant := ";"
+	if near := config.Nearest(name, names); near != "" {
+		meant = fmt.Sprintf(": did you mean %q?", near)
+	}
+	fmt.Fprintf(env.stderr, "holdfast: there is no command %q%s 'holdfast help' lists them\n", name, meant)
 	return exitUsage
 }
 
@@ -88,7 +104,7 @@ func (c *command) parse(env *environment, flags *flag.FlagSet, args []string, mo
 	var rest []string
 	for {
 		if err := flags.Parse(args); err != nil {
-			fmt.Fprintf(env.stderr, "holdfast %s: %s; 'holdfast help %s' tells more\n", c.name, flagProblem(err), c.name)
+			fmt.Fprintf(env.stderr, "holdfast %s: %s; 'holdfast help %s' tells more\n", c.name, flagProblem(flags, err), c.name)
 			return nil, false
 		}
 		args = flags.Args()
@@ -106,7 +122,7 @@ func (c *command) parse(env *environment, flags *flag.FlagSet, args []string, mo
 
 // flagProblem puts what package flag says into the words people typed: it
 // writes every flag with one dash.
-func flagProblem(err error) string {
+func flagProblem(flags *flag.FlagSet, err error) string {
 	text := err.Error()
 	if name, ok := strings.CutPrefix(text, "flag provided but not defined: -"); ok {
 		return "there is no flag --" + strings.TrimPrefix(name, "-")
@@ -118,7 +134,24 @@ func flagProblem(err error) string {
 	if n, _ := fmt.Sscanf(text, "invalid boolean value %q for -%s", &value, &name); n == 2 {
 		return fmt.Sprintf("flag --%s is there or not: it takes no value such as %q", strings.TrimSuffix(name, ":"), value)
 	}
+	if n, _ := fmt.Sscanf(text, "invalid value %q for flag -%s", &value, &name); n == 2 {
+		name = strings.TrimSuffix(name, ":")
+		return fmt.Sprintf("flag --%s takes %s, not %q", name, taken(flags.Lookup(name)), value)
+	}
 	return text
+}
+
+// taken says what values a flag takes.
+func taken(f *flag.Flag) string {
+	if g, ok := f.Value.(flag.Getter); ok {
+		switch g.Get().(type) {
+		case time.Duration:
+			return `a duration such as "2s"`
+		case uint, uint64:
+			return "a whole number"
+		}
+	}
+	return "another value"
 }
 
 func indexOf(args []string, words ...string) int {
@@ -141,7 +174,7 @@ func usage(w io.Writer) {
 }
 
 func help(env *environment, args []string) int {
-	if len(args) == 0 {
+	if len(args) == 0 || args[0] == "help" {
 		usage(env.stdout)
 		return exitDone
 	}
@@ -151,8 +184,7 @@ func help(env *environment, args []string) int {
 			return exitDone
 		}
 	}
-	fmt.Fprintf(env.stderr, "holdfast: there is no command %q; 'holdfast help' lists them\n", args[0])
-	return exitUsage
+	return env.noCommand(args[0])
 }
 
 func (c *command) help(w io.Writer) {

@@ -209,13 +209,21 @@ func printFindings(w io.Writer, list []rehearsal.Finding) {
 			fmt.Fprintf(w, "%s- %s: %s\n", title, f.Instance, f.Text)
 			title = ""
 			if f.Scenario != "" {
-				fmt.Fprintf(w, "    when %s\n", f.Scenario)
+				fmt.Fprintf(w, "    when %s%s\n", f.Scenario, more(f.More))
 			}
 			if f.Hint != "" {
 				fmt.Fprintf(w, "    %s\n", f.Hint)
 			}
 		}
 	}
+}
+
+// more tells how many other scenarios show the same.
+func more(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and in %d more of these", n)
 }
 
 func printStories(w io.Writer, r *rehearsal.Report) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -189,9 +190,14 @@ func TestFlagProblem(t *testing.T) {
 		"flag needs an argument: -config":                   "flag --config needs a value",
 		`invalid boolean value "no" for -json: parse error`: `flag --json is there or not: it takes no value such as "no"`,
 		"bad flag syntax: --=x":                             "bad flag syntax: --=x",
+		`invalid value "2" for flag -pause: parse error`:    `flag --pause takes a duration such as "2s", not "2"`,
+		`invalid value "-1" for flag -seed: parse error`:    `flag --seed takes a whole number, not "-1"`,
 	}
+	flags := flag.NewFlagSet("x", flag.ContinueOnError)
+	flags.Duration("pause", 0, "")
+	flags.Uint64("seed", 0, "")
 	for in, want := range tests {
-		if got := flagProblem(errors.New(in)); got != want {
+		if got := flagProblem(flags, errors.New(in)); got != want {
 			t.Errorf("flagProblem(%q) = %q, want %q", in, got, want)
 		}
 	}

@@ -134,8 +134,8 @@ func TestNearest(t *testing.T) {
 		{strings.Repeat("p", 1000), ""},
 	}
 	for _, tt := range tests {
-		if got := nearest(tt.word, instanceTable.keys); got != tt.want {
-			t.Errorf("nearest(%q) = %q, want %q", tt.word, got, tt.want)
+		if got := Nearest(tt.word, instanceTable.keys); got != tt.want {
+			t.Errorf("Nearest(%q) = %q, want %q", tt.word, got, tt.want)
 		}
 	}
 }

@@ -157,7 +157,7 @@ func hintForTable(name string) string {
 	if homes := homesOf(name); homes != "" {
 		return fmt.Sprintf("%q belongs to %s", name, homes)
 	}
-	near := nearest(name, topLevel())
+	near := Nearest(name, topLevel())
 	for _, t := range schema {
 		if t.within == nil && t.name == near {
 			return fmt.Sprintf("did you mean %v?", t)

@@ -8,16 +8,16 @@ import (
 // didYouMean returns a hint that names the candidate nearest to word, or
 // nothing when none is near.
 func didYouMean(word string, candidates []string) string {
-	if c := nearest(word, candidates); c != "" {
+	if c := Nearest(word, candidates); c != "" {
 		return fmt.Sprintf("did you mean %q?", c)
 	}
 	return ""
 }
 
-// nearest returns the candidate with the fewest typing mistakes, whatever the
+// Nearest returns the candidate with the fewest typing mistakes, whatever the
 // case; of equals the first. Nothing is near when more than a third of the
 // word would have to change.
-func nearest(word string, candidates []string) string {
+func Nearest(word string, candidates []string) string {
 	best, limit := "", max(1, len(word)/3)
 	for _, c := range candidates {
 		d := distance(strings.ToLower(word), strings.ToLower(c))

@@ -33,10 +33,11 @@ type socket struct {
 	senders []sender // of out, position by position
 }
 
-// sender is the virtual router of an advert, and the form of its checksum.
+// sender is the virtual router of an advert, the form of its checksum, and whether
+// it is master no more.
 type sender struct {
-	id     vrrp.RouterID
-	pseudo bool
+	id             vrrp.RouterID
+	pseudo, letsGo bool
 }
 
 // batch is packets that were read together.
@@ -178,15 +179,20 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 	s.out = append(s.out, transport.Packet{
 		Interface: a.Interface, Source: a.Source, Destination: a.Destination, Payload: a.Payload,
 	})
-	s.senders = append(s.senders, sender{a.Router, a.PseudoHeader})
+	s.senders = append(s.senders, sender{id: a.Router, pseudo: a.PseudoHeader})
 }
 
 // letGo notes in the journal which of the senders are masters no more, before
 // they say so: a crash in between must not make them go on. The last word of one
 // that has just yielded, while it still has the addresses, is not a master's.
 func (d *Daemon) letGo(s *socket) {
-	for n, from := range s.senders {
-		if d.lets(s, n, from) {
+	if d.journal == nil {
+		return
+	}
+	for n := range s.senders {
+		from := &s.senders[n]
+		from.letsGo = s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(from.id)
+		if from.letsGo {
 			d.journal.stamp(from.id.Serial, 0)
 		}
 	}
@@ -201,17 +207,12 @@ func (d *Daemon) spoken(s *socket, failed []*transport.WriteError) {
 	at := d.opts.Boottime()
 	for n, from := range s.senders {
 		switch {
-		case d.lets(s, n, from):
+		case from.letsGo: // perhaps an advert before this one was noted
 			d.journal.stamp(from.id.Serial, 0)
 		case !slices.ContainsFunc(failed, func(e *transport.WriteError) bool { return e.Index == n }):
 			d.journal.stampAdvert(from.id.Serial, at, from.pseudo)
 		}
 	}
-}
-
-// lets reports whether advert n is of a router that is master no more.
-func (d *Daemon) lets(s *socket, n int, from sender) bool {
-	return d.journal != nil && (s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(from.id))
 }
 
 // flushSockets sends the adverts of this turn, one batch a socket.

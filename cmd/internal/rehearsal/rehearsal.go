@@ -52,7 +52,25 @@ func Run(nodes []Node, o Options) (*Report, error) {
 	if o.Pairs {
 		n.pairs(r, o, failures, singles)
 	}
+	r.Findings = eachOnce(r.Findings)
 	return r, nil
+}
+
+// eachOnce keeps the first of findings that are the same but for the scenario, and
+// counts the others.
+func eachOnce(all []Finding) (list []Finding) {
+	for _, f := range all {
+		same := func(o Finding) bool {
+			o.Scenario, o.More = f.Scenario, f.More
+			return o == f
+		}
+		if i := slices.IndexFunc(list, same); i >= 0 {
+			list[i].More++
+			continue
+		}
+		list = append(list, f)
+	}
+	return list
 }
 
 // pairs plays every two failures, and keeps what is worse than both alone.

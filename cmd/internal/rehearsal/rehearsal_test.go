@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -112,6 +113,11 @@ func TestSurprises(t *testing.T) {
 			var all []string
 			for _, f := range r.Findings {
 				all = append(all, f.Text)
+			}
+			for n, text := range all {
+				if slices.Contains(all[:n], text) {
+					t.Errorf("%q is told twice", text)
+				}
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(strings.Join(all, "\n"), want) {

@@ -65,6 +65,8 @@ type Finding struct {
 	Scenario string `json:"scenario,omitempty"`
 	Text     string `json:"text"`
 	Hint     string `json:"hint,omitempty"`
+	// More counts the other scenarios that show the same.
+	More int `json:"more,omitempty"`
 	// Note is set when it may well be meant.
 	Note bool `json:"note,omitempty"`
 }
