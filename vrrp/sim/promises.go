@@ -209,6 +209,9 @@ func (r *router) expectRelease(gone func() bool) {
 		due := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate
 		if r.cfg.Lease < 2*i || n.kernel[at].renewed > r.spokeLocal+i/10+5*time.Millisecond {
 			due = r.spokeLocal + 3*i // renewed late in the interval, or put back since
+			if r.cfg.Lease <= time.Second { // for which there is no shorter lease
+				due = max(due, n.kernel[at].renewed+r.cfg.Lease+leaseLate)
+			}
 		}
 		left := due + 5*time.Millisecond - n.local()
 		if left <= 0 {
