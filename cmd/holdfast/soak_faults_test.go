@@ -67,11 +67,11 @@ func endingFaults() []soakFault {
 		},
 		{
 			name: "killed and started again", weight: 2, fits: mortal, restarts: true, slack: startMost, dead: true,
-			begin: func(s *soak, m *soakMember) { must(s.t, m.daemon.Kill()); s.launch(m) },
+			begin: func(s *soak, m *soakMember) { must(s.t, m.daemon.Kill()); s.launch(m); s.decided(m) },
 		},
 		{
 			name: "restarted", weight: 3, fits: mortal, restarts: true, slack: startMost, dead: true,
-			begin: func(s *soak, m *soakMember) { s.terminate(m, syscall.SIGUSR2); s.launch(m) },
+			begin: func(s *soak, m *soakMember) { s.terminate(m, syscall.SIGUSR2); s.launch(m); s.decided(m) },
 		},
 		{
 			name: "stopped", weight: 4, fits: mortal, brief: true, planned: true, returns: true, slack: startMost,
@@ -315,6 +315,15 @@ func keepalivedFaults() []soakFault {
 			begin: func(s *soak, m *soakMember) { s.terminate(m, syscall.SIGTERM); s.launch(m) },
 		},
 	}
+}
+
+// decided waits until a daemon that was started again goes on or starts anew: on a
+// busy machine it may come too late to go on.
+func (s *soak) decided(m *soakMember) {
+	s.t.Helper()
+	eventually(s.t, startMost+room, m.Name()+" has decided whether it goes on", func() bool {
+		return strings.Contains(m.daemon.Output(), "state changed")
+	})
 }
 
 // signalAll reaches the process that speaks, too: keepalived's first one only

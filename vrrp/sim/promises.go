@@ -209,16 +209,15 @@ func (r *router) expectRelease(gone func() bool) {
 		due := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate
 		if r.cfg.Lease < 2*i || n.kernel[at].renewed > r.spokeLocal+i/10+5*time.Millisecond {
 			due = r.spokeLocal + 3*i // renewed late in the interval, or put back since
-			if r.cfg.Lease <= time.Second { // for which there is no shorter lease
-				due = max(due, n.kernel[at].renewed+r.cfg.Lease+leaseLate)
-			}
 		}
 		left := due + 5*time.Millisecond - n.local()
 		if left <= 0 {
 			continue // it was not heard for long before
 		}
 		n.w.after(left+left/100, func() {
-			if n.kernel[at].present && r.mastered == mastered && gone() {
+			// What is put back once no advert leaves has a second, for no lease is shorter.
+			shortest := r.cfg.Lease <= time.Second && n.kernel[at].renewed+r.cfg.Lease+leaseLate > n.local()
+			if n.kernel[at].present && r.mastered == mastered && gone() && !shortest {
 				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
 			}
 		})
