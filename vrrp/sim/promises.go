@@ -200,7 +200,7 @@ func (r *router) expectRelease(gone func() bool) {
 	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
 		return
 	}
-	mastered := r.mastered
+	mastered, lease := r.mastered, r.cfg.Lease // a reload may set a longer one
 	for _, a := range r.cfg.Addresses {
 		at, ok := n.portOn(r.v.seg).lookup(a.Addr())
 		if !ok || vrrp.FamilyOf(a.Addr()) != r.v.family {
@@ -217,7 +217,7 @@ func (r *router) expectRelease(gone func() bool) {
 		n.w.after(left+left/100, func() {
 			// What is put back once no advert leaves has a second, for no lease is shorter.
 			shortest := r.cfg.Lease <= time.Second && n.kernel[at].renewed+r.cfg.Lease+leaseLate > n.local()
-			if n.kernel[at].present && r.mastered == mastered && gone() && !shortest {
+			if n.kernel[at].present && r.mastered == mastered && r.cfg.Lease == lease && gone() && !shortest {
 				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
 			}
 		})
