@@ -36,12 +36,13 @@ func watch(t *testing.T, vip string, nodes ...*node) *watched {
 	go func() {
 		defer close(w.done)
 		for {
-			at, who := time.Now(), ""
+			who := ""
 			for _, n := range nodes {
 				if n.has(vip) {
 					who += n.Name()
 				}
 			}
+			at := time.Now() // what was seen may have begun while it was looked at
 			if k := len(w.spans); k == 0 || w.spans[k-1].Who != who {
 				w.spans = append(w.spans, holding{Who: who, From: at})
 			}
