@@ -191,7 +191,7 @@ func TestLeaseFrozen(t *testing.T) {
 			})
 			if preempt {
 				for _, vip := range []string{vipFour, vipSix} {
-					only(t, detection(interval, highest)+lingerMost+room, vip, d.a, d.b)
+					only(t, detection(interval, highest)+lingers(vip)+room, vip, d.a, d.b)
 				}
 			} else {
 				during(t, detection(interval, highest)+interval, "b keeps the addresses", func() bool {
@@ -203,7 +203,7 @@ func TestLeaseFrozen(t *testing.T) {
 				after := held[n].both(resumed)
 				before := held[n].both(began) - after
 				t.Logf("measured: %s: two holders for %s while frozen, %s after: %v", vip, ms(before), ms(after), held[n])
-				if most := lingerMost + room; before > 0 || after > most || !preempt && after > 0 {
+				if most := lingers(vip) + room; before > 0 || after > most || !preempt && after > 0 {
 					t.Errorf("%s: two holders for %v while frozen and %v after, want 0 and at most %v", vip, before, after, most)
 				}
 			}

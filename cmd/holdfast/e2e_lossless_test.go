@@ -26,7 +26,18 @@ const (
 
 // lingerMost is how long a master that yields goes on serving while its
 // successor announces itself, for the few addresses of a duo.
-const lingerMost = 210 * time.Millisecond
+const (
+	lingerMost  = 110 * time.Millisecond
+	lingerMost6 = 210 * time.Millisecond
+)
+
+// lingers is that of an address.
+func lingers(vip string) time.Duration {
+	if is6(vip) {
+		return lingerMost6
+	}
+	return lingerMost
+}
 
 // duo is two nodes that serve one address of each family, the first of them as
 // master, and a client that asks both addresses.
@@ -289,7 +300,7 @@ func TestLosslessCheckFails(t *testing.T) {
 				if took > c.most+room {
 					t.Errorf("%s: b served %v after the decision, want at most %v", vip, took, c.most)
 				}
-				only(t, lingerMost+room, vip, d.b, d.a)
+				only(t, lingers(vip)+room, vip, d.b, d.a)
 			}
 			d.lossless(t, began)
 		})

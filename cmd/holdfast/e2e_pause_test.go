@@ -49,7 +49,7 @@ func (d *duo) pauseMaster(t *testing.T, interval, pause time.Duration) {
 	began := time.Now()
 	resumed := d.freeze(t, d.a, pause, func() {})
 	for _, vip := range []string{vipFour, vipSix} {
-		only(t, detection(interval, highest)+lingerMost+room, vip, d.a, d.b)
+		only(t, detection(interval, highest)+lingers(vip)+room, vip, d.a, d.b)
 	}
 	during(t, interval, "a alone has the addresses", func() bool {
 		return d.a.has(vipFour) && d.a.has(vipSix) && !d.b.has(vipFour) && !d.b.has(vipSix)
@@ -59,7 +59,7 @@ func (d *duo) pauseMaster(t *testing.T, interval, pause time.Duration) {
 		before := held[n].both(began) - after
 		t.Logf("measured: master paused for %v: %s: two holders for %s meanwhile, %s after: %v", pause, vip, ms(before), ms(after), held[n])
 		// After resuming it listens, and whoever yields then lingers.
-		if most := interval*2 + lingerMost + room; before > overlapMost(interval) || after > most {
+		if most := interval*2 + lingers(vip) + room; before > overlapMost(interval) || after > most {
 			t.Errorf("%s: two holders for %v while paused, at most %v allowed, and for %v after, at most %v allowed",
 				vip, before, overlapMost(interval), after, most)
 		}

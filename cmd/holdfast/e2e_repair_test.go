@@ -307,9 +307,8 @@ func TestNotificationsLost(t *testing.T) {
 func TestNetworkd(t *testing.T) {
 	t.Parallel()
 	const networkd = "/lib/systemd/systemd-networkd"
-	if _, err := os.Stat(networkd); err != nil {
-		t.Skipf("this test needs systemd-networkd: %v", err)
-	}
+	_, err := os.Stat(networkd)
+	require(t, err == nil, "systemd-networkd: "+networkd)
 	const interval = time.Second
 	d := newDuo(t, duoTOML(highest, interval), duoTOML(lower, interval))
 	hooksRan(t, d.a, 4)

@@ -41,13 +41,10 @@ func cgroupScript(name, script string) ([]byte, error) {
 // control group for it, which goes with the test. Call it before newLab.
 func bootable(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("this test needs root")
-	}
+	require(t, os.Geteuid() == 0, "root")
 	for _, path := range []string{systemdPath, "/usr/bin/systemctl"} {
-		if _, err := os.Stat(path); err != nil {
-			t.Skipf("this test needs systemd: %v", err)
-		}
+		_, err := os.Stat(path)
+		require(t, err == nil, "systemd: "+path)
 	}
 	name := fmt.Sprintf("holdfast-test-%d-%s", os.Getpid(), strings.ToLower(t.Name()))
 	if out, err := cgroupScript(name, `mkdir "$0" && rmdir "$0"`); err != nil {

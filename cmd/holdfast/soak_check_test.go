@@ -65,7 +65,7 @@ func (s *soak) wrong() string {
 func (s *soak) bound(faults []*soakFault) time.Duration {
 	// 3 adverts and the longest skew, one more until who came back is heard, and
 	// the handover.
-	b := 5*s.interval + handoverGraceMost + lingerMost + room
+	b := 5*s.interval + handoverGraceMost + lingerMost6 + room
 	slack, lease := time.Duration(0), time.Duration(0)
 	for _, f := range faults {
 		slack += f.slack
@@ -95,7 +95,7 @@ func (s *soak) leaseMost() time.Duration {
 // while a successor announces itself, and where leases are shorter than a
 // takeover not longer than those allow.
 func (s *soak) overlapMost(faults []*soakFault) time.Duration {
-	most := lingerMost + room
+	most := lingerMost6 + room
 	for _, f := range faults {
 		if f.dead {
 			most = max(most, overlapMost(s.interval))
@@ -117,7 +117,7 @@ func (s *soak) excuse(f *soakFault, at time.Time) {
 // pardon ends the excuses: who comes back learns of the other within an advert.
 func (s *soak) pardon(at time.Time) {
 	for n := range s.excuses {
-		s.excuses[n].to = at.Add(s.interval + lingerMost + room)
+		s.excuses[n].to = at.Add(s.interval + lingerMost6 + room)
 	}
 }
 

@@ -55,7 +55,8 @@ func (d *Daemon) lookElsewhere(iface string) {
 	fresh := map[vipOwner][]string{}
 	for _, a := range d.links[iface].Addresses {
 		addr := a.Prefix.Addr()
-		if a.Proto == vip.Proto || !slices.ContainsFunc(e.owners[addr], func(o vipOwner) bool { return o.iface != iface }) {
+		// A link-local address may be on several interfaces.
+		if a.Proto == vip.Proto || addr.IsLinkLocalUnicast() || !slices.ContainsFunc(e.owners[addr], func(o vipOwner) bool { return o.iface != iface }) {
 			continue
 		}
 		if now == nil {

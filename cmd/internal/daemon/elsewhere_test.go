@@ -8,7 +8,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/vip"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
 // A VIP that is on another interface as well is told, counted and left alone, on
@@ -91,5 +93,17 @@ func TestAddressChanged(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A link-local address may be on several interfaces of a host: each is another
+// one to the network.
+func TestLinkLocalElsewhere(t *testing.T) {
+	list := []netip.Prefix{netip.MustParsePrefix("fe80::100/64"), netip.MustParsePrefix("2001:db8::100/64")}
+	d := &Daemon{cfg: &config.Config{Instances: []vrrp.Config{{Name: "web", Interface: "eth0", Addresses: list}}}}
+	d.links = map[string]vip.LinkState{"eth1": {Name: "eth1", Addresses: []vip.LinkAddress{{Prefix: list[0]}}}}
+	d.setOwners()
+	if found, _ := d.elsewhere.status(); len(found) > 0 {
+		t.Errorf("elsewhere %v", found)
 	}
 }
