@@ -110,20 +110,41 @@ func TestPcapFullDisk(t *testing.T) {
 	}
 }
 
-// readCapture lets a program read a capture, and skips the test where it is not
-// installed.
+// reader finds a program that reads captures: installed, or unpacked by .ci/peers
+// with its libraries. Without it the test is skipped, but for tcpdump under make
+// test, which fetches that.
+func reader(t *testing.T, program string) (bin string, env []string) {
+	t.Helper()
+	if bin, err := exec.LookPath(program); err == nil {
+		return bin, nil
+	}
+	root := filepath.Join("..", "..", ".peers", program)
+	bin = filepath.Join(root, "usr", "bin", program)
+	if _, err := os.Stat(bin); err == nil {
+		libraries, err := filepath.Glob(filepath.Join(root, "usr", "lib", "*-linux-gnu*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bin, append(os.Environ(), "LD_LIBRARY_PATH="+strings.Join(libraries, ":"))
+	}
+	if os.Getenv("HOLDFAST_REQUIRE") != "" && program == "tcpdump" {
+		t.Fatal("this test needs tcpdump (run .ci/peers)")
+	}
+	t.Skipf("%s, which reads captures, is not installed", program)
+	return "", nil
+}
+
+// readCapture lets a program read a capture.
 func readCapture(t *testing.T, frames []Frame, program string, args ...string) []string {
 	t.Helper()
-	bin, err := exec.LookPath(program)
-	if err != nil {
-		t.Skipf("%s, which reads captures, is not installed", program)
-	}
+	bin, env := reader(t, program)
 	file := filepath.Join(t.TempDir(), "adverts.pcap")
 	if err := os.WriteFile(file, capture(t, frames...), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	var stderr bytes.Buffer
 	cmd := exec.Command(bin, append(args, "-r", file)...)
+	cmd.Env = env
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
