@@ -117,7 +117,7 @@ func rehearsed(env *environment, files []string) ([]rehearsal.Node, error) {
 			name = fmt.Sprintf("%s-%d", strings.TrimSuffix(filepath.Base(path), ".toml"), n)
 		}
 		used[name] = true
-		nodes = append(nodes, rehearsal.Node{Name: name, File: path, Instances: cfg.Instances})
+		nodes = append(nodes, rehearsal.Node{Name: name, Instances: cfg.Instances})
 	}
 	return nodes, errors.Join(errs...)
 }
@@ -166,7 +166,8 @@ func printScenarios(w io.Writer, r *rehearsal.Report, list []rehearsal.Scenario)
 	for _, s := range list {
 		name := s.Name
 		for _, row := range s.Rows {
-			fmt.Fprintf(t, "%s\t%s%s\t%s\t%s\t%s\t%s\n", name, column(row.Instance), orDash(row.Before), orDash(row.During), row.After, lasting(row.Unserved, s.Lasts), lasting(row.Two, s.Lasts))
+			fmt.Fprintf(t, "%s\t%s%s\t%s\t%s\t%s\t%s\n", name, column(row.Instance), orDash(row.Before), orDash(row.During), row.After,
+				lasting(row.Unserved, s.Lasts, row.After == rehearsal.Nobody), lasting(row.Two, s.Lasts, strings.Contains(row.After, " + ")))
 			name = ""
 		}
 	}
@@ -181,9 +182,12 @@ func orDash(s string) string {
 }
 
 // lasting writes a duration of a table, a dash for none. What goes on for most of
-// a failure goes on for as long as that does.
-func lasting(d, failure time.Duration) string {
+// a failure goes on for as long as that does; what is so at the end goes on for
+// ever.
+func lasting(d, failure time.Duration, atEnd bool) string {
 	switch {
+	case atEnd && d > 0:
+		return "to the end"
 	case failure > 0 && d > failure*3/4:
 		return "while it lasts"
 	case d <= 0:

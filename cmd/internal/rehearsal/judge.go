@@ -11,8 +11,8 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp/sim"
 )
 
-// nobody is who serves when no node does.
-const nobody = "nobody"
+// Nobody is who serves when no node does.
+const Nobody = "nobody"
 
 // scenario is a run and what it was about.
 type scenario struct {
@@ -33,7 +33,7 @@ func (n *network) play(seed uint64, trace bool, failures ...*failure) *scenario 
 	for _, service := range n.services {
 		row := s.row(service)
 		s.Rows = append(s.Rows, row)
-		s.Bad = s.Bad || row.After == nobody || strings.Contains(row.After, " + ")
+		s.Bad = s.Bad || row.After == Nobody || strings.Contains(row.After, " + ")
 	}
 	s.Trace = s.result.Trace
 	return s
@@ -104,7 +104,7 @@ func (sv *service) addresses() (list []netip.Addr) {
 func (s *scenario) serving(sv *service, at time.Duration) string {
 	var answers []string
 	for _, a := range sv.addresses() {
-		who := nobody
+		who := Nobody
 		for _, sp := range s.result.Spans {
 			if sp.Address == a && sp.From <= at && at < sp.To && sp.By != "" {
 				who = sp.By
@@ -131,12 +131,12 @@ func (n *network) surprises(s *scenario) (list []Finding) {
 			list = append(list, Finding{Instance: sv.name, Scenario: s.Name, Text: fmt.Sprintf(format, args...), Hint: hint})
 		}
 		switch {
-		case row.After == nobody:
+		case row.After == Nobody:
 			add("", "nobody serves at the end")
 		case strings.Contains(row.After, " + "):
 			add("", "%s both serve at the end", row.After)
 		case len(s.failures) == 0:
-		case row.During == nobody && n.able(sv, s.failures):
+		case row.During == Nobody && n.able(sv, s.failures):
 			add("", "nobody serves, although %s could", n.who(sv, s.failures))
 		}
 		if len(s.failures) == 1 {

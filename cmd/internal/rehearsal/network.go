@@ -11,9 +11,7 @@ import (
 
 // Node is a node to rehearse: its name and what it is configured to do.
 type Node struct {
-	Name string
-	// File is where the configuration came from; findings name it.
-	File      string
+	Name      string
 	Instances []vrrp.Config
 }
 

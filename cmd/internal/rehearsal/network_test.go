@@ -62,8 +62,8 @@ func named(name string, id uint8, list ...string) func(*vrrp.Config) {
 // pair are two nodes with one instance each, which differ as they should.
 func pair(a, b []func(*vrrp.Config)) []Node {
 	return []Node{
-		{Name: "lb1", File: "lb1.toml", Instances: []vrrp.Config{web(a...)}},
-		{Name: "lb2", File: "lb2.toml", Instances: []vrrp.Config{web(append([]func(*vrrp.Config){prio(100)}, b...)...)}},
+		{Name: "lb1", Instances: []vrrp.Config{web(a...)}},
+		{Name: "lb2", Instances: []vrrp.Config{web(append([]func(*vrrp.Config){prio(100)}, b...)...)}},
 	}
 }
 
