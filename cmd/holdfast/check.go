@@ -9,35 +9,34 @@ import (
 
 func checkCommand() command {
 	c := command{
-		name: "check", args: "[FILE]", short: "check a configuration file",
+		name: "check", args: "[FILE]", most: 1, short: "check a configuration file",
 		long: `
 Checks a configuration file and prints every error with its place, without
 touching anything; it needs no root. FILE is ` + config.DefaultPath + ` when
-none is named. Exit status: 0 the file is good, 1 it is not.
-
-  holdfast check                     # the installed configuration
-  holdfast check ./holdfast.toml     # before installing it
-  holdfast check --reference         # print every key with its documentation`,
+none is named.`,
+		examples: []example{
+			{"holdfast check", "the installed configuration"},
+			{"holdfast check ./holdfast.toml", "before installing it"},
+			{"holdfast check --reference", "every key with its documentation"},
+		},
+		exit: "0 the file is good, 1 it is not.",
 	}
-	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
-		path := flags.String("config", config.DefaultPath, "the configuration file")
+	c.setup = func(flags *flag.FlagSet) runner {
+		path := flags.String("config", config.DefaultPath, "check `FILE`")
 		reference := flags.Bool("reference", false, "print the reference configuration")
-		rest, ok := c.parse(env, flags, args, 1)
-		if !ok {
-			return exitUsage
-		}
-		if *reference {
-			env.stdout.Write(config.Reference())
-			return exitDone
-		}
-		if len(rest) == 1 {
-			if isSet(flags, "config") {
-				fmt.Fprintln(env.stderr, "holdfast check: name one file, with --config or without; 'holdfast help check' tells more")
+		return func(env *environment, args []string) int {
+			switch {
+			case *reference:
+				env.stdout.Write(config.Reference())
+				return exitDone
+			case len(args) == 1 && isSet(flags, "config"):
+				c.misused(env, "name one file, with --config or without")
 				return exitUsage
+			case len(args) == 1:
+				*path = args[0]
 			}
-			*path = rest[0]
+			return check(env, *path)
 		}
-		return check(env, *path)
 	}
 	return c
 }

@@ -37,32 +37,29 @@ server and a holdfast daemon on each host, and plays what goes wrong in life: a
 planned stop, a service killed, a cable pulled. After each it tells who holds
 the virtual address and the longest time the client had no answer, measured
 with 1000 requests a second. It takes less than a minute, needs root, touches
-none of this machine's own interfaces and leaves nothing behind.
-
-  sudo holdfast demo
-
-Exit status: 0 all went as it should, 1 something did not.`,
+none of this machine's own interfaces and leaves nothing behind.`,
+		examples: []example{{"sudo holdfast demo", "see it fail over, here and now"}},
+		exit:     "0 all went as it should, 1 something did not.",
 	}
-	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
-		if _, ok := c.parse(env, flags, args, 0); !ok {
-			return exitUsage
-		}
-		if os.Geteuid() != 0 {
-			return env.fail(errors.New("the demo makes network namespaces, which needs root: use sudo"))
-		}
-		ctx, stop := signal.NotifyContext(env.ctx, syscall.SIGINT, syscall.SIGTERM)
-		defer stop()
-		d := demo{env: env, ctx: ctx}
-		err := d.run()
-		if ctx.Err() != nil {
-			err = errors.New("interrupted; everything is cleaned up")
-		}
-		if err != nil {
-			return env.fail(err)
-		}
-		return exitDone
-	}
+	c.setup = func(*flag.FlagSet) runner { return demonstrate }
 	return c
+}
+
+func demonstrate(env *environment, _ []string) int {
+	if os.Geteuid() != 0 {
+		return env.fail(errors.New("the demo makes network namespaces, which needs root: use sudo"))
+	}
+	ctx, stop := signal.NotifyContext(env.ctx, syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	d := demo{env: env, ctx: ctx}
+	err := d.run()
+	if ctx.Err() != nil {
+		err = errors.New("interrupted; everything is cleaned up")
+	}
+	if err != nil {
+		return env.fail(err)
+	}
+	return exitDone
 }
 
 // demo is one performance.

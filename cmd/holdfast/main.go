@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
@@ -27,12 +29,27 @@ type environment struct {
 	stdout, stderr io.Writer
 }
 
-// command is a subcommand.
+// command is a subcommand. Its help, the man page and the completions of the
+// shells are made from what is here.
 type command struct {
-	name, args, short string
-	long              string
-	run               func(env *environment, flags *flag.FlagSet, args []string) int
+	name, short string
+	// args are the arguments beside flags, as the usage line shows them; most
+	// is how many there may be.
+	args string
+	most int
+	// long is what the help says before the flags, exit what it says of the
+	// exit status.
+	long, exit string
+	examples   []example
+	// setup registers the flags and returns what runs once they are parsed.
+	setup func(flags *flag.FlagSet) runner
 }
+
+// example is a line that a person might type, and what it is good for.
+type example struct{ line, what string }
+
+// runner runs a command with the arguments that are no flags.
+type runner func(env *environment, args []string) int
 
 // commands are in the order in which a newcomer needs them.
 func commands() []command {
@@ -88,36 +105,49 @@ func (env *environment) noCommand(name string) int {
 
 // call parses the flags of a command and runs it. Flags may follow arguments.
 func (c *command) call(env *environment, args []string) int {
-	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	flags.Usage = func() {}
 	if i := indexOf(args, "-h", "-help", "--help"); i >= 0 {
 		c.help(env.stdout)
 		return exitDone
 	}
-	return c.run(env, flags, args)
+	flags, run := c.prepare()
+	rest, ok := c.parse(env, flags, args)
+	if !ok {
+		return exitUsage
+	}
+	return run(env, rest)
+}
+
+// prepare returns the flags of a command, silent ones, and what runs it.
+func (c *command) prepare() (*flag.FlagSet, runner) {
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {}
+	return flags, c.setup(flags)
 }
 
 // parse reads flags wherever they stand and returns the other arguments. It
 // complains and returns false when they are wrong.
-func (c *command) parse(env *environment, flags *flag.FlagSet, args []string, most int) ([]string, bool) {
+func (c *command) parse(env *environment, flags *flag.FlagSet, args []string) ([]string, bool) {
 	var rest []string
 	for {
 		if err := flags.Parse(args); err != nil {
-			fmt.Fprintf(env.stderr, "holdfast %s: %s; 'holdfast help %s' tells more\n", c.name, flagProblem(flags, err), c.name)
-			return nil, false
+			return nil, c.misused(env, "%s", flagProblem(flags, err))
 		}
-		args = flags.Args()
-		if len(args) == 0 {
+		if args = flags.Args(); len(args) == 0 {
 			break
 		}
 		rest, args = append(rest, args[0]), args[1:]
 	}
-	if len(rest) > most {
-		fmt.Fprintf(env.stderr, "holdfast %s: %q is one argument too many; 'holdfast help %s' tells more\n", c.name, rest[most], c.name)
-		return nil, false
+	if len(rest) > c.most {
+		return nil, c.misused(env, "%q is one argument too many", rest[c.most])
 	}
 	return rest, true
+}
+
+// misused tells what is wrong with the use of a command; it returns false.
+func (c *command) misused(env *environment, format string, args ...any) bool {
+	fmt.Fprintf(env.stderr, "holdfast %s: %s; 'holdfast help %s' tells more\n", c.name, fmt.Sprintf(format, args...), c.name)
+	return false
 }
 
 // flagProblem puts what package flag says into the words people typed: it
@@ -187,8 +217,69 @@ func help(env *environment, args []string) int {
 	return env.noCommand(args[0])
 }
 
+// help writes all that there is to say of a command.
 func (c *command) help(w io.Writer) {
-	fmt.Fprintf(w, "usage: %s\n\n%s\n", strings.TrimSpace("holdfast "+c.name+" "+c.args), strings.TrimSpace(c.long))
+	fmt.Fprintf(w, "usage: %s\n\n%s\n", c.usage(), strings.TrimSpace(c.long))
+	if list := c.flags(); len(list) > 0 {
+		fmt.Fprintln(w)
+		t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+		for _, f := range list {
+			fmt.Fprintf(t, "  %s\t%s\n", f.form(), f.text)
+		}
+		t.Flush()
+	}
+	if len(c.examples) > 0 {
+		fmt.Fprintln(w)
+		t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
+		for _, e := range c.examples {
+			fmt.Fprintf(t, "  %s\t# %s\n", e.line, e.what)
+		}
+		t.Flush()
+	}
+	if c.exit != "" {
+		fmt.Fprintf(w, "\nExit status: %s\n", strings.TrimSpace(c.exit))
+	}
+}
+
+func (c *command) usage() string {
+	line := "holdfast " + c.name
+	if len(c.flags()) > 0 {
+		line += " [FLAG ...]"
+	}
+	return strings.TrimSpace(line + " " + c.args)
+}
+
+// flagHelp is a flag as people see it.
+type flagHelp struct {
+	name, value, text string
+}
+
+// form is how the flag is written.
+func (f flagHelp) form() string { return strings.TrimSpace("--" + f.name + " " + f.value) }
+
+// flags lists the flags of a command by name, those that all have at the end.
+func (c *command) flags() (list []flagHelp) {
+	flags, _ := c.prepare()
+	flags.VisitAll(func(f *flag.Flag) {
+		value, text := flag.UnquoteUsage(f)
+		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+			value = ""
+		}
+		if d := f.DefValue; d != "" && d != "false" && d != "0" && d != "0s" {
+			text += " (default " + d + ")"
+		}
+		list = append(list, flagHelp{f.Name, value, text})
+	})
+	slices.SortStableFunc(list, func(a, b flagHelp) int { return common(a.name) - common(b.name) })
+	return list
+}
+
+// common is 1 for the flags that most commands have.
+func common(name string) int {
+	if name == "socket" || name == "config" {
+		return 1
+	}
+	return 0
 }
 
 // fail tells an error and returns the exit status for a refusal.

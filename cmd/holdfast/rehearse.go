@@ -18,47 +18,40 @@ import (
 
 func rehearseCommand() command {
 	c := command{
-		name: "rehearse", args: "FILE FILE ...", short: "play every failure with these configurations",
+		name: "rehearse", args: "FILE FILE ...", most: math.MaxInt, short: "play every failure with these configurations",
 		long: `
 Takes the configurations of all nodes of a pair or group, puts the nodes on a
 simulated network, and plays every failure: each node dies, freezes, is
 unplugged, is heard or hears no more, each check fails, each planned stop and
 return; then every two of them one after the other. Prints who serves before,
 during and after, how long nobody or two serve, and what will surprise. Nothing
-on this machine is touched; it needs no root and takes seconds.
-
-  --singles       leave the pairs of failures out
-  --pause 2s      nodes may stand still for so long, as virtual machines do
-  --trace TEXT    tell the story of the failures whose name contains TEXT
-  --seed N        let chance decide otherwise (default 1)
-  --json          print the whole report as JSON, for programs
-
-  holdfast rehearse lb1.toml lb2.toml
-  holdfast rehearse lb1.toml lb2.toml --singles --trace 'lb1 loses power'
-
-Exit status: 0 after everything exactly one node serves, 1 it does not or a
+on this machine is touched; it needs no root and takes seconds.`,
+		examples: []example{
+			{"holdfast rehearse lb1.toml lb2.toml", "each failure, and each two of them"},
+			{"holdfast rehearse lb1.toml lb2.toml --trace 'lb1 loses power'", "one of them as a story"},
+		},
+		exit: `0 after everything exactly one node serves, 1 it does not or a
 configuration is wrong.`,
 	}
-	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
-		o := rehearsal.Options{Pairs: true}
-		singles := flags.Bool("singles", false, "no pairs of failures")
-		asJSON := flags.Bool("json", false, "print JSON")
-		flags.Uint64Var(&o.Seed, "seed", 1, "of the simulation")
-		flags.DurationVar(&o.Stall, "pause", 0, "a pause that nodes may make")
-		flags.StringVar(&o.Trace, "trace", "", "tell the story of these failures")
-		files, ok := c.parse(env, flags, args, math.MaxInt)
-		switch {
-		case !ok:
-			return exitUsage
-		case len(files) < 2:
-			fmt.Fprintln(env.stderr, "holdfast rehearse: name the configuration files of at least two nodes; 'holdfast help rehearse' tells more")
-			return exitUsage
-		case o.Stall < 0 || o.Stall > time.Hour:
-			fmt.Fprintln(env.stderr, "holdfast rehearse: --pause must be from 0s to 1h")
-			return exitUsage
+	c.setup = func(flags *flag.FlagSet) runner {
+		var o rehearsal.Options
+		singles := flags.Bool("singles", false, "leave the pairs of failures out")
+		asJSON := flags.Bool("json", false, "print the whole report as JSON, for programs")
+		flags.Uint64Var(&o.Seed, "seed", 1, "let chance decide by seed `N`")
+		flags.DurationVar(&o.Stall, "pause", 0, "nodes may stand still for `TIME`, such as 2s, as virtual machines do")
+		flags.StringVar(&o.Trace, "trace", "", "tell the story of the failures whose name contains `TEXT`")
+		return func(env *environment, files []string) int {
+			switch {
+			case len(files) < 2:
+				c.misused(env, "name the configuration files of at least two nodes")
+				return exitUsage
+			case o.Stall < 0 || o.Stall > time.Hour:
+				c.misused(env, "--pause must be from 0s to 1h")
+				return exitUsage
+			}
+			o.Pairs = !*singles
+			return rehearse(env, files, o, *asJSON)
 		}
-		o.Pairs = !*singles
-		return rehearse(env, files, o, *asJSON)
 	}
 	return c
 }

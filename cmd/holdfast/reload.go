@@ -10,50 +10,55 @@ import (
 )
 
 func reloadCommand() command {
-	c := command{
+	return command{
 		name: "reload", short: "make the daemon read its configuration again",
 		long: `
 Makes the running daemon read its configuration again and waits until it has.
 Only what differs is touched; a file with an error is refused whole, its errors
 are printed, and the running configuration goes on. Needs root, or the user
-that runs the daemon. SIGHUP does the same.
-
-  --socket PATH   the daemon's control socket (default ` + config.DefaultSocket + `)
-  --config FILE   take the socket from this configuration
-
-Exit status: 0 reloaded, 1 refused, 3 no daemon answers.`,
+that runs the daemon. SIGHUP does the same.`,
+		examples: []example{{"holdfast check && sudo holdfast reload", "what systemctl reload does"}},
+		exit:     "0 reloaded, 1 refused, 3 no daemon answers.",
+		setup: func(flags *flag.FlagSet) runner {
+			socket := socketFlags(flags)
+			return func(env *environment, _ []string) int {
+				path, err := socket()
+				if err != nil {
+					return env.failAll(err)
+				}
+				return reload(env, control.NewClient(path))
+			}
+		},
 	}
-	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
-		socket := socketFlags(flags)
-		if _, ok := c.parse(env, flags, args, 0); !ok {
-			return exitUsage
-		}
-		path, err := socket()
-		if err != nil {
-			return env.failAll(err)
-		}
-		done, err := control.NewClient(path).Reload(env.ctx)
-		if errors.Is(err, control.ErrNotRunning) {
-			env.fail(err)
-			return exitNotRunning
-		}
-		if err != nil {
-			return env.failAll(err)
-		}
-		for _, w := range done.Warnings {
-			fmt.Fprintln(env.stderr, w)
-		}
-		fmt.Fprintln(env.stdout, "reloaded")
-		return exitDone
+}
+
+func reload(env *environment, daemon *control.Client) int {
+	done, err := daemon.Reload(env.ctx)
+	if err != nil {
+		return env.unanswered(err)
 	}
-	return c
+	for _, w := range done.Warnings {
+		fmt.Fprintln(env.stderr, w)
+	}
+	fmt.Fprintln(env.stdout, "reloaded")
+	return exitDone
+}
+
+// unanswered tells why the daemon did not do what it was asked for, and returns
+// the exit status that this deserves.
+func (env *environment) unanswered(err error) int {
+	if errors.Is(err, control.ErrNotRunning) {
+		env.fail(err)
+		return exitNotRunning
+	}
+	return env.failAll(err)
 }
 
 // socketFlags adds the flags that name the control socket. The result is
 // called after parsing.
 func socketFlags(flags *flag.FlagSet) func() (string, error) {
-	socket := flags.String("socket", "", "the control socket")
-	file := flags.String("config", "", "take the socket from this configuration")
+	socket := flags.String("socket", "", "the daemon's control socket is `PATH` (default "+config.DefaultSocket+")")
+	file := flags.String("config", "", "take the socket from configuration `FILE`")
 	return func() (string, error) {
 		if *socket != "" {
 			return *socket, nil

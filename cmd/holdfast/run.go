@@ -13,27 +13,21 @@ import (
 )
 
 func runCommand() command {
-	c := command{
+	return command{
 		name: "run", short: "run the daemon in the foreground",
 		long: `
 Runs the daemon in the foreground, as systemd wants it, until SIGTERM or
 SIGINT. It then hands its addresses over and leaves the host as it was. SIGHUP
 reloads the configuration. SIGUSR2, which the systemd unit sends for a restart,
 ends it with all addresses left in place, for the next daemon to go on with.
-Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.
-
-  --config FILE   the configuration (default ` + config.DefaultPath + `)
-
-Exit status: 0 stopped, 1 could not start or could not clean up.`,
+Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.`,
+		examples: []example{{"sudo holdfast run --config ./holdfast.toml", "try a configuration; Ctrl-C hands over and cleans up"}},
+		exit:     "0 stopped, 1 could not start or could not clean up.",
+		setup: func(flags *flag.FlagSet) runner {
+			path := flags.String("config", config.DefaultPath, "the configuration is `FILE`")
+			return func(env *environment, _ []string) int { return runDaemon(env, *path) }
+		},
 	}
-	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
-		path := flags.String("config", config.DefaultPath, "the configuration file")
-		if _, ok := c.parse(env, flags, args, 0); !ok {
-			return exitUsage
-		}
-		return runDaemon(env, *path)
-	}
-	return c
 }
 
 func runDaemon(env *environment, path string) int {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -9,48 +8,40 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 )
 
 func statusCommand() command {
-	c := command{
-		name: "status", args: "[--json]", short: "tell who is master and why",
+	return command{
+		name: "status", short: "tell who is master and why",
 		long: `
 Asks the running daemon and tells for each instance its state, since when and
-why, who is master, which addresses are here and which checks fail.
-
-  --json          print the whole state as JSON, for programs
-  --socket PATH   the daemon's control socket (default ` + config.DefaultSocket + `)
-  --config FILE   take the socket from this configuration
-
-Exit status: 0 all is well, 1 an instance is in fault or demoted, in conflict
+why, who is master, which addresses are here and which checks fail.`,
+		examples: []example{
+			{"holdfast status", "one glance"},
+			{"holdfast status --json", "the whole state, for programs"},
+		},
+		exit: `0 all is well, 1 an instance is in fault or demoted, in conflict
 with another master, master without an address, or one of its addresses is on
 another interface of this host as well, 3 no daemon answers.`,
+		setup: func(flags *flag.FlagSet) runner {
+			asJSON := flags.Bool("json", false, "print the whole state as JSON, for programs")
+			socket := socketFlags(flags)
+			return func(env *environment, _ []string) int {
+				path, err := socket()
+				if err != nil {
+					return env.failAll(err)
+				}
+				return status(env, path, *asJSON)
+			}
+		},
 	}
-	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
-		asJSON := flags.Bool("json", false, "print JSON")
-		socket := socketFlags(flags)
-		if _, ok := c.parse(env, flags, args, 0); !ok {
-			return exitUsage
-		}
-		path, err := socket()
-		if err != nil {
-			return env.failAll(err)
-		}
-		return status(env, path, *asJSON)
-	}
-	return c
 }
 
 func status(env *environment, socket string, asJSON bool) int {
 	st, raw, err := control.NewClient(socket).Status(env.ctx)
 	if err != nil {
-		env.fail(err)
-		if errors.Is(err, control.ErrNotRunning) {
-			return exitNotRunning
-		}
-		return exitRefused
+		return env.unanswered(err)
 	}
 	if asJSON {
 		env.stdout.Write(raw)

@@ -31,13 +31,16 @@ func versionString() string {
 }
 
 func versionCommand() command {
-	c := command{name: "version", short: "print the version", long: "Prints the version of this program."}
-	c.run = func(env *environment, flags *flag.FlagSet, args []string) int {
-		if _, ok := c.parse(env, flags, args, 0); !ok {
-			return exitUsage
+	c := command{
+		name: "version", short: "print the version",
+		long:     "Prints the version of this program, and what it was built by and for.",
+		examples: []example{{"holdfast version", "what a report of a bug should begin with"}},
+	}
+	c.setup = func(*flag.FlagSet) runner {
+		return func(env *environment, _ []string) int {
+			fmt.Fprintf(env.stdout, "holdfast %s (%s, %s/%s)\n", versionString(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			return exitDone
 		}
-		fmt.Fprintf(env.stdout, "holdfast %s (%s, %s/%s)\n", versionString(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
-		return exitDone
 	}
 	return c
 }
