@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -124,8 +125,8 @@ type credKey struct{}
 func NewServer(b Backend) *Server {
 	s := &Server{backend: b, patience: requestTimeout}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.status)
-	mux.HandleFunc("POST /v1/reload", s.reload)
+	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, _ *http.Request) (any, error) { return b.Status(ctx) }))
+	mux.HandleFunc("POST /v1/reload", s.change(func(ctx context.Context, who string, _ *http.Request) (any, error) { return b.Reload(ctx, who) }))
 	mux.HandleFunc("/", notFound)
 	s.http = http.Server{
 		Handler: asWritten(mux),
@@ -171,33 +172,60 @@ func (s *Server) Serve(l net.Listener) error {
 // Close stops the server and ends its connections.
 func (s *Server) Close() error { return s.http.Close() }
 
-func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), s.patience)
-	defer cancel()
-	st, err := s.backend.Status(ctx)
-	if err != nil {
-		fail(w, err)
-		return
+// ask makes a handler of a question to the backend.
+func (s *Server) ask(question func(ctx context.Context, r *http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), s.patience)
+		defer cancel()
+		done, err := question(ctx, r)
+		_, refused := errors.AsType[*Refused](err)
+		switch {
+		case refused:
+			answer(w, http.StatusUnprocessableEntity, Error{err.Error()})
+		case err != nil:
+			fail(w, err)
+		default:
+			answer(w, http.StatusOK, done)
+		}
 	}
-	answer(w, http.StatusOK, st)
 }
 
-func (s *Server) reload(w http.ResponseWriter, r *http.Request) {
-	cred, _ := r.Context().Value(credKey{}).(*unix.Ucred)
-	if !mayChange(cred) {
-		answer(w, http.StatusForbidden, Error{"only root and the user that runs the daemon may change anything"})
-		return
+// change makes a handler of an order to the backend, for those who may give
+// one. who says who does, for the log.
+func (s *Server) change(order func(ctx context.Context, who string, r *http.Request) (any, error)) http.HandlerFunc {
+	do := func(ctx context.Context, r *http.Request) (any, error) {
+		cred := r.Context().Value(credKey{}).(*unix.Ucred)
+		return order(ctx, fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid), r)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.patience)
-	defer cancel()
-	done, err := s.backend.Reload(ctx, fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid))
-	if _, refused := errors.AsType[*Refused](err); refused {
-		answer(w, http.StatusUnprocessableEntity, Error{err.Error()})
-	} else if err != nil {
-		fail(w, err)
-	} else {
-		answer(w, http.StatusOK, done)
+	return func(w http.ResponseWriter, r *http.Request) {
+		if cred, _ := r.Context().Value(credKey{}).(*unix.Ucred); !mayChange(cred) {
+			answer(w, http.StatusForbidden, Error{"only root and the user that runs the daemon may change anything"})
+			return
+		}
+		s.ask(do)(w, r)
 	}
+}
+
+// maxBody is far above any honest request: the names of all instances.
+const maxBody = 256 << 10
+
+// body reads what an order is about. An empty body is the zero value.
+func body(r *http.Request, into any) error {
+	d := json.NewDecoder(io.LimitReader(r.Body, maxBody+1))
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err == nil {
+		if _, more := d.Token(); !errors.Is(more, io.EOF) {
+			err = errors.New("there is more after the first value")
+		}
+	}
+	if err != nil {
+		return &Refused{fmt.Errorf("cannot read the request as JSON: %w", err)}
+	}
+	return nil
 }
 
 // fail tells that the daemon did not do what it should have.

@@ -140,6 +140,38 @@ type Check struct {
 	LastOutput     string  `json:"last_output"`
 }
 
+// Event is one thing that happened, kept in the history and told to those who
+// follow it.
+type Event struct {
+	// Sequence counts the events of this node, also across restarts of the
+	// daemon.
+	Sequence uint64    `json:"sequence"`
+	Time     time.Time `json:"time"`
+	// Kind is what it is about: transition, check, rival, address, hook,
+	// reload, operator, notice or daemon.
+	Kind string `json:"kind"`
+	// Severity is info, warning or error.
+	Severity string `json:"severity"`
+	// Text is one plain sentence, without a full stop, that says it all.
+	Text string `json:"text"`
+
+	Instance  string `json:"instance,omitempty"`
+	Family    string `json:"family,omitempty"`
+	Interface string `json:"interface,omitempty"`
+	Check     string `json:"check,omitempty"`
+	// From and To are the states of a transition or of a check.
+	From string `json:"from,omitempty"`
+	To   string `json:"to,omitempty"`
+	// Reason is why, as the state itself would tell it.
+	Reason string `json:"reason,omitempty"`
+	// Peer is the other router of the story.
+	Peer         string `json:"peer,omitempty"`
+	PeerPriority int    `json:"peer_priority,omitempty"`
+	Priority     int    `json:"priority,omitempty"`
+	// Who asked for it, when somebody did.
+	Who string `json:"who,omitempty"`
+}
+
 // Reloaded is the answer to POST /v1/reload.
 type Reloaded struct {
 	Version  int      `json:"version"`
