@@ -83,6 +83,8 @@ type (
 		// Adopted is set when a master went on over a restart: nothing changed
 		// for anybody, so that no [Notify] follows.
 		Adopted bool
+		// Cause is the kind of reason.
+		Cause Cause
 		// Reason is one plain clause, such as "no advert from 192.0.2.1 for 3.4s".
 		Reason string
 		// Peer is the other router of the story, when there is one.

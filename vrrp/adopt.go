@@ -67,7 +67,7 @@ func (r *router) goOn() {
 	if r.inst.e.adopt[r.key()].PseudoHeader {
 		r.form = formPseudo
 	}
-	r.becomeMaster(adoptedReason)
+	r.becomeMaster(CauseRestart, adoptedReason)
 }
 
 func (r *router) key() routerKey {

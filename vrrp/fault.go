@@ -64,8 +64,13 @@ func (r *router) wait() (string, bool) {
 
 // reachable reports whether adverts can leave at all.
 func (r *router) reachable() bool {
+	return r.linkWorks() && r.mute == "" && r.source.IsValid()
+}
+
+// linkWorks reports whether the interface can be used.
+func (r *router) linkWorks() bool {
 	l := r.inst.e.links[r.inst.cfg.Interface]
-	return l != nil && l.Index != 0 && l.Up && l.Carrier && l.Problem == "" && r.mute == "" && r.source.IsValid()
+	return l != nil && l.Index != 0 && l.Up && l.Carrier && l.Problem == ""
 }
 
 // followLink takes over what the interface says.

@@ -307,7 +307,9 @@ func (te *engineTest) checkTransitions(actions []Action) {
 			if a.Sequence != te.sequence+1 || a.From == a.To {
 				te.Fatalf("after transition %d comes %d: %s", te.sequence, a.Sequence, render(a))
 			}
-			te.sequence = a.Sequence
+			if te.sequence = a.Sequence; a.Cause.String() == "invalid" {
+				te.Fatalf("no cause of %s", render(a))
+			}
 		case *Notify:
 			if s := a.Transition.Sequence; s > te.sequence || s <= te.told[a.Transition.Instance] {
 				te.Fatalf("hooks of transition %d after those of %d", s, te.told[a.Transition.Instance])

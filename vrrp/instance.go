@@ -33,6 +33,8 @@ type instance struct {
 	state  State
 	since  time.Time
 	reason string
+	// transitions counts what became of state by cause.
+	transitions Transitions
 	// notify are transitions whose hooks wait for addresses to be removed.
 	notify []Transition
 }
@@ -48,7 +50,7 @@ func newInstance(e *Engine, cfg Config) *instance {
 
 func (i *instance) addRouter(f Family) *router {
 	i.e.serial++
-	r := &router{inst: i, id: RouterID{i.cfg.Name, f, i.e.serial}, slot: -1, since: i.e.now}
+	r := &router{inst: i, id: RouterID{i.cfg.Name, f, i.e.serial}, slot: -1, since: i.e.now, cause: CauseStart}
 	i.e.serials[r.id.Serial] = r
 	if i.cfg.StartupDelay > 0 {
 		r.readyAt = i.e.now.Add(i.cfg.StartupDelay)
@@ -139,7 +141,7 @@ func (i *instance) releasing() (string, bool) {
 // leave ends the instance: a master hands over.
 func (i *instance) leave(reason string) {
 	for _, r := range i.routers {
-		r.leave(StateInit, reason)
+		r.leave(StateInit, i.endCause(), reason)
 		r.schedule()
 	}
 	i.settle()
@@ -182,13 +184,14 @@ func (i *instance) transition(r *router) {
 		Sequence: i.e.sequence, Instance: i.cfg.Name, Interface: i.cfg.Interface,
 		From: i.state, To: r.state, Stopping: r.state == StateInit && (i.removed || i.e.stopping),
 		Adopted: r.state == StateMaster && r.reason == adoptedReason,
-		Reason:  r.reason, Peer: r.peer, PeerPriority: r.peerPriority, Priority: i.effective,
+		Cause:   r.cause, Reason: r.reason, Peer: r.peer, PeerPriority: r.peerPriority, Priority: i.effective,
 		Addresses: i.cfg.Addresses, At: i.e.now, Lasted: i.e.now.Sub(i.since),
 	}
 	if t.To != StateMaster && t.To != StateBackup {
 		t.Peer, t.PeerPriority = netip.Addr{}, 0 // no part in it
 	}
 	i.state, i.since = r.state, i.e.now
+	i.transitions[t.Cause]++
 	i.e.do(&t)
 	if t.Adopted {
 		return

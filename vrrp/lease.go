@@ -219,6 +219,6 @@ func (r *router) giveUpMute() {
 	r.unproven = true
 	r.muteFor = min(max(2*r.muteFor, sendRetry), sendRetryMax)
 	r.muteUntil = r.after(r.muteFor)
-	r.leave(StateFault, r.mute)
+	r.leave(StateFault, CauseSend, r.mute)
 	r.inst.reviewMates()
 }

@@ -37,7 +37,7 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 		why = r.inst.handedOver(from, p.Priority)
 	}
 	slept := r.listening
-	r.becomeBackup(why)
+	r.becomeBackup(r.yieldCause(), why)
 	if slept { // the winner serves
 		r.release()
 		return

@@ -17,6 +17,7 @@ type router struct {
 	state  State
 	since  time.Time
 	reason string
+	cause  Cause // of the state
 
 	// From the link: where adverts leave and from which address.
 	index  int
@@ -129,7 +130,7 @@ func (r *router) downInterval() time.Duration {
 }
 func (r *router) owner() bool                    { return r.inst.effective == PriorityOwner }
 func (r *router) say(format string, args ...any) { r.reason = fmt.Sprintf(format, args...) }
-func (r *router) enter(s State)                  { r.state, r.since = s, r.now() }
+func (r *router) enter(s State, c Cause)         { r.state, r.cause, r.since = s, c, r.now() }
 
 // schedule works out when this router next needs a Tick.
 func (r *router) schedule() {
@@ -209,16 +210,16 @@ func (r *router) expire() {
 }
 
 // silence tells why a backup takes over.
-func (r *router) silence() string {
+func (r *router) silence() (Cause, string) {
 	switch {
 	case !r.peer.IsValid():
-		return fmt.Sprintf("no master heard for %v", round(r.now().Sub(r.since)))
+		return CauseNoMaster, fmt.Sprintf("no master heard for %v", round(r.now().Sub(r.since)))
 	case r.peerPriority == PriorityRelease:
-		return fmt.Sprintf("%v released", r.peer)
+		return CauseMasterReleased, fmt.Sprintf("%v released", r.peer)
 	case r.peerPriority < r.inst.effective && r.now().Sub(r.peerHeard) < r.downInterval():
-		return fmt.Sprintf("priority %d beats %d of %v", r.inst.effective, r.peerPriority, r.peer)
+		return CausePreempted, fmt.Sprintf("priority %d beats %d of %v", r.inst.effective, r.peerPriority, r.peer)
 	}
-	return fmt.Sprintf("no advert from %v for %v", r.peer, round(r.now().Sub(r.peerHeard)))
+	return CauseMasterSilent, fmt.Sprintf("no advert from %v for %v", r.peer, round(r.now().Sub(r.peerHeard)))
 }
 
 // round keeps durations in sentences short.
@@ -241,14 +242,14 @@ func (r *router) review(before uint8) {
 			r.reason = why
 			return
 		}
-		r.leave(StateFault, why)
+		r.leave(StateFault, r.faultCause(), why)
 		return
 	}
 	switch r.state {
 	case StateInit, StateFault:
 		if why, wait := r.wait(); wait {
 			if r.state == StateFault {
-				r.enter(StateInit)
+				r.enter(StateInit, CauseRecovered)
 			}
 			r.reason = why
 			return
@@ -290,16 +291,20 @@ func (r *router) start() {
 	}
 	r.tooLate()
 	if r.owner() {
-		r.becomeMaster("address owner")
+		r.becomeMaster(CauseOwner, "address owner")
 		return
 	}
 	r.interval = r.inst.cfg.AdvertInterval
-	r.becomeBackup("listening for a master")
+	cause := CauseStart
+	if r.state == StateFault {
+		cause = CauseRecovered
+	}
+	r.becomeBackup(cause, "listening for a master")
 }
 
-func (r *router) becomeBackup(reason string) {
+func (r *router) becomeBackup(c Cause, reason string) {
 	r.noLongerMaster()
-	r.enter(StateBackup)
+	r.enter(StateBackup, c)
 	r.reason = reason
 	r.preemptAt = time.Time{}
 	r.timer = r.after(r.downInterval())
@@ -323,8 +328,8 @@ func (r *router) dropPlans() {
 
 // becomeMaster follows RFC 9568 section 6.4.2 (erratum 7949): advert first,
 // then the addresses, then their announcement.
-func (r *router) becomeMaster(reason string) {
-	r.enter(StateMaster)
+func (r *router) becomeMaster(c Cause, reason string) {
+	r.enter(StateMaster, c)
 	r.reason = reason
 	r.interval = r.inst.cfg.AdvertInterval
 	r.handing, r.listening, r.holdUntil, r.heard = false, false, time.Time{}, false
@@ -354,11 +359,11 @@ func (r *router) serve() {
 }
 
 // leave goes to init or fault. A master hands over as far as it still can.
-func (r *router) leave(to State, reason string) {
+func (r *router) leave(to State, c Cause, reason string) {
 	was, left, slept := r.state, r.left(), r.listening
 	r.adoptionEnds()
 	r.noLongerMaster()
-	r.enter(to)
+	r.enter(to, c)
 	r.reason = reason
 	r.timer, r.preemptAt = time.Time{}, time.Time{}
 	if r.inst.removed || r.inst.e.stopping {

@@ -29,7 +29,9 @@ type InstanceStatus struct {
 	DemotedWhy string
 	// Drained is set while the operator keeps the instance behind.
 	Drained bool
-	Routers []RouterStatus
+	// Transitions counts the changes of State by cause.
+	Transitions Transitions
+	Routers     []RouterStatus
 }
 
 // RouterStatus is the state of one virtual router.
@@ -103,6 +105,7 @@ func (i *instance) status(now time.Time) InstanceStatus {
 	s := InstanceStatus{
 		Config: i.cfg.clone(), State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
 		Demoted: i.demoted, DemotedWhy: i.why, Drained: i.groupDrained(),
+		Transitions: i.transitions,
 	}
 	for _, r := range i.routers {
 		s.Routers = append(s.Routers, r.status(now))
