@@ -25,14 +25,16 @@ var ErrNoPeer = errors.New("program not found")
 // peerPaths are the programs known and where their packages, whose names begin
 // the paths, have them.
 var peerPaths = map[string]string{
-	"keepalived": "keepalived/usr/sbin/keepalived",
-	"nginx":      "nginx/usr/sbin/nginx",
-	"zebra":      "frr/usr/lib/frr/zebra",
-	"vrrpd":      "frr/usr/lib/frr/vrrpd",
+	"keepalived":              "keepalived/usr/sbin/keepalived",
+	"nginx":                   "nginx/usr/sbin/nginx",
+	"zebra":                   "frr/usr/lib/frr/zebra",
+	"vrrpd":                   "frr/usr/lib/frr/vrrpd",
+	"promtool":                "prometheus/usr/bin/promtool",
+	"chromium-headless-shell": "chromium/usr/lib/chromium/chromium-headless-shell",
 }
 
-// FindPeer looks for keepalived, nginx, zebra or vrrpd among the
-// programs which .ci/peers unpacked under .peers, and then on the system.
+// FindPeer looks for one of these among the programs which .ci/peers unpacked
+// under .peers, and then on the system.
 func FindPeer(name string) (*Peer, error) {
 	path, ok := peerPaths[name]
 	if !ok {
