@@ -78,6 +78,9 @@ func printStatus(w io.Writer, st *control.Status, now time.Time) {
 	if st.Daemon.ReloadError != "" {
 		fmt.Fprintf(w, "  the last reload was refused: %s\n", indent(st.Daemon.ReloadError))
 	}
+	if e := st.Daemon.Telemetry.ListenError; e != "" {
+		fmt.Fprintf(w, "  metrics and the status page are not served: %s\n", e)
+	}
 	if d := st.Daemon; d.HooksFailed+d.HooksDropped > 0 {
 		fmt.Fprintf(w, "  since the start %d hooks failed and %d events were dropped\n", d.HooksFailed, d.HooksDropped)
 	}

@@ -42,7 +42,9 @@ const (
 // Config is one whole configuration, checked.
 type Config struct {
 	// File is the name the configuration was read from.
-	File    string
+	File string
+	// Hash tells one text from another.
+	Hash    string
 	Node    Node
 	Control Control
 	Metrics Metrics
@@ -76,10 +78,13 @@ type Control struct {
 	Group string
 }
 
-// Metrics is the Prometheus endpoint.
+// Metrics is the listener for Prometheus, probes and the status page.
 type Metrics struct {
-	// Listen is host:port; empty for no listener.
+	// Listen is host:port, the host an IP address, localhost or empty for all
+	// addresses; empty for no listener.
 	Listen string
+	// Compat adds the metrics that dashboards for keepalived know.
+	Compat bool
 }
 
 // Defaults of single values; reference.toml tells them to people.

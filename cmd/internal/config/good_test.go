@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/holdfast-vrrp/holdfast/healthcheck"
 	"github.com/holdfast-vrrp/holdfast/notify"
@@ -17,10 +18,12 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
-// compare makes cmp look at netip values as what they print.
+// compare makes cmp look at netip values as what they print, and at what a text
+// says rather than at how.
 var compare = cmp.Options{
 	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmpopts.IgnoreFields(Config{}, "Hash"),
 }
 
 const oneInstance = `
@@ -30,6 +33,13 @@ interface = "eth0"
 vrid = 51
 addresses = ["192.0.2.100/24"]
 `
+
+func TestHash(t *testing.T) {
+	a, b, c := mustParse(t, oneInstance), mustParse(t, oneInstance), mustParse(t, oneInstance+"# more\n")
+	if a.Hash != b.Hash || a.Hash == c.Hash || len(a.Hash) != 16 {
+		t.Errorf("hashes %q, %q of the same text, %q of another", a.Hash, b.Hash, c.Hash)
+	}
+}
 
 func mustParse(t *testing.T, text string) *Config {
 	t.Helper()
@@ -303,6 +313,9 @@ log_format = "json"
 run_dir = "/tmp/hf/"
 [control]
 group = ""
+[metrics]
+listen = ":9650"
+compat = true
 `+oneInstance+`
 announce = { arp = "both" }
 [[instance]]
@@ -326,6 +339,7 @@ style = "holdfast"
 		File:    caseFile,
 		Node:    Node{Name: "lb1", LogLevel: "trace", LogFormat: "json", RunDir: "/tmp/hf"},
 		Control: Control{Socket: "/tmp/hf/holdfast.sock"},
+		Metrics: Metrics{Listen: ":9650", Compat: true},
 		VIP:     map[string]vip.Config{"web": {Name: "web", ARP: vip.ARPBoth}, "six": {Name: "six", ARP: vip.ARPReply}},
 		Hooks: []notify.Config{
 			{On: []string{"master", "stop"}, Instances: []string{"six"}, Exec: []string{"/bin/hook", "x"}, Timeout: 5 * time.Second, Style: notify.Keepalived},

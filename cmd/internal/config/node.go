@@ -2,6 +2,7 @@ package config
 
 import (
 	"net"
+	"net/netip"
 	"path"
 	"strconv"
 )
@@ -44,14 +45,31 @@ func (p *parser) control(s *section) {
 }
 
 func (p *parser) metrics(s *section) {
-	v, ok := s.text("listen")
-	if !ok {
-		return
+	if v, ok := s.text("listen"); ok {
+		if reason := listenFault(v); reason != "" {
+			s.bad("listen", `write "127.0.0.1:9650"`, "listen %q %s", v, reason)
+		}
+		p.config.Metrics.Listen = v
 	}
+	if v, ok := s.boolean("compat"); ok {
+		if !s.has("listen") {
+			s.src.problem(s.keyAt("compat"), `add listen = "127.0.0.1:9650"`, "compat goes with listen")
+		}
+		p.config.Metrics.Compat = v
+	}
+}
+
+// listenFault says what is wrong with the address of a listener. A name would
+// have to be looked up, at a boot perhaps before anybody can answer.
+func listenFault(v string) string {
 	if reason := hostPortFault(v, true); reason != "" {
-		s.bad("listen", `write "127.0.0.1:9650"`, "listen %q %s", v, reason)
+		return reason
 	}
-	p.config.Metrics.Listen = v
+	host, _, _ := net.SplitHostPort(v) // it was fine above
+	if _, err := netip.ParseAddr(host); err != nil && host != "" && host != "localhost" {
+		return "has a host that is neither an IP address nor localhost"
+	}
+	return ""
 }
 
 // hostPortFault says what is wrong with host:port.

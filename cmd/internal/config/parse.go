@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"regexp"
@@ -21,6 +22,7 @@ func Parse(name string, text []byte) (*Config, []Warning, error) {
 	src := &source{file: name, text: string(text)}
 	p := &parser{source: src, config: &Config{
 		File:    name,
+		Hash:    fmt.Sprintf("%.8x", sha256.Sum256(text)),
 		Node:    Node{LogLevel: defaultLogLevel, LogFormat: defaultLogFormat, RunDir: DefaultRunDir},
 		Control: Control{Socket: DefaultSocket, Group: DefaultGroup},
 		VIP:     map[string]vip.Config{},

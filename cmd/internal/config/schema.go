@@ -30,7 +30,7 @@ func (t *table) String() string {
 var (
 	nodeTable    = &table{name: "node", keys: []string{"name", "log_level", "log_format", "run_dir"}}
 	controlTable = &table{name: "control", keys: []string{"socket", "group"}}
-	metricsTable = &table{name: "metrics", keys: []string{"listen"}}
+	metricsTable = &table{name: "metrics", keys: []string{"listen", "compat"}}
 
 	instanceTable = &table{name: "instance", many: true, keys: []string{
 		"name", "interface", "vrid", "priority", "addresses", "advert_interval", "version",

@@ -14,7 +14,6 @@ type feature struct {
 }
 
 var unavailable = []feature{
-	{"metrics.listen", isString, "metrics.listen"},
 	{"instance.virtual_mac", equals(true), "virtual_mac"},
 	{"instance.accept", equals(false), "accept = false"},
 	{"check.process", isString, "a process check"},

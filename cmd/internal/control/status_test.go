@@ -14,15 +14,22 @@ func sampleStatus() *Status {
 	self := &Master{Address: "192.0.2.1", Priority: 150, Self: true}
 	return &Status{
 		Version: Version, Node: "lb1",
-		Daemon: Daemon{Version: "1.0.0", PID: 42, Started: at, Config: "/etc/holdfast/holdfast.toml", Dropped: map[string]uint64{"vrid": 7}},
+		Daemon: Daemon{Version: "1.0.0", PID: 42, Started: at, Config: "/etc/holdfast/holdfast.toml", Dropped: map[string]uint64{"vrid": 7}, Telemetry: sampleTelemetry(at)},
 		Instances: []Instance{{
 			Name: "web", State: "master", Since: at, Reason: "no master heard for 3.41s", Interface: "eth0", VRID: 51, Protocol: 3,
 			Priority: Priority{150, 150}, Master: self, Addresses: []Address{{Address: "192.0.2.100/24", Present: true}},
 			Checks: []string{"nginx"}, AdvertIntervalMS: 1000, LeaseMS: 2000,
-			Counters: Counters{AdvertsSent: 3, BecameMaster: 1, Dropped: map[string]uint64{"ttl": 0}},
+			Counters: Counters{AdvertsSent: 3, BecameMaster: 1, Transitions: map[string]uint64{"no_master": 1}, Dropped: map[string]uint64{"ttl": 0}},
 			Families: []Family{{Family: "ipv4", State: "master", Since: at, Reason: "no master heard for 3.41s", Source: "192.0.2.1", Master: self}},
 		}},
-		Checks: []Check{{Name: "nginx", State: "healthy", Since: &at, LastDurationMS: 0.3}},
+		Checks: []Check{{Name: "nginx", State: "healthy", Since: &at, LastDurationMS: 0.3, Passed: 9, Failed: 1, Changes: 1}},
+	}
+}
+
+func sampleTelemetry(at time.Time) Telemetry {
+	return Telemetry{
+		ConfigHash: "0123456789abcdef", ConfigGeneration: 2, ConfigLoaded: at, ReloadsRefused: 1, HooksSucceeded: 4,
+		Lateness: Lateness{Count: 3, SumMS: 0.9, Buckets: []LatenessBucket{{0.1, 1}, {0.5, 3}}},
 	}
 }
 
@@ -40,6 +47,31 @@ const sampleJSON = `{
     "hooks_dropped": 0,
     "dropped": {
       "vrid": 7
+    },
+    "telemetry": {
+      "config_hash": "0123456789abcdef",
+      "config_generation": 2,
+      "config_loaded": "2026-03-01T12:00:00Z",
+      "reloads_refused": 1,
+      "hooks_succeeded": 4,
+      "hooks_cut_off": 0,
+      "journal_errors": 0,
+      "address_errors": 0,
+      "log_lines_lost": 0,
+      "lateness": {
+        "count": 3,
+        "sum_ms": 0.9,
+        "buckets": [
+          {
+            "up_to_ms": 0.1,
+            "count": 1
+          },
+          {
+            "up_to_ms": 0.5,
+            "count": 3
+          }
+        ]
+      }
     }
   },
   "instances": [
@@ -86,6 +118,9 @@ const sampleJSON = `{
         "addresses_repaired": 0,
         "addresses_elsewhere": 0,
         "rivals": 0,
+        "transitions": {
+          "no_master": 1
+        },
         "dropped": {
           "ttl": 0
         }
@@ -112,7 +147,10 @@ const sampleJSON = `{
       "state": "healthy",
       "since": "2026-03-01T12:00:00Z",
       "last_duration_ms": 0.3,
-      "last_output": ""
+      "last_output": "",
+      "passed": 9,
+      "failed": 1,
+      "changes": 1
     }
   ]
 }
@@ -143,7 +181,7 @@ func TestEmptyFields(t *testing.T) {
 	}
 	path, _ := serve(t, f)
 	_, raw := get(t, path, "GET", "/v1/status")
-	for _, absent := range []string{"reload_error", "demoted_why", "conflict_since", "last_heard", "problem"} {
+	for _, absent := range []string{"reload_error", "demoted_why", "conflict_since", "last_heard", "problem", "lease_left_ms", "last_at"} {
 		if contains(raw, `"`+absent+`"`) {
 			t.Errorf("%s is there, though there is none", absent)
 		}

@@ -28,7 +28,8 @@ type Daemon struct {
 	HooksFailed  uint64 `json:"hooks_failed"`
 	HooksDropped uint64 `json:"hooks_dropped"`
 	// Dropped counts packets that belonged to no instance, by reason.
-	Dropped map[string]uint64 `json:"dropped"`
+	Dropped   map[string]uint64 `json:"dropped"`
+	Telemetry Telemetry         `json:"telemetry"`
 }
 
 // Instance is one instance.
@@ -61,6 +62,9 @@ type Instance struct {
 	// LeaseMS is for how long the kernel keeps the addresses when this node does
 	// not renew them, in milliseconds; 0 when it keeps them for ever.
 	LeaseMS int64 `json:"lease_ms"`
+	// LeaseLeftMS is what is left of that since the last renewal; absent while
+	// the addresses are not here.
+	LeaseLeftMS *int64 `json:"lease_left_ms,omitempty"`
 	// ConflictSince is since when another master is heard beside this one.
 	ConflictSince *time.Time `json:"conflict_since,omitempty"`
 	// HandingOver is set while addresses are kept for a successor.
@@ -113,9 +117,12 @@ type Counters struct {
 	Announcements     uint64 `json:"announcements"`
 	AddressesRepaired uint64 `json:"addresses_repaired"`
 	// AddressesElsewhere counts how often a VIP appeared on another interface.
-	AddressesElsewhere uint64            `json:"addresses_elsewhere"`
-	Rivals             uint64            `json:"rivals"`
-	Dropped            map[string]uint64 `json:"dropped"`
+	AddressesElsewhere uint64 `json:"addresses_elsewhere"`
+	Rivals             uint64 `json:"rivals"`
+	// Transitions counts changes of the state by the kind of their reason,
+	// Dropped packets by why they were refused.
+	Transitions map[string]uint64 `json:"transitions"`
+	Dropped     map[string]uint64 `json:"dropped"`
 }
 
 // Family is the virtual router of one address family.
@@ -138,6 +145,12 @@ type Check struct {
 	// LastDurationMS is how long the last probe took, in milliseconds.
 	LastDurationMS float64 `json:"last_duration_ms"`
 	LastOutput     string  `json:"last_output"`
+	// LastAt is when it ended; absent before the first one.
+	LastAt *time.Time `json:"last_at,omitempty"`
+	// Passed and Failed count probes, Changes how often the state changed.
+	Passed  uint64 `json:"passed"`
+	Failed  uint64 `json:"failed"`
+	Changes uint64 `json:"changes"`
 }
 
 // Event is one thing that happened, kept in the history and told to those who

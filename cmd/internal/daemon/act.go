@@ -14,12 +14,15 @@ import (
 func (d *Daemon) act(a vrrp.Action) {
 	switch a := a.(type) {
 	case *vrrp.AddAddresses:
+		d.telemetry.leased(a.Router.Serial, a.Lease, d.now)
 		d.addresses.Add(ownerName(a.Router), a.Interface, a.Addresses, a.Lease)
 	case *vrrp.RenewAddresses:
+		d.telemetry.leased(a.Router.Serial, a.Lease, d.now)
 		// Half a lease later somebody else may have them.
 		d.addresses.Renew(ownerName(a.Router), a.Interface, a.Addresses, a.Lease, d.now.Add(a.Lease/2))
 	case *vrrp.RemoveAddresses:
 		d.journal.stamp(a.Router.Serial, 0)
+		d.telemetry.released(a.Router.Serial)
 		d.addresses.Remove(ownerName(a.Router), a.Interface, a.Addresses)
 	case *vrrp.AnnounceAddresses:
 		d.addresses.Announce(ownerName(a.Router), a.Interface, a.Addresses, d.cfg.VIP[a.Router.Instance].ARP)
@@ -121,8 +124,10 @@ func (d *Daemon) addressReport(rep vip.Report) {
 		switch {
 		case rep.Err == nil:
 		case rep.Order == vip.OrderAudit:
+			d.telemetry.addressErrors++
 			d.auditFailed(rep.Interface, rep.Err)
 		default:
+			d.telemetry.addressErrors++
 			d.log.Warn("address order went wrong", "interface", rep.Interface, "order", rep.Order.String(), "error", rep.Err)
 		}
 		for _, a := range rep.Addresses {
@@ -158,11 +163,13 @@ func (d *Daemon) hookDone(o notify.Outcome) {
 			d.hooksDropped += uint64(o.Dropped)
 			d.log.Error("hooks are too slow, events were dropped", append(args, "dropped", o.Dropped)...)
 		case errors.Is(o.Err, notify.ErrLeft):
+			d.telemetry.hooksCutOff++
 			d.log.Info("hook was cut off by the restart", append(args, "output", o.Output)...)
 		case o.Err != nil:
 			d.hooksFailed++
 			d.log.Warn("hook failed", append(args, "error", o.Err, "output", o.Output)...)
 		default:
+			d.telemetry.hooksSucceeded++
 			d.log.Debug("hook ran", append(args, "took", round(o.Duration).String())...)
 		}
 	})

@@ -139,6 +139,9 @@ const journalRetry = 5 * time.Second
 // when the disk is full. People hear of that once.
 func (d *Daemon) journalWritten(f *journalFile, err error) {
 	d.journalBusy = false
+	if err != nil {
+		d.telemetry.journalErrors++
+	}
 	switch failed := d.journalFailed; {
 	case err != nil && !failed:
 		d.log.Error("a restart will not be silent", "error", err)

@@ -119,6 +119,8 @@ type Daemon struct {
 	hooksFailed  uint64
 	hooksDropped uint64
 	spoolFails   atomic.Bool
+	telemetry    telemetry
+	site         site
 }
 
 // New returns a daemon that has not touched anything yet.
@@ -166,6 +168,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 		watchErr <- d.opts.Watch(background, func(s []vip.LinkState) { d.post(func() { d.watched(s) }) })
 	})
 	stopServing := d.serve()
+	d.openSite()
 
 	err = d.loop(ctx, reload, watchErr)
 	if errors.Is(err, errLeft) {
@@ -178,6 +181,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	}
 	d.journal.close()
 	stopServing()
+	d.site.listener.Close()
 	d.workers.Wait()
 	d.log.Info("stopped", "ran", round(time.Since(d.started)).String())
 	return err

@@ -24,7 +24,8 @@ const logPatience = 2 * time.Second
 // counted and the count is logged once there is room again.
 type asyncWriter struct {
 	lines   chan []byte
-	lost    atomic.Uint64
+	lost    atomic.Uint64 // since that was last told
+	all     atomic.Uint64 // since the start
 	closing sync.Once
 	done    chan struct{}
 }
@@ -48,9 +49,13 @@ func (a *asyncWriter) Write(line []byte) (int, error) {
 	case a.lines <- append([]byte(nil), line...):
 	default:
 		a.lost.Add(1)
+		a.all.Add(1)
 	}
 	return len(line), nil
 }
+
+// Lost is how many lines were lost so far.
+func (a *asyncWriter) Lost() uint64 { return a.all.Load() }
 
 // Close writes what is left, but a log that blocks cannot hold the end up.
 // Nothing may be written afterwards.

@@ -67,7 +67,14 @@ const lateEnough = 5 * time.Millisecond
 // suspended notices here, before it does anything.
 func (d *Daemon) awake() {
 	d.now = time.Now()
-	if late := d.opts.Boottime() - d.wake; d.wake > 0 && late >= lateEnough {
+	if d.wake == 0 {
+		return
+	}
+	late := d.opts.Boottime() - d.wake
+	if late >= 0 {
+		d.telemetry.late.observe(late)
+	}
+	if late >= lateEnough {
 		if late >= time.Second {
 			d.log.Warn("the daemon could not run for a while", "late", round(late).String())
 		}
@@ -203,6 +210,7 @@ func (d *Daemon) checkDone(r healthcheck.Result) {
 			return // the last result of a check that a reload removed
 		}
 		d.results[r.Check] = r
+		d.telemetry.probed(&r)
 		if !r.Changed {
 			return
 		}

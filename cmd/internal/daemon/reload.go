@@ -56,6 +56,7 @@ func (d *Daemon) finishReload(who string, next *config.Config, warnings []string
 	d.supervisor.tell("READY=1")
 	if err != nil {
 		d.reloadError = err.Error()
+		d.telemetry.refused++
 		d.log.Error("configuration refused, the running one goes on", "asked-by", who, "error", strings.TrimSpace(err.Error()))
 		return nil, &control.Refused{Err: err}
 	}
@@ -89,6 +90,8 @@ func (d *Daemon) changeable(next *config.Config) error {
 func (d *Daemon) apply(cfg *config.Config) {
 	old := d.cfg
 	d.cfg = cfg
+	d.telemetry.inForce(cfg, d.now)
+	d.setSite(cfg)
 	d.log.SetLevel(hclog.LevelFromString(cfg.Node.LogLevel))
 	if err := d.checks.Set(cfg.Checks); err != nil {
 		d.log.Error("checks were not changed", "error", err) // validated: cannot happen

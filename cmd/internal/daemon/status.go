@@ -29,14 +29,20 @@ func (b backend) Status(ctx context.Context) (*control.Status, error) {
 			Daemon: control.Daemon{
 				Version: d.opts.Version, PID: os.Getpid(), Started: d.started, Config: d.cfg.File,
 				ReloadError: d.reloadError, HooksFailed: d.hooksFailed, HooksDropped: d.hooksDropped,
+				Telemetry: d.telemetryStatus(),
 			},
 			Checks: d.checkStatus(s),
 		}
 		others, counted := d.elsewhere.status()
+		left := make([]*int64, len(s.Instances))
+		for n := range left {
+			left[n] = d.leaseLeft(&s.Instances[n])
+		}
 		go func() {
 			render(st, s)
 			for n := range st.Instances {
 				i := &st.Instances[n]
+				i.LeaseLeftMS = left[n]
 				i.Elsewhere, i.Counters.AddressesElsewhere = others[i.Name], counted[i.Name]
 			}
 			got <- st
@@ -101,8 +107,14 @@ func (d *Daemon) checkStatus(s *vrrp.Snapshot) []control.Check {
 			if r.Healthy {
 				c.State = "healthy"
 			}
-			c.LastDurationMS = float64(r.Duration.Microseconds()) / 1000
+			c.LastDurationMS = milliseconds(r.Duration)
 			c.LastOutput = r.Output
+		}
+		if p := d.telemetry.probes[name]; p != nil {
+			c.Passed, c.Failed, c.Changes = p.passed, p.failed, p.changes
+			if last := p.last; !last.IsZero() {
+				c.LastAt = &last
+			}
 		}
 		if t, ok := since[name]; ok {
 			c.Since = &t
@@ -137,7 +149,10 @@ func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 		Priority: control.Priority{Base: int(i.Config.Priority), Effective: int(i.Effective)},
 		Demoted:  i.Demoted, DemotedWhy: i.DemotedWhy, Drained: i.Drained,
 		LeaseMS: i.Config.Lease.Milliseconds(), Addresses: []control.Address{}, Checks: []string{},
-		Counters: control.Counters{Dropped: map[string]uint64{}},
+		Counters: control.Counters{Transitions: map[string]uint64{}, Dropped: map[string]uint64{}},
+	}
+	for _, r := range vrrp.Causes() {
+		c.Counters.Transitions[r.String()] = i.Transitions.Of(r)
 	}
 	for _, k := range i.Config.Checks {
 		c.Checks = append(c.Checks, k.Name)
