@@ -59,7 +59,7 @@ func (n *node) says(line string) bool {
 }
 
 const (
-	isMaster     = `holdfast_instance_state{instance="web",state="master"} 1`
+	isMaster     = `holdfast_instance_state{state="master",vrrp_instance="web"} 1`
 	isCompat     = `keepalived_vrrp_state{iname="web",intf="eth0",ip_address="192.0.2.100/24",vrid="51"} %d`
 	readyMessage = "ready\n"
 )
@@ -91,7 +91,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil || len(problems) > 0 {
 		t.Errorf("promlint: %v, %v", problems, err)
 	}
-	if !regexp.MustCompile(`holdfast_master_silence_seconds\{family="ipv4",instance="web",master="192.0.2.1"\} 0\.\d`).MatchString(body) {
+	if !regexp.MustCompile(`holdfast_master_silence_seconds\{family="ipv4",master="192.0.2.1",vrrp_instance="web"\} 0\.\d`).MatchString(body) {
 		t.Errorf("b does not say how long ago a was heard:\n%s", body)
 	}
 	t.Logf("measured: a scrape of one instance has %d lines", strings.Count(body, "\n"))
@@ -101,7 +101,7 @@ func TestMetrics(t *testing.T) {
 	}
 	took := eventually(t, settled, "b says master", func() bool { return b.says(isMaster) })
 	t.Logf("measured: the metrics tell of the new master after %s", ms(took))
-	if !b.says(`holdfast_instance_transitions_total{instance="web",reason="master_silent"} 1`) {
+	if !b.says(`holdfast_instance_transitions_total{reason="master_silent",vrrp_instance="web"} 1`) {
 		t.Error("b does not count why it took over")
 	}
 	eventually(t, settled, "a is not ready", func() bool {

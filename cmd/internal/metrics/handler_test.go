@@ -59,7 +59,7 @@ func TestScrapesAreShared(t *testing.T) {
 func TestHandler(t *testing.T) {
 	w := httptest.NewRecorder()
 	Handler(registry(sample(), false)).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `holdfast_instance_state{instance="web",state="master"} 1`) {
+	if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `holdfast_instance_state{state="master",vrrp_instance="web"} 1`) {
 		t.Errorf("answer %d:\n%s", w.Code, body)
 	}
 	w = httptest.NewRecorder()

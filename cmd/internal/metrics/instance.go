@@ -32,9 +32,10 @@ type counterDescs struct {
 var states = []string{"init", "backup", "master", "fault"}
 
 func (c *collector) newInstanceDescs() instanceDescs {
-	// of is a metric of each instance.
+	// of is a metric of each instance. The label "instance" is Prometheus's own: it
+	// names what is scraped.
 	of := func(name, help string, labels ...string) *prometheus.Desc {
-		return c.desc("holdfast_"+name, help, append([]string{"instance"}, labels...)...)
+		return c.desc("holdfast_"+name, help, append([]string{"vrrp_instance"}, labels...)...)
 	}
 	return instanceDescs{
 		info:           of("instance_info", "What the instance is: always 1.", "interface", "vrid", "version", "group"),

@@ -164,32 +164,32 @@ func TestValues(t *testing.T) {
 	const want = `
 # HELP holdfast_instance_state 1 for the state that the instance is in, the strongest of its address families: init, backup, master or fault.
 # TYPE holdfast_instance_state gauge
-holdfast_instance_state{instance="web",state="backup"} 0
-holdfast_instance_state{instance="web",state="fault"} 0
-holdfast_instance_state{instance="web",state="init"} 0
-holdfast_instance_state{instance="web",state="master"} 1
+holdfast_instance_state{state="backup",vrrp_instance="web"} 0
+holdfast_instance_state{state="fault",vrrp_instance="web"} 0
+holdfast_instance_state{state="init",vrrp_instance="web"} 0
+holdfast_instance_state{state="master",vrrp_instance="web"} 1
 # HELP holdfast_instance_adverts_dropped_total Packets for the instance that were refused, by reason. A reason appears when it first happens.
 # TYPE holdfast_instance_adverts_dropped_total counter
-holdfast_instance_adverts_dropped_total{instance="web",reason="auth_data"} 2
-holdfast_instance_adverts_dropped_total{instance="web",reason="length"} 7
-holdfast_instance_adverts_dropped_total{instance="web",reason="short"} 1
-holdfast_instance_adverts_dropped_total{instance="web",reason="ttl"} 6
+holdfast_instance_adverts_dropped_total{reason="auth_data",vrrp_instance="web"} 2
+holdfast_instance_adverts_dropped_total{reason="length",vrrp_instance="web"} 7
+holdfast_instance_adverts_dropped_total{reason="short",vrrp_instance="web"} 1
+holdfast_instance_adverts_dropped_total{reason="ttl",vrrp_instance="web"} 6
 # HELP holdfast_instance_transitions_total Changes of the state by the kind of their reason.
 # TYPE holdfast_instance_transitions_total counter
-holdfast_instance_transitions_total{instance="web",reason="no_master"} 1
-holdfast_instance_transitions_total{instance="web",reason="outranked"} 0
+holdfast_instance_transitions_total{reason="no_master",vrrp_instance="web"} 1
+holdfast_instance_transitions_total{reason="outranked",vrrp_instance="web"} 0
 # HELP holdfast_instance_info What the instance is: always 1.
 # TYPE holdfast_instance_info gauge
-holdfast_instance_info{group="edge",instance="web",interface="eth0",version="3",vrid="51"} 1
+holdfast_instance_info{group="edge",interface="eth0",version="3",vrid="51",vrrp_instance="web"} 1
 # HELP holdfast_instance_addresses_present How many of its addresses are on its interface of this host.
 # TYPE holdfast_instance_addresses_present gauge
-holdfast_instance_addresses_present{instance="web"} 2
+holdfast_instance_addresses_present{vrrp_instance="web"} 2
 # HELP holdfast_instance_lease_remaining_seconds What is left of the lease since the last renewal; absent while the addresses are not here.
 # TYPE holdfast_instance_lease_remaining_seconds gauge
-holdfast_instance_lease_remaining_seconds{instance="web"} 1.5
+holdfast_instance_lease_remaining_seconds{vrrp_instance="web"} 1.5
 # HELP holdfast_master_silence_seconds How long ago the master that this node listens to was heard.
 # TYPE holdfast_master_silence_seconds gauge
-holdfast_master_silence_seconds{family="ipv6",instance="web",master="fe80::2"} 0.3
+holdfast_master_silence_seconds{family="ipv6",master="fe80::2",vrrp_instance="web"} 0.3
 # HELP holdfast_loop_lateness_seconds How late the loop woke, of all times it was to wake by itself. Adverts that leave later than three intervals cost the mastership.
 # TYPE holdfast_loop_lateness_seconds histogram
 holdfast_loop_lateness_seconds_bucket{le="0.001"} 3
