@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
-	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/page"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/web"
 )
@@ -18,7 +17,7 @@ type site struct {
 func (d *Daemon) openSite() {
 	d.site.listener = web.NewListener(d.siteChanged)
 	d.site.shared = web.NewShared(backend{d})
-	d.site.page = page.New(d.site.shared, d.recent)
+	d.site.page = page.New(d.site.shared, nil)
 }
 
 // siteChanged hears whether an address is served. A port that is taken is no
@@ -36,6 +35,3 @@ func (d *Daemon) setSite(cfg *config.Config) {
 	c := web.Config{Listen: cfg.Metrics.Listen, Compat: cfg.Metrics.Compat, Node: cfg.Node.Name}
 	d.site.listener.Set(c.Listen, web.Handler(c, d.site.shared, d.site.page))
 }
-
-// recent returns the latest events.
-func (d *Daemon) recent(most int) []*control.Event { return nil }

@@ -34,9 +34,6 @@ type Page struct {
 // New returns the page of a source. recent returns the latest events, the last
 // one last; nil for none.
 func New(s Source, recent func(most int) []*control.Event) *Page {
-	if recent == nil {
-		recent = func(int) []*control.Event { return nil }
-	}
 	p := &Page{source: s, recent: recent, mux: http.NewServeMux()}
 	p.hub = newHub(p.frame)
 	p.mux.HandleFunc("GET /{$}", p.whole)
@@ -93,8 +90,11 @@ func (p *Page) frame(ctx context.Context) (*frame, error) {
 		return nil, err
 	}
 	f := &frame{At: time.Now(), Title: title(st), Parts: map[string]string{
-		"summary": summaryPart(st), "daemon": daemonPart(st), "checks": checksPart(st.Checks), "events": eventsPart(p.recent(eventsShown)),
+		"summary": summaryPart(st), "daemon": daemonPart(st), "checks": checksPart(st.Checks),
 	}}
+	if p.recent != nil {
+		f.Parts["events"] = eventsPart(p.recent(eventsShown))
+	}
 	for n := range st.Instances {
 		id := "instance-" + st.Instances[n].Name
 		f.Order = append(f.Order, id)

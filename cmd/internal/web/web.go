@@ -77,7 +77,7 @@ func ours(host string, names []string) bool {
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	first, _, dotted := strings.Cut(host, ".")
-	return host != "" && (!dotted || slices.Contains(names, host) || slices.Contains(names, first))
+	return host != "" && (!dotted || first != "localhost" && slices.Contains(names, first))
 }
 
 // Limits of the server.

@@ -1,0 +1,152 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/page"
+)
+
+// source counts how often it is asked.
+type source struct {
+	asked atomic.Int64
+	st    *control.Status
+	err   error
+}
+
+func (s *source) Status(context.Context) (*control.Status, error) {
+	s.asked.Add(1)
+	return s.st, s.err
+}
+
+func node(families ...control.Family) *control.Status {
+	return &control.Status{Node: "lb1", Instances: []control.Instance{{Name: "web", State: families[0].State, Families: families}}}
+}
+
+func handler(s *source) http.Handler {
+	shared := NewShared(s)
+	return Handler(Config{Node: "lb1"}, shared, page.New(shared, nil))
+}
+
+func TestProbes(t *testing.T) {
+	master, fault := control.Family{Family: "ipv4", State: "master"}, control.Family{Family: "ipv6", State: "fault", Reason: "no carrier"}
+	tests := []struct {
+		name   string
+		source *source
+		path   string
+		code   int
+		want   string
+	}{
+		{"healthy", &source{st: node(master)}, "/healthz", 200, "ok"},
+		{"healthy in fault", &source{st: node(fault)}, "/healthz", 200, "ok"},
+		{"stuck", &source{err: errors.New("too slow")}, "/healthz", 503, "the daemon's loop does not answer: too slow"},
+		{"ready", &source{st: node(master)}, "/readyz", 200, "ready"},
+		{"one family in fault", &source{st: node(master, fault)}, "/readyz", 503, "web ipv6 is in fault: no carrier"},
+		{"deciding", &source{st: node(control.Family{Family: "ipv4", State: "init", Reason: "waiting"})}, "/readyz", 503, "web ipv4 is in init: waiting"},
+		{"stuck and asked", &source{err: errors.New("too slow")}, "/readyz", 503, "does not answer"},
+		{"metrics of a stuck one", &source{err: errors.New("too slow")}, "/metrics", 200, "holdfast_up 0"},
+		{"nothing there", &source{st: node(master)}, "/v1/reload", 404, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("GET", tt.path, nil)
+			r.Host = "127.0.0.1:9650"
+			handler(tt.source).ServeHTTP(w, r)
+			if w.Code != tt.code || !strings.Contains(w.Body.String(), tt.want) {
+				t.Errorf("answer %d %s, want %d %s", w.Code, w.Body, tt.code, tt.want)
+			}
+		})
+	}
+}
+
+// Nothing can be changed, whatever is asked.
+func TestReadOnly(t *testing.T) {
+	for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
+		for _, path := range []string{"/", "/metrics", "/readyz", "/live"} {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest(method, path, nil)
+			r.Host = "localhost"
+			handler(&source{st: node(control.Family{State: "master"})}).ServeHTTP(w, r)
+			if w.Code != http.StatusMethodNotAllowed {
+				t.Errorf("%s %s is answered %d", method, path, w.Code)
+			}
+		}
+	}
+}
+
+func TestOurs(t *testing.T) {
+	names := []string{"localhost", "lb1"}
+	for host, want := range map[string]bool{
+		"127.0.0.1:9650": true, "[::1]:9650": true, "192.0.2.1": true, "[2001:db8::1]": true, "localhost:9650": true,
+		"lb1:9650": true, "LB1.example.com:9650": true, "lb1.example.com.": true, "other": true,
+		"evil.example.com": false, "evil.example.com:9650": false, "127.0.0.1.evil.example.com": false, "": false, "localhost.evil.com": false,
+	} {
+		if got := ours(host, names); got != want {
+			t.Errorf("%q: %t, want %t", host, got, want)
+		}
+	}
+}
+
+// However many ask, few snapshots are made.
+func TestShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &source{st: node(control.Family{State: "master"})}
+		shared := NewShared(s)
+		for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+			if st, err := shared.Status(t.Context()); st == nil || err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := s.asked.Load(); n > int64(10*time.Second/freshness)+1 || n < 10 {
+			t.Errorf("asked %d times in 10 s", n)
+		}
+	})
+}
+
+// One host that opens many connections keeps no other out, and is let in again
+// when it closes them.
+func TestConnectionsAreLimited(t *testing.T) {
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := newServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	limit := &limited{Listener: lis, from: map[string]int{}}
+	go srv.Serve(limit)
+	defer srv.Close()
+	var open []net.Conn
+	for range 3 * fromOne {
+		c, err := net.Dial("tcp", lis.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	limit.mu.Lock()
+	if limit.all > fromOne {
+		t.Errorf("%d connections of one host", limit.all)
+	}
+	limit.mu.Unlock()
+	for _, c := range open {
+		c.Close()
+	}
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if resp, err := http.Get("http://" + lis.Addr().String()); err == nil {
+			resp.Body.Close()
+			break
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("it is not let in again")
+		}
+	}
+}
