@@ -19,6 +19,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/healthcheck"
 	"github.com/holdfast-vrrp/holdfast/notify"
 	"github.com/holdfast-vrrp/holdfast/vip"
@@ -119,6 +120,7 @@ type Daemon struct {
 	hooksFailed  uint64
 	hooksDropped uint64
 	spoolFails   atomic.Bool
+	events       *history.History
 }
 
 // New returns a daemon that has not touched anything yet.
@@ -138,6 +140,7 @@ func New(opts Options) *Daemon {
 		supervisor: &supervisor{},
 	}
 	d.log = newLogger(opts.Log, opts.Config.Node.LogLevel, opts.Config.Node.LogFormat)
+	d.events = history.New(opts.Journal, d.historyKept)
 	return d
 }
 
@@ -146,10 +149,13 @@ func New(opts Options) *Daemon {
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.started = time.Now()
 	d.now = d.started
-	d.log.Info("starting", "version", d.opts.Version, "node", d.cfg.Node.Name, "pid", os.Getpid(), "config", d.cfg.File, "instances", len(d.cfg.Instances))
+	d.events.Start()
+	defer d.events.Close(historyGrace)
+	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast " + d.opts.Version + " starts"},
+		"starting", "version", d.opts.Version, "node", d.cfg.Node.Name, "pid", os.Getpid(), "config", d.cfg.File, "instances", len(d.cfg.Instances))
 	var err error
 	if d.supervisor, err = newSupervisor(); err != nil {
-		d.log.Warn("systemd will not hear of this daemon", "error", err)
+		d.trouble("systemd will not hear of this daemon", err)
 	}
 	d.addresses = vip.NewManager(d.opts.Kernel, d.addressReport)
 	if err := d.takeOver(); err != nil {
@@ -177,9 +183,11 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 		cancel()
 	}
 	d.journal.close()
+	ran := round(time.Since(d.started)).String()
+	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast stopped after " + ran}, "stopped", "ran", ran)
+	d.events.Close(historyGrace) // so that those who follow hear the end
 	stopServing()
 	d.workers.Wait()
-	d.log.Info("stopped", "ran", round(time.Since(d.started)).String())
 	return err
 }
 
@@ -191,7 +199,7 @@ func (d *Daemon) serve() (stop func()) {
 	s := control.NewServer(backend{d})
 	d.workers.Go(func() {
 		if err := s.Serve(d.opts.Control); err != nil {
-			d.log.Error("nobody can ask this daemon any more", "error", err)
+			d.failure("nobody can ask this daemon any more", err)
 		}
 	})
 	return func() { s.Close() }
@@ -203,7 +211,7 @@ var errLeft = errors.New("left for the next daemon")
 // abandon follows the loop when the next daemon is to go on at once: addresses
 // stay, nobody is told, hooks that do not end soon are left to that one.
 func (d *Daemon) abandon() {
-	d.log.Info("leaving the addresses to the next daemon")
+	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast leaves the addresses to the next daemon"}, "leaving the addresses to the next daemon")
 	d.stopping = true
 	quit := d.takeCalls()
 	defer quit()
@@ -214,15 +222,15 @@ func (d *Daemon) abandon() {
 	ctx, cancel := context.WithTimeout(context.Background(), d.leaveGrace())
 	defer cancel()
 	for _, u := range d.hooks.Leave(ctx) {
-		args := []any{"instance", u.Event.Instance, "state", u.Event.State}
 		if d.spool == nil {
-			d.log.Error("hook was not run", args...)
+			d.hookNotRun(&u.Event, errLeft)
 		} else {
-			d.log.Info("hooks are left to the next daemon", args...)
+			d.record(hookEvent(&u.Event, history.Info, "%s: its hooks for %s are left to the next daemon"),
+				"hooks are left to the next daemon", "instance", u.Event.Instance, "state", u.Event.State)
 		}
 	}
 	if err := d.spool.close(); err != nil {
-		d.log.Error("the next daemon will not run these hooks", "error", err)
+		d.failure("the next daemon will not run these hooks", err)
 	}
 }
 
@@ -248,10 +256,10 @@ func (d *Daemon) shutdown() error {
 	hooks, cancelHooks := context.WithTimeout(context.Background(), longest+stopGrace)
 	defer cancelHooks()
 	if herr := d.hooks.Close(hooks); herr != nil {
-		d.log.Warn("not all hooks ended", "error", herr)
+		d.trouble("not all hooks ended", herr)
 	}
 	if serr := d.spool.close(); serr != nil {
-		d.log.Warn("the next daemon may run hooks again", "error", serr)
+		d.trouble("the next daemon may run hooks again", serr)
 	}
 	return err
 }

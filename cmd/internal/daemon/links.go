@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/vip"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -101,7 +102,10 @@ func (d *Daemon) auditFailed(iface string, err error) {
 	}
 	if b.told.IsZero() || d.now.Sub(b.told) >= auditTold {
 		b.told = d.now
-		d.log.Warn("addresses could not be compared with the kernel's; trying again", "interface", iface, "error", err)
+		d.record(history.Event{
+			Kind: history.KindAddress, Severity: history.Warning, Interface: iface, Reason: oneLine(err),
+			Text: sentence(iface+": addresses could not be compared with the kernel's, trying again", err),
+		}, "addresses could not be compared with the kernel's; trying again", "interface", iface, "error", err)
 	}
 	if b.retrying {
 		return
