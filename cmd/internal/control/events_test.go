@@ -204,8 +204,11 @@ func TestServerSentEvents(t *testing.T) {
 		return strings.Join(ids, " ")
 	}
 	for _, tt := range []struct{ query, id, want string }{
-		{"", "", ""}, {"limit=2", "", "4 5"}, {"limit=2", f.events.ID() + "-1", "2 3 4 5"},
-		{"limit=2", "ffffffff-1", "1 2 3 4 5"}, {"limit=1", "nonsense", "5"},
+		{"", "", ""},
+		{"limit=2", "", "4 5"},
+		{"limit=2", f.events.ID() + "-1", "2 3 4 5"},
+		{"limit=2", "ffffffff-1", "1 2 3 4 5"},
+		{"limit=1", "nonsense", "5"},
 	} {
 		if got := ask(tt.query, tt.id); got != tt.want {
 			t.Errorf("?%s after %q: %q, want %q", tt.query, tt.id, got, tt.want)

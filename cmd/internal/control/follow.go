@@ -19,6 +19,36 @@ func (c *Client) Events(ctx context.Context, q EventQuery) (list *Events, raw []
 	return list, raw, err
 }
 
+// EventLines is an answer with each of its events as it came, on one line.
+type EventLines struct {
+	Answer *Events
+	Lines  [][]byte
+}
+
+// EventLines asks for events that there are, and keeps of each also the fields
+// that this program does not know.
+func (c *Client) EventLines(ctx context.Context, q EventQuery) (*EventLines, error) {
+	list, raw, err := c.Events(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	var as struct {
+		Events []json.RawMessage `json:"events"`
+	}
+	if err := json.Unmarshal(raw, &as); err != nil || len(as.Events) != len(list.Events) {
+		return nil, fmt.Errorf("cannot read the events of the daemon on %s: %w", c.path, err)
+	}
+	all := &EventLines{Answer: list}
+	for _, e := range as.Events {
+		var line bytes.Buffer
+		if err := json.Compact(&line, e); err != nil {
+			return nil, fmt.Errorf("cannot read the events of the daemon on %s: %w", c.path, err)
+		}
+		all.Lines = append(all.Lines, line.Bytes())
+	}
+	return all, nil
+}
+
 // Follower hears of events. What is nil is not told.
 type Follower struct {
 	// Event gets each event, in order, and the line of JSON that it came as.

@@ -48,6 +48,17 @@ func oneLine(v any) string {
 	return strings.Join(strings.FieldsFunc(fmt.Sprint(v), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
+// problems renders the problems of a configuration without what each quotes.
+func problems(why string) string {
+	var list []string
+	for line := range strings.Lines(why) {
+		if line = strings.TrimRight(line, "\n"); line != "" && line[0] != ' ' {
+			list = append(list, line)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
 // because appends a reason to a sentence, when there is one.
 func because(text, reason string) string {
 	if reason = oneLine(reason); reason == "" {
