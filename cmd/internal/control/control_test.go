@@ -48,8 +48,8 @@ func (f *fake) Reload(ctx context.Context, who string) (*Reloaded, error) { retu
 
 // sample answers at once.
 func sample() *fake {
-	h := history.New("", nil)
-	h.Start()
+	h := history.New(nil)
+	h.Start("")
 	return &fake{
 		events: h,
 		status: func(context.Context) (*Status, error) { return sampleStatus(), nil },

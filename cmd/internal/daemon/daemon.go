@@ -82,7 +82,8 @@ type Daemon struct {
 	batches sync.Pool
 
 	links       map[string]vip.LinkState
-	synced      bool // the first full state of the links was seen
+	linkStates  map[string]string // as people were told
+	synced      bool              // the first full state of the links was seen
 	sockets     map[socketKey]*socket
 	socketNames map[socketKey]string
 	retrying    map[string]bool // interfaces whose sockets are tried again soon
@@ -134,13 +135,14 @@ func New(opts Options) *Daemon {
 		batches: sync.Pool{New: newBatch},
 		links:   map[string]vip.LinkState{}, sockets: map[socketKey]*socket{}, socketNames: map[socketKey]string{},
 		retrying:   map[string]bool{},
+		linkStates: map[string]string{},
 		blind:      map[string]*blind{},
 		results:    map[string]healthcheck.Result{},
 		told:       map[string]told{},
 		supervisor: &supervisor{},
 	}
 	d.log = newLogger(opts.Log, opts.Config.Node.LogLevel, opts.Config.Node.LogFormat)
-	d.events = history.New(opts.Journal, d.historyKept)
+	d.events = history.New(d.historyKept)
 	return d
 }
 
@@ -149,7 +151,7 @@ func New(opts Options) *Daemon {
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.started = time.Now()
 	d.now = d.started
-	d.events.Start()
+	d.events.Start(d.opts.Journal)
 	defer d.events.Close(historyGrace)
 	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast " + d.opts.Version + " starts"},
 		"starting", "version", d.opts.Version, "node", d.cfg.Node.Name, "pid", os.Getpid(), "config", d.cfg.File, "instances", len(d.cfg.Instances))

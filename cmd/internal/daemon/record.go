@@ -87,15 +87,17 @@ func transitionEvent(t *vrrp.Transition) history.Event {
 		e.Peer, e.PeerPriority = t.Peer.String(), int(t.PeerPriority)
 	}
 	verb := "is " + e.To + " now"
-	switch {
-	case t.To == vrrp.StateFault:
+	if t.To == vrrp.StateFault {
 		e.Severity, verb = history.Warning, "is in fault"
-	case t.Stopping:
-		verb = "stops"
-	case t.Adopted:
-		verb = "goes on as " + e.To
 	}
-	e.Text = because(t.Instance+" "+verb, t.Reason)
+	switch {
+	case t.Adopted:
+		e.Text = t.Instance + " goes on as " + e.To + " over a restart"
+	case t.Stopping && t.Reason == "stopped":
+		e.Text = t.Instance + " stopped"
+	default:
+		e.Text = because(t.Instance+" "+verb, t.Reason)
+	}
 	if t.From != vrrp.StateInit && !t.Adopted {
 		e.Text += fmt.Sprintf(" (%s for %s)", wasIn(t.From), people(t.Lasted))
 	}

@@ -14,12 +14,12 @@ type disk struct {
 	file   file
 	tell   func(error)
 	kept   func() []Entry
+	hold   func() // when not nil, comes before each write
 	loaded chan legacy
 	changed,
 	written chan struct{} // have a token
 	quit, done chan struct{}
 	slow       bool // of the keeper: the last write took too long
-	started    bool // by a test, which stands in for it
 
 	mu      sync.Mutex
 	id      string
@@ -141,6 +141,9 @@ func (d *disk) write() error {
 	d.mu.Unlock()
 	if id == "" || len(batch) == 0 && !whole {
 		return nil
+	}
+	if d.hold != nil {
+		d.hold()
 	}
 	var err error
 	if whole {

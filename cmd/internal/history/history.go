@@ -31,6 +31,8 @@ type Entry struct {
 // A nil History keeps nothing.
 type History struct {
 	disk *disk // nil when it is kept in memory alone
+	tell func(error)
+	hold func() // holds the disk up, in tests
 
 	// What was recorded and waits for its number. Only the keeper contends for
 	// this lock with those who record.
@@ -54,23 +56,24 @@ type History struct {
 	ended   bool
 }
 
-// New returns a history that keeps its file in a directory, or none when that is
-// empty. It takes events at once; they are numbered once it was started. tell
-// hears of trouble with the file, once, and of its end by nil.
-func New(dir string, tell func(error)) *History {
-	h := &History{
+// New returns a history. It takes events at once; they are numbered once it was
+// started. tell hears of trouble with the file, once, and of its end by nil.
+func New(tell func(error)) *History {
+	return &History{
+		tell:    tell,
 		arrived: make(chan struct{}, 1), closing: make(chan struct{}), done: make(chan struct{}),
 		ready: make(chan struct{}), more: make(chan struct{}),
 	}
-	if dir != "" {
-		h.disk = newDisk(dir, tell, h.kept)
-	}
-	return h
 }
 
-// Start begins to number, keep and tell events.
-func (h *History) Start() {
+// Start begins to number, keep and tell events. The file is kept in a directory;
+// there is none when that is empty.
+func (h *History) Start(dir string) {
 	h.started = true
+	if dir != "" {
+		h.disk = newDisk(dir, h.tell, h.kept)
+		h.disk.hold = h.hold
+	}
 	go h.keep()
 }
 
@@ -140,9 +143,7 @@ func (h *History) keep() {
 func (h *History) load() {
 	left := legacy{}
 	if h.disk != nil {
-		if !h.disk.started {
-			go h.disk.run()
-		}
+		go h.disk.run()
 		timer := time.NewTimer(loadPatience)
 		defer timer.Stop()
 		select {

@@ -16,8 +16,8 @@ import (
 func open(t *testing.T, dir string) (*History, *complaints) {
 	t.Helper()
 	c := &complaints{}
-	h := New(dir, c.add)
-	h.Start()
+	h := New(c.add)
+	h.Start(dir)
 	t.Cleanup(func() { h.Close(time.Second) })
 	return h, c
 }
@@ -230,9 +230,9 @@ func TestDiskFails(t *testing.T) {
 
 // TestTooManyAtOnce has more recorded than anybody numbers: the rest is counted.
 func TestTooManyAtOnce(t *testing.T) {
-	h := New("", nil)
+	h := New(nil)
 	add(h, 1, Size+70)
-	h.Start()
+	h.Start("")
 	h.Close(time.Second)
 	b := h.Read(uint64(Size), 10)
 	if len(b.Entries) != 1 || b.Entries[0].Text != "70 events were lost here: too many came at once" || b.Entries[0].Severity != Warning {
@@ -244,25 +244,26 @@ func TestTooManyAtOnce(t *testing.T) {
 // wait once and not long, the end not longer than it may.
 func TestSlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New(t.TempDir(), func(error) {})
 		stuck := make(chan struct{})
-		go func() { // in the place of the real one
-			defer close(h.disk.done)
-			h.disk.loaded <- legacy{}
-			<-stuck
+		defer func() {
+			close(stuck)
+			synctest.Wait()
 		}()
-		h.disk.started = true
-		h.Start()
+		h := New(func(err error) { t.Error(err) })
+		h.hold = func() { <-stuck }
+		h.Start(t.TempDir())
 		<-h.Ready()
+		add(h, 1, 1)
+		synctest.Wait()
+		if len(h.Read(0, 1).Entries) > 0 {
+			t.Error("an event was told before it was written")
+		}
 		began := time.Now()
 		for n := 1; n <= 20; n++ {
-			add(h, n, n)
 			if n == 1 {
-				synctest.Wait()
-				if len(h.Read(0, 1).Entries) > 0 {
-					t.Error("an event was told before it was written")
-				}
 				time.Sleep(writePatience)
+			} else {
+				add(h, n, n)
 			}
 			synctest.Wait()
 			if b := h.Read(uint64(n-1), 1); len(b.Entries) != 1 {
@@ -280,7 +281,6 @@ func TestSlowDisk(t *testing.T) {
 		if !h.Read(20, 1).Ended {
 			t.Error("the history has not ended")
 		}
-		close(stuck)
 	})
 }
 
