@@ -51,7 +51,7 @@ func TestPage(t *testing.T) {
 	list := nodes(t, l, 2)
 	a, c := list[0], list[1]
 	const check = "\n[[check]]\nname = \"service\"\nexec = [\"/bin/true\"]\n"
-	a.run(metricsTOML + instanceTOML(150, "100ms", []string{vipFour + "/24", vipSix + "/64"}) + check)
+	a.run("[node]\nname = \"lb1\"\n" + metricsTOML + instanceTOML(150, "100ms", []string{vipFour + "/24", vipSix + "/64"}) + check)
 	c.run(metricsTOML + instanceTOML(100, "100ms", []string{vipFour + "/24", vipSix + "/64"}) + check)
 	only(t, settled, vipFour, a, c)
 	b := browse(t, a)
@@ -71,6 +71,9 @@ func TestPage(t *testing.T) {
 	if !sees(t, b, `document.getElementById('said').textContent.includes('web is now FAULT')`) {
 		t.Error("it is not said aloud")
 	}
+	eventually(t, settled, "the page shows what happened", func() bool {
+		return sees(t, b, `[...document.querySelectorAll('#events li')].some(e => e.textContent.includes('web') && e.textContent.includes('fault'))`)
+	})
 	if list := b.Complaints(); len(list) > 0 {
 		t.Errorf("complaints: %s", strings.Join(list, "\n"))
 	}
@@ -139,11 +142,15 @@ func honestPage(t *testing.T, n *node, b *lab.Browser) {
 	eventually(t, settled, "the page says that the daemon is gone", func() bool { return sees(t, b, stale) })
 }
 
-// picture keeps what the page looks like.
+// picture keeps what the page looks like: with
+// HOLDFAST_SCREENSHOT=../../examples/status-page.png the one of the README.
 func picture(t *testing.T, b *lab.Browser, path string) {
 	t.Helper()
+	if err := b.Evaluate("document.activeElement.blur() || 0", new(int)); err != nil {
+		t.Fatal(err)
+	}
 	time.Sleep(1500 * time.Millisecond) // the ages are counted
-	desk := map[string]any{"width": 760, "height": 560, "deviceScaleFactor": 1, "mobile": false}
+	desk := map[string]any{"width": 760, "height": 710, "deviceScaleFactor": 1, "mobile": false}
 	if err := b.Call("Emulation.setDeviceMetricsOverride", desk, nil); err != nil {
 		t.Fatal(err)
 	}

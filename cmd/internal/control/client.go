@@ -67,11 +67,7 @@ func (c *Client) call(ctx context.Context, method, path string, into any) ([]byt
 		return nil, c.explain(err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		var e Error
-		if json.Unmarshal(raw, &e) != nil || e.Error == "" {
-			e.Error = "the daemon answered " + resp.Status
-		}
-		return raw, errors.New(e.Error)
+		return raw, refusal(resp, raw)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return raw, fmt.Errorf("cannot read the answer of the daemon on %s: %w", c.path, err)

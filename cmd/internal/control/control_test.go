@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 )
 
 // beClient makes the test binary a client that asks for a reload, for tests
@@ -35,7 +37,10 @@ func TestMain(m *testing.M) {
 type fake struct {
 	status func(ctx context.Context) (*Status, error)
 	reload func(ctx context.Context, who string) (*Reloaded, error)
+	events *history.History
 }
+
+func (f *fake) Events() *history.History { return f.events }
 
 func (f *fake) Status(ctx context.Context) (*Status, error) { return f.status(ctx) }
 
@@ -43,7 +48,10 @@ func (f *fake) Reload(ctx context.Context, who string) (*Reloaded, error) { retu
 
 // sample answers at once.
 func sample() *fake {
+	h := history.New(nil)
+	h.Start("")
 	return &fake{
+		events: h,
 		status: func(context.Context) (*Status, error) { return sampleStatus(), nil },
 		reload: func(context.Context, string) (*Reloaded, error) { return &Reloaded{Version: Version}, nil },
 	}

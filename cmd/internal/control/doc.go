@@ -2,7 +2,17 @@
 // with JSON on a unix socket.
 //
 //	GET  /v1/status   Status
+//	GET  /v1/events   Events, or a stream of Event and Lost with follow=true
 //	POST /v1/reload   Reloaded, or 422 and Error when the file is refused
+//
+// The events asked for are since=N (those after number N, or 6925a0f3-N of one
+// history), since=1h or since=2006-01-02T15:04:05Z; instance=, kind= (each
+// several times, or with commas) and severity= (at least) choose among them, and
+// of what is chosen limit= leaves the latest. With follow=true these are
+// followed by each new one as it happens, one JSON object a line; an empty line
+// every 15 seconds shows that the stream is alive, and {"lost":12} stands for
+// events that the reader was too slow for. With "Accept: text/event-stream" they
+// are server-sent events, which go on after a Last-Event-ID.
 //
 // Whoever may open the socket may read: root, the owner of the daemon and the
 // configured group. Changing anything takes root or the owner. With curl:

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 )
 
 // Backend is what the daemon offers. Its methods may be called at any time and
@@ -24,6 +26,8 @@ type Backend interface {
 	Status(ctx context.Context) (*Status, error)
 	// Reload reads the configuration again. who is the asking user, for the log.
 	Reload(ctx context.Context, who string) (*Reloaded, error)
+	// Events is the history of what happened.
+	Events() *history.History
 }
 
 // Refused is an error that is the asker's to mend, such as a bad configuration.
@@ -127,6 +131,7 @@ func NewServer(b Backend) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, _ *http.Request) (any, error) { return b.Status(ctx) }))
 	mux.HandleFunc("POST /v1/reload", s.change(func(ctx context.Context, who string, _ *http.Request) (any, error) { return b.Reload(ctx, who) }))
+	mux.Handle("GET /v1/events", s.events(b.Events()))
 	mux.HandleFunc("/", notFound)
 	s.http = http.Server{
 		Handler: asWritten(mux),

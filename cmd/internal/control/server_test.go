@@ -20,16 +20,22 @@ import (
 // get makes one request without the client of this package.
 func get(t *testing.T, path, method, url string) (*http.Response, []byte) {
 	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://holdfast"+url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, path, req)
+}
+
+// do makes a request and reads the whole answer.
+func do(t *testing.T, path string, req *http.Request) (*http.Response, []byte) {
+	t.Helper()
 	c := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, "unix", path)
 		},
 	}}
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://holdfast"+url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	resp, err := c.Do(req)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,10 @@
 package control
 
-import "time"
+import (
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
+)
 
 // Version is the version of the JSON documents. It changes only when a reader
 // of an earlier one could misunderstand.
@@ -153,36 +157,26 @@ type Check struct {
 	Changes uint64 `json:"changes"`
 }
 
-// Event is one thing that happened, kept in the history and told to those who
-// follow it.
-type Event struct {
-	// Sequence counts the events of this node, also across restarts of the
-	// daemon.
-	Sequence uint64    `json:"sequence"`
-	Time     time.Time `json:"time"`
-	// Kind is what it is about: transition, check, rival, address, hook,
-	// reload, operator, notice or daemon.
-	Kind string `json:"kind"`
-	// Severity is info, warning or error.
-	Severity string `json:"severity"`
-	// Text is one plain sentence, without a full stop, that says it all.
-	Text string `json:"text"`
+// Event is one thing that happened.
+type Event = history.Event
 
-	Instance  string `json:"instance,omitempty"`
-	Family    string `json:"family,omitempty"`
-	Interface string `json:"interface,omitempty"`
-	Check     string `json:"check,omitempty"`
-	// From and To are the states of a transition or of a check.
-	From string `json:"from,omitempty"`
-	To   string `json:"to,omitempty"`
-	// Reason is why, as the state itself would tell it.
-	Reason string `json:"reason,omitempty"`
-	// Peer is the other router of the story.
-	Peer         string `json:"peer,omitempty"`
-	PeerPriority int    `json:"peer_priority,omitempty"`
-	Priority     int    `json:"priority,omitempty"`
-	// Who asked for it, when somebody did.
-	Who string `json:"who,omitempty"`
+// Events is the answer to GET /v1/events.
+type Events struct {
+	Version int `json:"version"`
+	// History tells this history, which numbers its events from 1, from others
+	// of the same node: a node that was booted begins a new one.
+	History string `json:"history"`
+	// Last is the sequence of the latest event of all.
+	Last uint64 `json:"last"`
+	// Lost is how many of the events asked for are not kept any more.
+	Lost   uint64   `json:"lost,omitempty"`
+	Events []*Event `json:"events"`
+}
+
+// Lost stands in a stream in the place of events that the reader missed, because
+// it was slow or away for too long.
+type Lost struct {
+	Lost uint64 `json:"lost"`
 }
 
 // Reloaded is the answer to POST /v1/reload.

@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strconv"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/notify"
 	"github.com/holdfast-vrrp/holdfast/vip"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
@@ -40,7 +42,7 @@ func (d *Daemon) act(a vrrp.Action) {
 // ownerName is what the manager of addresses knows a virtual router by.
 func ownerName(id vrrp.RouterID) string { return strconv.FormatUint(id.Serial, 10) }
 
-// transition logs a change of state: one line each.
+// transition tells of a change of state: one line each.
 func (d *Daemon) transition(t *vrrp.Transition) {
 	args := []any{
 		"instance", t.Instance, "from", t.From.String(), "to", t.To.String(),
@@ -53,10 +55,8 @@ func (d *Daemon) transition(t *vrrp.Transition) {
 	known := told{priority: d.told[t.Instance].priority}
 	if t.To == vrrp.StateFault {
 		known.fault = t.Reason
-		d.log.Warn("state changed", args...)
-	} else {
-		d.log.Info("state changed", args...)
 	}
+	d.record(transitionEvent(t), "state changed", args...)
 	d.told[t.Instance] = known
 	d.tellStatus = true
 }
@@ -76,7 +76,7 @@ func (d *Daemon) hook(t *vrrp.Transition) {
 		e.Peer = t.Peer.String()
 	}
 	if err := d.hooks.Post(e); err != nil {
-		d.log.Error("hook was not run", "instance", t.Instance, "state", state, "error", err)
+		d.hookNotRun(&e, err)
 	}
 }
 
@@ -93,7 +93,7 @@ func (d *Daemon) rival(n *vrrp.Notice) {
 		}
 	}
 	if err := d.hooks.Post(e); err != nil {
-		d.log.Error("hook was not run", "instance", n.Instance, "state", e.State, "error", err)
+		d.hookNotRun(&e, err)
 	}
 }
 
@@ -105,7 +105,7 @@ func prefixStrings(list []netip.Prefix) []string {
 	return out
 }
 
-// notice logs what people may have to mend.
+// notice tells what people may have to mend.
 func (d *Daemon) notice(n *vrrp.Notice) {
 	if n.Kind == vrrp.NoticeRival {
 		d.rival(n)
@@ -114,7 +114,7 @@ func (d *Daemon) notice(n *vrrp.Notice) {
 	if n.Peer.IsValid() {
 		args = append(args, "peer", n.Peer.String())
 	}
-	d.log.Warn(n.Kind.String(), append(args, "detail", n.Detail)...)
+	d.record(noticeEvent(n), n.Kind.String(), append(args, "detail", n.Detail)...)
 }
 
 // addressReport hears from the manager what became of an order. It runs on the
@@ -128,11 +128,15 @@ func (d *Daemon) addressReport(rep vip.Report) {
 			d.auditFailed(rep.Interface, rep.Err)
 		default:
 			d.telemetry.addressErrors++
-			d.log.Warn("address order went wrong", "interface", rep.Interface, "order", rep.Order.String(), "error", rep.Err)
+			d.record(history.Event{
+				Kind: history.KindAddress, Severity: history.Warning, Interface: rep.Interface, Reason: oneLine(rep.Err),
+				Text: fmt.Sprintf("%s: to %v addresses went wrong: %s", rep.Interface, rep.Order, oneLine(rep.Err)),
+			}, "address order went wrong", "interface", rep.Interface, "order", rep.Order.String(), "error", rep.Err)
 		}
 		for _, a := range rep.Addresses {
 			if rep.Order == vip.OrderRemove && a.Err != nil {
-				d.log.Error("address could not be removed", "interface", rep.Interface, "address", a.Prefix.String(), "error", a.Err)
+				d.record(addressEvent(history.Error, rep.Interface, a.Prefix, fmt.Sprintf("%v could not be removed from %s: %s", a.Prefix, rep.Interface, oneLine(a.Err))),
+					"address could not be removed", "interface", rep.Interface, "address", a.Prefix.String(), "error", a.Err)
 			}
 		}
 		serial, err := strconv.ParseUint(rep.Owner, 10, 64)
@@ -158,19 +162,28 @@ func addressStates(list []vip.Result) []vrrp.AddressState {
 func (d *Daemon) hookDone(o notify.Outcome) {
 	d.post(func() {
 		args := []any{"instance", o.Event.Instance, "state", o.Event.State, "hook", o.Hook}
+		e := hookEvent(&o.Event, history.Info, "%s: the hook for %s ran")
+		e.Hook, e.Output, e.DurationMS = o.Hook, o.Output, float64(o.Duration.Microseconds())/1000
 		switch {
 		case o.Dropped > 0:
 			d.hooksDropped += uint64(o.Dropped)
-			d.log.Error("hooks are too slow, events were dropped", append(args, "dropped", o.Dropped)...)
+			e.Severity = history.Error
+			e.Text = fmt.Sprintf("%s: hooks are too slow, those for %d changes were dropped", o.Event.Instance, o.Dropped)
+			d.record(e, "hooks are too slow, events were dropped", append(args, "dropped", o.Dropped)...)
 		case errors.Is(o.Err, notify.ErrLeft):
 			d.telemetry.hooksCutOff++
-			d.log.Info("hook was cut off by the restart", append(args, "output", o.Output)...)
+			e.Text = fmt.Sprintf("%s: the hook for %s was cut off by the restart", o.Event.Instance, o.Event.State)
+			d.record(e, "hook was cut off by the restart", append(args, "output", o.Output)...)
 		case o.Err != nil:
 			d.hooksFailed++
-			d.log.Warn("hook failed", append(args, "error", o.Err, "output", o.Output)...)
+			e.Severity, e.Reason = history.Warning, oneLine(o.Err)
+			e.Text = because(fmt.Sprintf("%s: the hook for %s failed: %s", o.Event.Instance, o.Event.State, oneLine(o.Err)), o.Output)
+			d.record(e, "hook failed", append(args, "error", o.Err, "output", o.Output)...)
 		default:
 			d.telemetry.hooksSucceeded++
+			e.Text += " in " + people(o.Duration)
 			d.log.Debug("hook ran", append(args, "took", round(o.Duration).String())...)
+			d.events.Record(e)
 		}
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/vip"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -24,13 +25,17 @@ func (d *Daemon) takeOver() error {
 		var adopt []vrrp.Adopted
 		adopt, kept = d.configured(left.adoptable(present))
 		for _, r := range left.refused {
-			d.log.Info("was master before, but starts anew", "interface", r.router.Interface, "vrid", int(r.router.VRID), "family", r.router.Family.String(), "reason", r.reason)
+			d.record(history.Event{
+				Kind: history.KindDaemon, Interface: r.router.Interface, Family: r.router.Family.String(), Reason: r.reason,
+				Text: fmt.Sprintf("%s vrid %d (%v) was master before, but starts anew: %s", r.router.Interface, r.router.VRID, r.router.Family, r.reason),
+			}, "was master before, but starts anew", "interface", r.router.Interface, "vrid", int(r.router.VRID), "family", r.router.Family.String(), "reason", r.reason)
 		}
 		d.step(&vrrp.Adopt{Routers: adopt})
 	}
 	left, err := d.addresses.CleanLeftovers(func(p vip.Present) bool { return kept[p.Interface][p.Prefix] })
 	for _, p := range left {
-		d.log.Info("removed an address of an earlier run", "address", p.Prefix.String(), "interface", p.Interface)
+		d.record(addressEvent(history.Info, p.Interface, p.Prefix, fmt.Sprintf("%v, which an earlier run had left on %s, was removed", p.Prefix, p.Interface)),
+			"removed an address of an earlier run", "address", p.Prefix.String(), "interface", p.Interface)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot remove what an earlier run left: %w", err)
@@ -52,12 +57,14 @@ func (d *Daemon) openJournal(dir string) (left legacy) {
 	boot, err := bootID()
 	if err == nil {
 		if left, err = readJournal(dir, boot, d.opts.Boottime()); err != nil {
-			d.log.Warn("an earlier run's journal is not used", "reason", err)
+			d.record(history.Event{
+				Kind: history.KindDaemon, Severity: history.Warning, Reason: oneLine(err), Text: sentence("an earlier run's journal is not used", err),
+			}, "an earlier run's journal is not used", "reason", err)
 		}
 		d.journal, err = openJournal(dir, boot, d.opts.Boottime())
 	}
 	if err != nil {
-		d.log.Warn("a restart will not be silent", "error", err)
+		d.trouble("a restart will not be silent", err)
 	}
 	return left
 }
@@ -70,10 +77,11 @@ func (d *Daemon) restoreSettings(keep func(path string) bool) {
 	}
 	restored, err := d.opts.RestoreSettings(keep)
 	for _, path := range restored {
-		d.log.Info("restored a setting that an earlier run had changed", "setting", path)
+		d.record(history.Event{Kind: history.KindDaemon, Text: "the setting " + path + ", which an earlier run had changed, was restored"},
+			"restored a setting that an earlier run had changed", "setting", path)
 	}
 	if err != nil { // no reason not to serve
-		d.log.Warn("cannot restore all settings that an earlier run changed", "error", err)
+		d.trouble("cannot restore all settings that an earlier run changed", err)
 	}
 }
 
@@ -144,9 +152,9 @@ func (d *Daemon) journalWritten(f *journalFile, err error) {
 	}
 	switch failed := d.journalFailed; {
 	case err != nil && !failed:
-		d.log.Error("a restart will not be silent", "error", err)
+		d.failure("a restart will not be silent", err)
 	case err == nil && failed:
-		d.log.Info("the journal is written again")
+		d.record(history.Event{Kind: history.KindDaemon, Text: "the journal is written again: a restart will be silent"}, "the journal is written again")
 	}
 	if d.journalFailed = err != nil; !d.journalFailed {
 		d.writeJournal()

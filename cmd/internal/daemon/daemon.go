@@ -19,6 +19,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/healthcheck"
 	"github.com/holdfast-vrrp/holdfast/notify"
 	"github.com/holdfast-vrrp/holdfast/vip"
@@ -81,7 +82,8 @@ type Daemon struct {
 	batches sync.Pool
 
 	links       map[string]vip.LinkState
-	synced      bool // the first full state of the links was seen
+	linkStates  map[string]string // as people were told
+	synced      bool              // the first full state of the links was seen
 	sockets     map[socketKey]*socket
 	socketNames map[socketKey]string
 	retrying    map[string]bool // interfaces whose sockets are tried again soon
@@ -121,6 +123,7 @@ type Daemon struct {
 	spoolFails   atomic.Bool
 	telemetry    telemetry
 	site         site
+	events       *history.History
 }
 
 // New returns a daemon that has not touched anything yet.
@@ -134,12 +137,14 @@ func New(opts Options) *Daemon {
 		batches: sync.Pool{New: newBatch},
 		links:   map[string]vip.LinkState{}, sockets: map[socketKey]*socket{}, socketNames: map[socketKey]string{},
 		retrying:   map[string]bool{},
+		linkStates: map[string]string{},
 		blind:      map[string]*blind{},
 		results:    map[string]healthcheck.Result{},
 		told:       map[string]told{},
 		supervisor: &supervisor{},
 	}
 	d.log = newLogger(opts.Log, opts.Config.Node.LogLevel, opts.Config.Node.LogFormat)
+	d.events = history.New(d.historyKept)
 	return d
 }
 
@@ -148,10 +153,13 @@ func New(opts Options) *Daemon {
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.started = time.Now()
 	d.now = d.started
-	d.log.Info("starting", "version", d.opts.Version, "node", d.cfg.Node.Name, "pid", os.Getpid(), "config", d.cfg.File, "instances", len(d.cfg.Instances))
+	d.events.Start(d.opts.Journal)
+	defer d.events.Close(historyGrace)
+	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast " + d.opts.Version + " starts"},
+		"starting", "version", d.opts.Version, "node", d.cfg.Node.Name, "pid", os.Getpid(), "config", d.cfg.File, "instances", len(d.cfg.Instances))
 	var err error
 	if d.supervisor, err = newSupervisor(); err != nil {
-		d.log.Warn("systemd will not hear of this daemon", "error", err)
+		d.trouble("systemd will not hear of this daemon", err)
 	}
 	d.addresses = vip.NewManager(d.opts.Kernel, d.addressReport)
 	if err := d.takeOver(); err != nil {
@@ -180,10 +188,12 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 		cancel()
 	}
 	d.journal.close()
+	ran := round(time.Since(d.started)).String()
+	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast stopped after " + ran}, "stopped", "ran", ran)
+	d.events.Close(historyGrace) // so that those who follow hear the end
 	stopServing()
 	d.site.listener.Close()
 	d.workers.Wait()
-	d.log.Info("stopped", "ran", round(time.Since(d.started)).String())
 	return err
 }
 
@@ -195,7 +205,7 @@ func (d *Daemon) serve() (stop func()) {
 	s := control.NewServer(backend{d})
 	d.workers.Go(func() {
 		if err := s.Serve(d.opts.Control); err != nil {
-			d.log.Error("nobody can ask this daemon any more", "error", err)
+			d.failure("nobody can ask this daemon any more", err)
 		}
 	})
 	return func() { s.Close() }
@@ -207,7 +217,7 @@ var errLeft = errors.New("left for the next daemon")
 // abandon follows the loop when the next daemon is to go on at once: addresses
 // stay, nobody is told, hooks that do not end soon are left to that one.
 func (d *Daemon) abandon() {
-	d.log.Info("leaving the addresses to the next daemon")
+	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast leaves the addresses to the next daemon"}, "leaving the addresses to the next daemon")
 	d.stopping = true
 	quit := d.takeCalls()
 	defer quit()
@@ -218,15 +228,15 @@ func (d *Daemon) abandon() {
 	ctx, cancel := context.WithTimeout(context.Background(), d.leaveGrace())
 	defer cancel()
 	for _, u := range d.hooks.Leave(ctx) {
-		args := []any{"instance", u.Event.Instance, "state", u.Event.State}
 		if d.spool == nil {
-			d.log.Error("hook was not run", args...)
+			d.hookNotRun(&u.Event, errLeft)
 		} else {
-			d.log.Info("hooks are left to the next daemon", args...)
+			d.record(hookEvent(&u.Event, history.Info, "%s: its hooks for %s are left to the next daemon"),
+				"hooks are left to the next daemon", "instance", u.Event.Instance, "state", u.Event.State)
 		}
 	}
 	if err := d.spool.close(); err != nil {
-		d.log.Error("the next daemon will not run these hooks", "error", err)
+		d.failure("the next daemon will not run these hooks", err)
 	}
 }
 
@@ -252,10 +262,10 @@ func (d *Daemon) shutdown() error {
 	hooks, cancelHooks := context.WithTimeout(context.Background(), longest+stopGrace)
 	defer cancelHooks()
 	if herr := d.hooks.Close(hooks); herr != nil {
-		d.log.Warn("not all hooks ended", "error", herr)
+		d.trouble("not all hooks ended", herr)
 	}
 	if serr := d.spool.close(); serr != nil {
-		d.log.Warn("the next daemon may run hooks again", "error", serr)
+		d.trouble("the next daemon may run hooks again", serr)
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/vip"
 )
 
@@ -78,7 +79,10 @@ func (d *Daemon) lookElsewhere(iface string) {
 			e.counted = map[string]uint64{}
 		}
 		e.counted[o.instance] += uint64(len(list))
-		d.log.Warn("a virtual address is on another interface as well, where this host may answer for it",
+		d.record(history.Event{
+			Kind: history.KindAddress, Severity: history.Warning, Instance: o.instance, Interface: o.iface, Addresses: list,
+			Text: fmt.Sprintf("%s: %s also on %s, where this host may answer for it", o.instance, few(list), iface),
+		}, "a virtual address is on another interface as well, where this host may answer for it",
 			"instance", o.instance, "interface", o.iface, "other", iface, "addresses", few(list))
 	}
 	gone := 0
@@ -88,7 +92,10 @@ func (d *Daemon) lookElsewhere(iface string) {
 		}
 	}
 	if gone > 0 {
-		d.log.Info("virtual addresses are gone from the other interface", "other", iface, "count", gone)
+		d.record(history.Event{
+			Kind: history.KindAddress, Interface: iface,
+			Text: fmt.Sprintf("%s: virtual addresses that were there as well are gone (%d)", iface, gone),
+		}, "virtual addresses are gone from the other interface", "other", iface, "count", gone)
 	}
 	if e.found == nil {
 		e.found = map[string]map[netip.Addr]time.Time{}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/vip"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -46,6 +47,7 @@ func (d *Daemon) linkChanged(iface string) {
 		return
 	}
 	s := d.links[iface]
+	d.tellLink(iface, &s)
 	problem := d.ensureSockets(iface)
 	ev := vrrp.Link{Name: iface, Index: s.Index, Up: s.Up, Carrier: s.Carrier, Problem: problem}
 	for _, a := range s.Addresses {
@@ -59,6 +61,32 @@ func (d *Daemon) linkChanged(iface string) {
 		d.tellSoon()
 	}
 	d.addresses.Audit(iface, s.Addresses)
+}
+
+// tellLink tells that an interface came up or went down.
+func (d *Daemon) tellLink(iface string, s *vip.LinkState) {
+	now, severity := "up", history.Info
+	switch {
+	case s.Index == 0:
+		now = "missing"
+	case !s.Up:
+		now = "down"
+	case !s.Carrier:
+		now = "without carrier"
+	}
+	before, known := d.linkStates[iface]
+	d.linkStates[iface] = now
+	if before == now || !known { // how it was at the start, the instances tell
+		return
+	}
+	if now != "up" {
+		severity = history.Warning
+	}
+	e := history.Event{
+		Kind: history.KindInterface, Severity: severity, Interface: iface, From: before, To: now,
+		Text: "interface " + iface + " is " + now + ", was " + before,
+	}
+	d.record(e, "interface changed", "interface", iface, "from", before, "to", now)
 }
 
 // auditEvery is how often the addresses are compared with the kernel's although
@@ -101,7 +129,10 @@ func (d *Daemon) auditFailed(iface string, err error) {
 	}
 	if b.told.IsZero() || d.now.Sub(b.told) >= auditTold {
 		b.told = d.now
-		d.log.Warn("addresses could not be compared with the kernel's; trying again", "interface", iface, "error", err)
+		d.record(history.Event{
+			Kind: history.KindAddress, Severity: history.Warning, Interface: iface, Reason: oneLine(err),
+			Text: sentence(iface+": addresses could not be compared with the kernel's, trying again", err),
+		}, "addresses could not be compared with the kernel's; trying again", "interface", iface, "error", err)
 	}
 	if b.retrying {
 		return

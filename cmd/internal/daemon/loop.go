@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/healthcheck"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -40,7 +41,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-c
 		case err := <-watchErr: // blind, so better somebody else serves
 			d.awake()
 			failed = fmt.Errorf("cannot watch interfaces: %w", err)
-			d.log.Error("cannot go on", "error", failed)
+			d.failure("cannot go on", failed)
 			watchErr = nil
 			d.stop()
 		case <-stop:
@@ -76,7 +77,10 @@ func (d *Daemon) awake() {
 	}
 	if late >= lateEnough {
 		if late >= time.Second {
-			d.log.Warn("the daemon could not run for a while", "late", round(late).String())
+			d.record(history.Event{
+				Kind: history.KindDaemon, Severity: history.Warning, DurationMS: float64(late.Milliseconds()),
+				Text: "the daemon could not run for " + people(late),
+			}, "the daemon could not run for a while", "late", round(late).String())
 		}
 		d.step(&vrrp.Late{By: late})
 	}
@@ -158,7 +162,7 @@ func (d *Daemon) stop() {
 	if d.stopping {
 		return
 	}
-	d.log.Info("stopping")
+	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast stops: it hands over"}, "stopping")
 	d.supervisor.tell("STOPPING=1")
 	d.stopping = true
 	d.step(&vrrp.Stop{})
@@ -218,10 +222,10 @@ func (d *Daemon) checkDone(r healthcheck.Result) {
 		if r.Output != "" {
 			args = append(args, "output", r.Output)
 		}
-		if r.Healthy {
-			d.log.Info("check passes", args...)
+		if e := checkEvent(r); r.Healthy {
+			d.record(e, "check passes", args...)
 		} else {
-			d.log.Warn("check fails", args...)
+			d.record(e, "check fails", args...)
 		}
 		d.step(&vrrp.CheckChanged{Check: r.Check, Healthy: r.Healthy, Reason: r.Output})
 		d.tellDue = true

@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/healthcheck"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -57,13 +58,18 @@ func (d *Daemon) finishReload(who string, next *config.Config, warnings []string
 	if err != nil {
 		d.reloadError = err.Error()
 		d.telemetry.refused++
-		d.log.Error("configuration refused, the running one goes on", "asked-by", who, "error", strings.TrimSpace(err.Error()))
+		why := strings.TrimSpace(err.Error())
+		d.record(history.Event{
+			Kind: history.KindReload, Severity: history.Error, Who: who, Reason: why,
+			Text: because("the configuration was refused, the running one goes on", problems(why)),
+		}, "configuration refused, the running one goes on", "asked-by", who, "error", why)
 		return nil, &control.Refused{Err: err}
 	}
 	d.reloadError = ""
-	d.log.Info("configuration reloaded", "asked-by", who, "instances", len(next.Instances), "checks", len(next.Checks))
+	d.record(history.Event{Kind: history.KindReload, Who: who, Text: fmt.Sprintf("the configuration was reloaded, asked for by %s", who)},
+		"configuration reloaded", "asked-by", who, "instances", len(next.Instances), "checks", len(next.Checks))
 	for _, w := range warnings {
-		d.log.Warn("configuration", "warning", w)
+		d.record(history.Event{Kind: history.KindReload, Severity: history.Warning, Text: because("the configuration has a warning", w)}, "configuration", "warning", w)
 	}
 	d.apply(next)
 	return &control.Reloaded{Version: control.Version, Warnings: warnings}, nil
@@ -94,7 +100,7 @@ func (d *Daemon) apply(cfg *config.Config) {
 	d.setSite(cfg)
 	d.log.SetLevel(hclog.LevelFromString(cfg.Node.LogLevel))
 	if err := d.checks.Set(cfg.Checks); err != nil {
-		d.log.Error("checks were not changed", "error", err) // validated: cannot happen
+		d.failure("checks were not changed", err) // validated: cannot happen
 	}
 	maps.DeleteFunc(d.results, func(name string, _ healthcheck.Result) bool {
 		return !slices.ContainsFunc(cfg.Checks, func(c healthcheck.Config) bool { return c.Name == name })

@@ -59,7 +59,7 @@ func Serve(ctx context.Context, s Setup) error {
 		Journal: s.Config.Node.RunDir, Leave: s.Leave,
 	})
 	if urgency != nil {
-		d.log.Warn("a busy host can delay adverts: it does not permit what would help", "error", urgency)
+		d.trouble("a busy host can delay adverts: it does not permit what would help", urgency)
 	}
 	return d.Run(ctx, s.Reload)
 }

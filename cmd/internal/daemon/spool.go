@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/notify"
 )
 
@@ -142,18 +143,20 @@ func (d *Daemon) openHooks() {
 	}
 	boot, err := bootID()
 	if err != nil {
-		d.log.Warn("hooks will not survive a restart", "error", err)
+		d.trouble("hooks will not survive a restart", err)
 		return
 	}
 	left, err := readSpool(d.opts.Journal, boot)
 	if err != nil {
-		d.log.Warn("hooks of an earlier run are not run", "reason", err)
+		d.record(history.Event{
+			Kind: history.KindHook, Severity: history.Warning, Reason: oneLine(err), Text: sentence("hooks of an earlier run are not run", err),
+		}, "hooks of an earlier run are not run", "reason", err)
 	}
 	d.spool = openSpool(d.opts.Journal, boot, d.hooks, d.spooled)
 	for _, u := range left {
-		d.log.Info("running hooks that a restart cut off", "instance", u.Event.Instance, "state", u.Event.State, "from", u.Event.At.Format(time.RFC3339))
+		d.record(hookEvent(&u.Event, history.Info, "%s: its hooks for %s, which a restart cut off, run now"), "running hooks that a restart cut off", "instance", u.Event.Instance, "state", u.Event.State, "from", u.Event.At.Format(time.RFC3339))
 		if err := d.hooks.Resume(u); err != nil {
-			d.log.Error("hook was not run", "instance", u.Event.Instance, "state", u.Event.State, "error", err)
+			d.hookNotRun(&u.Event, err)
 		}
 	}
 	d.spool.outdated() // also of what no hook wants any more
@@ -164,9 +167,9 @@ func (d *Daemon) openHooks() {
 func (d *Daemon) spooled(err error) {
 	switch failing := d.spoolFails.Swap(err != nil); {
 	case err != nil && !failing:
-		d.log.Error("hooks will not survive a restart", "error", err)
+		d.failure("hooks will not survive a restart", err)
 	case err == nil && failing:
-		d.log.Info("hooks are remembered again")
+		d.record(history.Event{Kind: history.KindHook, Text: "hooks are remembered again: they will survive a restart"}, "hooks are remembered again")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
@@ -64,6 +65,9 @@ func (b backend) Status(ctx context.Context) (*control.Status, error) {
 		return nil, ctx.Err()
 	}
 }
+
+// Events implements [control.Backend].
+func (b backend) Events() *history.History { return b.d.events }
 
 // Reload implements [control.Backend].
 func (b backend) Reload(ctx context.Context, who string) (*control.Reloaded, error) {

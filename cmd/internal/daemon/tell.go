@@ -1,8 +1,11 @@
 package daemon
 
 import (
+	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
@@ -16,7 +19,7 @@ type told struct {
 	fault    string // why it is in fault; empty when it is not
 }
 
-// tellChanges logs what changed without a transition: the priority that an
+// tellChanges tells what changed without a transition: the priority that an
 // instance elects with, and why it still is in fault.
 func (d *Daemon) tellChanges() {
 	s := d.engine.Snapshot(d.now)
@@ -39,7 +42,11 @@ func (d *Daemon) tellChanges() {
 			d.tellPriority(i, old.priority)
 		}
 		if old.fault != "" && now.fault != "" && old.fault != now.fault {
-			d.log.Warn("still in fault", "instance", i.Config.Name, "reason", now.fault)
+			d.record(history.Event{
+				Kind: history.KindTransition, Severity: history.Warning, Instance: i.Config.Name, Interface: i.Config.Interface,
+				From: i.State.String(), To: i.State.String(), Reason: now.fault,
+				Text: because(i.Config.Name+" is still in fault", now.fault),
+			}, "still in fault", "instance", i.Config.Name, "reason", now.fault)
 		}
 	}
 	d.told = next
@@ -47,13 +54,22 @@ func (d *Daemon) tellChanges() {
 
 func (d *Daemon) tellPriority(i *vrrp.InstanceStatus, from uint8) {
 	args := []any{"instance", i.Config.Name, "from", int(from), "to", int(i.Effective)}
+	e := history.Event{
+		Kind: history.KindPriority, Severity: history.Info, Instance: i.Config.Name, Interface: i.Config.Interface,
+		From: strconv.Itoa(int(from)), To: strconv.Itoa(int(i.Effective)), Priority: int(i.Effective),
+	}
+	change := fmt.Sprintf("priority %d instead of %d", i.Effective, from)
 	switch {
 	case i.Demoted:
-		d.log.Warn("demoted", append(args, "reason", i.DemotedWhy)...)
+		e.Severity, e.Reason = history.Warning, i.DemotedWhy
+		e.Text = because(fmt.Sprintf("%s is demoted to %s", i.Config.Name, change), i.DemotedWhy)
+		d.record(e, "demoted", append(args, "reason", i.DemotedWhy)...)
 	case from <= vrrp.DemotedMax && i.Effective > vrrp.DemotedMax:
-		d.log.Info("not demoted any more", args...)
+		e.Text = fmt.Sprintf("%s is not demoted any more: %s", i.Config.Name, change)
+		d.record(e, "not demoted any more", args...)
 	default:
-		d.log.Info("priority changed", args...)
+		e.Text = fmt.Sprintf("%s has %s", i.Config.Name, change)
+		d.record(e, "priority changed", args...)
 	}
 }
 

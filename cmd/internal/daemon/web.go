@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/page"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/web"
 )
@@ -17,7 +18,17 @@ type site struct {
 func (d *Daemon) openSite() {
 	d.site.listener = web.NewListener(d.siteChanged)
 	d.site.shared = web.NewShared(backend{d})
-	d.site.page = page.New(d.site.shared, nil)
+	d.site.page = page.New(d.site.shared, d.recent)
+}
+
+// recent returns the latest events, the last one last.
+func (d *Daemon) recent(most int) []*control.Event {
+	last := d.events.Read(0, 1).Last
+	var list []*control.Event
+	for _, e := range d.events.Read(max(last, uint64(most))-uint64(most), most).Entries {
+		list = append(list, e.Event)
+	}
+	return list
 }
 
 // siteChanged hears whether an address is served. A port that is taken is no
