@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strconv"
@@ -34,7 +35,7 @@ be dropped on the way to the daemon.`,
 			{"sudo holdfast sniff", "all links, until Ctrl-C"},
 			{"sudo holdfast sniff -i eth0 --changes --arp", "one link, what is news"},
 			{"holdfast sniff capture.pcap", "a file of tcpdump or Wireshark"},
-			{"ssh lb2 tcpdump -Uw - vrrp | holdfast sniff -", "another host's link"},
+			{"ssh root@lb2 tcpdump -Uw - proto 112 | holdfast sniff -", "another host's link"},
 			{"sudo holdfast sniff --for 10s --summary --check", "for a script"},
 		},
 		exit: `0 done, 1 the file is damaged or capturing failed; with --check also
@@ -43,7 +44,11 @@ when there was a fault or no advert at all.`,
 	c.setup = func(flags *flag.FlagSet) runner {
 		o := &sniffOptions{}
 		flags.Func("i", "capture on interface `IF` alone; may be given several times", o.addInterface)
-		flags.Func("vrid", "show virtual router `N` alone; may be given several times", o.addVRID)
+		var vrids []string
+		flags.Func("vrid", "show virtual router `N` alone; may be given several times", func(s string) error {
+			vrids = append(vrids, s)
+			return nil
+		})
 		flags.UintVar(&o.most, "n", 0, "end after `N` packets")
 		flags.DurationVar(&o.during, "for", 0, "end after `TIME`, such as 10s")
 		flags.BoolVar(&o.changes, "changes", false, "leave out packets that bring nothing new")
@@ -55,6 +60,14 @@ when there was a fault or no advert at all.`,
 		flags.BoolVar(&o.passwords, "passwords", false, "show passwords of version 2")
 		flags.BoolVar(&o.promiscuous, "promiscuous", false, "also take what is sent to other hosts")
 		return func(env *environment, args []string) int {
+			for _, text := range vrids {
+				n, err := strconv.ParseUint(text, 10, 8)
+				if err != nil {
+					c.misused(env, "--vrid takes a number from 0 to 255, not %q", text)
+					return exitUsage
+				}
+				o.vrids = append(o.vrids, uint8(n))
+			}
 			switch {
 			case len(args) > 0 && (len(o.interfaces) > 0 || o.promiscuous):
 				c.misused(env, "-i and --promiscuous are for capturing, not for a file")
@@ -87,15 +100,6 @@ func (o *sniffOptions) addInterface(name string) error {
 		return errors.New("the name is empty")
 	}
 	o.interfaces = append(o.interfaces, name)
-	return nil
-}
-
-func (o *sniffOptions) addVRID(text string) error {
-	n, err := strconv.ParseUint(text, 10, 8)
-	if err != nil {
-		return errors.New("not a number from 0 to 255")
-	}
-	o.vrids = append(o.vrids, uint8(n))
 	return nil
 }
 
@@ -186,6 +190,9 @@ func (o *sniffOptions) read(ctx context.Context, s *sniff.Session, path string) 
 		case errors.Is(f.err, io.EOF):
 			return true, nil
 		case f.err != nil:
+			if system, ok := errors.AsType[*fs.PathError](f.err); ok {
+				f.err = system.Err // which says the path once more
+			}
 			return f.begun, fmt.Errorf("read %s: %w", path, f.err)
 		case o.during > 0 && end.IsZero():
 			end = f.Time.Add(o.during)
