@@ -72,9 +72,10 @@ func (v *virtual) succeeds(r *router, a *Advert) {
 	v.master = r
 	switch {
 	case p == r:
-	case p == nil:
+	case p != nil && p.source == r.source:
+	case p == nil || !r.meets(p) && r.adverts == 1:
 		a.find(KindMaster, News, "first heard, as master")
-	case p.source == r.source:
+	case !r.meets(p):
 	case p.state == released:
 		a.find(KindTakeover, News, "takes over from %v, which released %s before", p.source, short(a.Time.Sub(p.last)))
 	case p.alive(a.Time):
