@@ -245,3 +245,46 @@ func (s *sniffer) end(states map[string]string) {
 		s.t.Errorf("it ends with %+v", last)
 	}
 }
+
+// TestSniffPaused stops the sniffer for longer than a router may be silent: what
+// waits in its socket counts when it goes on, and not the time that it slept.
+func TestSniffPaused(t *testing.T) {
+	l := newLab(t)
+	n := newNode(t, l, "lb1", "192.0.2.1/24")
+	watcher, err := l.Host("watcher")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newSniffer(t, watcher)
+	n.run(instanceTOML(150, "100ms", []string{"192.0.2.100/24"}))
+	_, at := s.awaitFinding("master", "192.0.2.1", 0)
+	for range 3 {
+		if err := s.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(700 * time.Millisecond) // of the silence that it must not see
+		woken := time.Now()
+		if err := s.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		_, at = s.await("it goes on", at, func(d *sniffed) bool { return d.Kind == "advert" && d.Time.After(woken) })
+	}
+	var last time.Time
+	silences, told := 0, 0
+	for _, d := range s.lines() {
+		if d.Kind == "advert" && d.Source == "192.0.2.1" {
+			if !last.IsZero() && d.Time.Sub(last) > 300*time.Millisecond {
+				silences++ // the node itself was late
+			}
+			last = d.Time
+		}
+		if d.Finding.Kind == "silent" {
+			told++
+		}
+	}
+	if told > silences {
+		t.Errorf("%d silences were told, there were %d", told, silences)
+	}
+	t.Logf("measured: slept three times through 7 adverts of 100 ms, %d silences told", told)
+	n.stop()
+}

@@ -267,13 +267,14 @@ func (o *sniffOptions) capture(ctx context.Context, env *environment, s *sniff.S
 		if s.Adverts > 0 {
 			hint = time.Time{}
 		}
-		f, err := c.Next(ctx, earliest(s.Watch.Deadline(), end, hint))
+		wake := earliest(s.Watch.Deadline(), end, hint)
+		f, err := c.Next(ctx, wake)
 		now := time.Now()
 		switch {
 		case ctx.Err() != nil:
-			return s.Advance(now)
+			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			err = s.Advance(now)
+			err = s.Advance(wake) // and not now: a packet may have come since
 			if !hint.IsZero() && !now.Before(hint) {
 				hint = time.Time{}
 				fmt.Fprintf(env.stderr, "no advert for %v: nobody is master here, or something on the way drops IP protocol 112 or its multicast\n", patienceForFirst)

@@ -228,33 +228,42 @@ func (c *Capture) Next(ctx context.Context, deadline time.Time) (Frame, error) {
 // cookedHeader is the size of a header of [LinkCooked2], which each frame gets.
 const cookedHeader = 20
 
-// receive waits for a packet. ok is false when it is of an interface that is not
-// wanted.
+// receive waits for a packet. What is there already comes before any deadline,
+// so that a sniffer which was held up does not take packets for late. ok is
+// false when the packet is of an interface that is not wanted.
 func (c *Capture) receive() (f Frame, ok bool, err error) {
-	readErr := c.raw.Read(func(fd uintptr) bool {
-		var n, oobn int
-		var from unix.Sockaddr
-		n, oobn, _, from, err = unix.Recvmsg(int(fd), c.buf[cookedHeader:], c.oob, 0)
-		switch err {
-		case nil:
-		case unix.EAGAIN, unix.EINTR:
-			return false
-		case unix.ENETDOWN: // told once when an interface goes down
-			err = nil
-			return true
-		default:
-			err = os.NewSyscallError("recvmsg", err)
-			return true
-		}
-		if ll, is := from.(*unix.SockaddrLinklayer); is {
-			f, ok = c.frame(ll, n, c.oob[:oobn])
-		}
-		return true
+	there := false
+	waited := c.raw.Read(func(fd uintptr) bool {
+		f, ok, there, err = c.take(fd)
+		return there
 	})
-	if readErr != nil {
-		return f, false, readErr
+	if errors.Is(waited, os.ErrDeadlineExceeded) {
+		if e := c.raw.Control(func(fd uintptr) { f, ok, there, err = c.take(fd) }); e != nil || there {
+			return f, ok, errors.Join(e, err)
+		}
+	}
+	if waited != nil {
+		return f, false, waited
 	}
 	return f, ok, err
+}
+
+// take takes the next packet if one is there.
+func (c *Capture) take(fd uintptr) (f Frame, ok, there bool, err error) {
+	n, oobn, _, from, err := unix.Recvmsg(int(fd), c.buf[cookedHeader:], c.oob, unix.MSG_DONTWAIT)
+	switch err {
+	case nil:
+	case unix.EAGAIN, unix.EINTR:
+		return f, false, false, nil
+	case unix.ENETDOWN: // told once when an interface goes down
+		return f, false, true, nil
+	default:
+		return f, false, true, os.NewSyscallError("recvmsg", err)
+	}
+	if ll, is := from.(*unix.SockaddrLinklayer); is {
+		f, ok = c.frame(ll, n, c.oob[:oobn])
+	}
+	return f, ok, true, nil
 }
 
 // frame makes a frame of a packet and of what the kernel says of it.
