@@ -133,6 +133,7 @@ func TestSniffLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSniffer(t, watcher, "--arp")
+	s.checkMember(watcher)
 	addresses := []string{"192.0.2.100/24"}
 	n1.run(instanceTOML(150, "200ms", addresses))
 	first, at := s.awaitFinding("master", "192.0.2.1", 0)
@@ -173,6 +174,26 @@ func TestSniffLive(t *testing.T) {
 	s.strange(l, n2, at)
 	s.end(map[string]string{"192.0.2.1": "released", "192.0.2.2": "master"})
 	n2.stop()
+}
+
+// checkMember wants that the card passes the groups of VRRP, and that switches
+// were told.
+func (s *sniffer) checkMember(h *lab.Host) {
+	s.t.Helper()
+	for path, groups := range map[string][]string{
+		"/proc/net/dev_mcast": {"01005e000012", "333300000012", "333300000001"},
+		"/proc/net/igmp6":     {"ff020000000000000000000000000012"},
+	} {
+		out, err := h.Command(s.t.Context(), "cat", path).Output()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for _, g := range groups {
+			if !strings.Contains(string(out), g) {
+				s.t.Errorf("%s has no %s:\n%s", path, g, out)
+			}
+		}
+	}
 }
 
 // strange has a stranger send bad packets, and wants each told.

@@ -37,6 +37,7 @@ type Capture struct {
 	names   map[int]string // of the interfaces captured, by index
 	scanned time.Time
 	lost    int
+	member  int // a socket that is a member of the group of IPv6, or -1
 	buf     []byte
 	oob     []byte
 }
@@ -52,7 +53,7 @@ const rescan = 2 * time.Second
 
 // OpenCapture begins to capture.
 func OpenCapture(o CaptureOptions) (*Capture, error) {
-	c := &Capture{opts: o, buf: make([]byte, cookedHeader+maxPacket), oob: make([]byte, 256)}
+	c := &Capture{opts: o, member: -1, buf: make([]byte, cookedHeader+maxPacket), oob: make([]byte, 256)}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if errors.Is(err, unix.EPERM) {
 		return nil, errors.New("capturing needs root or the capability CAP_NET_RAW: use sudo")
@@ -64,6 +65,9 @@ func OpenCapture(o CaptureOptions) (*Capture, error) {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	c.file = os.NewFile(uintptr(fd), "packet")
+	if m, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0); err == nil {
+		c.member = m // without IPv6 there is nothing to be a member of
+	}
 	if c.raw, err = c.file.SyscallConn(); err == nil {
 		err = c.scan()
 	}
@@ -132,7 +136,14 @@ func (c *Capture) scan() error {
 // join makes the interface pass the groups of VRRP, which a network card drops
 // when no program wants them. Interfaces without such a filter refuse, and pass
 // all anyway.
+//
+// A switch may withhold an IPv6 group from hosts that have not reported to be
+// members, which those of IPv4 on the link need not (RFC 4541 section 2.1.2).
 func (c *Capture) join(index int) {
+	if c.member >= 0 {
+		m := &unix.IPv6Mreq{Multiaddr: vrrp.GroupIPv6.As16(), Interface: uint32(index)}
+		_ = unix.SetsockoptIPv6Mreq(c.member, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, m)
+	}
 	_ = c.raw.Control(func(fd uintptr) {
 		groups := []MAC{groupMAC(vrrp.GroupIPv4), groupMAC(vrrp.GroupIPv6)}
 		if c.opts.Announcements {
@@ -314,4 +325,10 @@ func (c *Capture) Lost() int {
 }
 
 // Close ends the capture.
-func (c *Capture) Close() error { return c.file.Close() }
+func (c *Capture) Close() error {
+	if c.member >= 0 {
+		unix.Close(c.member)
+		c.member = -1
+	}
+	return c.file.Close()
+}

@@ -1,12 +1,15 @@
 package sniff
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+)
 
 // Changes passes on to another Printer what is news: of packets, those of which
 // there is something to say that was not said of the router's packet before.
 type Changes struct {
 	Printer
-	last map[flow]string
+	last map[flow][]string
 }
 
 // flow is what packets of one router have in common.
@@ -18,23 +21,23 @@ type flow struct {
 
 // Advert passes a packet on when there is something new to say.
 func (c *Changes) Advert(a *Advert) error {
-	text := ""
-	for _, f := range a.Findings {
-		if f.Kind == KindTwoMasters {
-			text += string(f.Kind) + "\n" // the first time it is told at length
-			continue
-		}
-		text += f.Text + "\n"
-	}
 	key := flow{placeOf(a.Interface, a.VLANs), a.Source, a.Destination, a.VRID}
-	if c.last[key] == text {
-		return nil
+	before := c.last[key]
+	var now []string
+	fresh := false
+	for _, f := range a.Findings {
+		text := f.Text
+		if f.Kind == KindTwoMasters {
+			text = string(f.Kind) // the first time it is told at length
+		}
+		now = append(now, text)
+		fresh = fresh || !slices.Contains(before, text)
 	}
 	if c.last == nil || len(c.last) > maxRouters {
-		c.last = map[flow]string{}
+		c.last = map[flow][]string{}
 	}
-	c.last[key] = text
-	if text == "" {
+	c.last[key] = now
+	if !fresh {
 		return nil
 	}
 	return c.Printer.Advert(a)

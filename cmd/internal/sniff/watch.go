@@ -18,6 +18,10 @@ const (
 	// way to it; less where adverts come faster.
 	grace = 100 * time.Millisecond
 
+	// clockStep is how far frames may be out of order; further back, the clock was
+	// set, or another file begins.
+	clockStep = 1 * time.Second
+
 	// announceWithin is how soon a new master must have announced its addresses.
 	announceWithin = 2 * time.Second
 
@@ -120,7 +124,24 @@ func (w *Watch) see(t time.Time) []Event {
 	if w.first.IsZero() {
 		w.first = t
 	}
+	if t.Before(w.now.Add(-clockStep)) {
+		w.stepBack(t)
+	}
 	return w.Advance(t)
+}
+
+// stepBack follows a clock that was set back: what was just heard was heard just
+// before the new time.
+func (w *Watch) stepBack(t time.Time) {
+	w.now, w.next = t, time.Time{}
+	for _, r := range w.order {
+		for _, at := range []*time.Time{&r.last, &r.spell, &r.conflict, &r.announceBy} {
+			if at.After(t) {
+				*at = t
+			}
+		}
+		w.wake(r.deadline())
+	}
 }
 
 // Deadline is when Advance should be called if no frame comes; zero for never.

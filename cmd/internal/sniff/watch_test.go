@@ -147,6 +147,12 @@ func TestStories(t *testing.T) {
 		{"a damaged packet changes nothing", func(r *recorded) {
 			r.add(a()).wait(second).add(a(damage(2, 0x80))).wait(second).add(a())
 		}, []string{"0s 192.0.2.1 master", "1s 192.0.2.1 checksum"}},
+		{"the clock is set back", func(r *recorded) {
+			r.add(a()).repeat(3, second, a()).wait(-9*second).add(a()).repeat(3, second, a())
+		}, []string{"0s 192.0.2.1 master"}},
+		{"frames out of order", func(r *recorded) {
+			r.add(a()).repeat(3, second, a()).wait(-10 * ms).add(send(lb2, good(lb2, 52, 100, second, vip), false)).wait(1010 * ms).add(a())
+		}, []string{"0s 192.0.2.1 master", "2.99s 192.0.2.2 master"}},
 		{"an address is announced by another", func(r *recorded) {
 			r.add(a()).raw(gratuitous(macOf(lb1), vip, 1)).raw(gratuitous(virtualMAC(false, 51), vip, 1)).raw(gratuitous(macOf(lb2), vip, 2))
 		}, []string{"0s 192.0.2.1 master", "0s 192.0.2.100 announcer"}},
