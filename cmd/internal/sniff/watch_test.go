@@ -67,10 +67,10 @@ func TestStories(t *testing.T) {
 		{"one advert is late", func(r *recorded) { r.add(a()).wait(1700 * ms).add(a()).wait(1800 * ms).add(a()) }, []string{
 			"0s 192.0.2.1 master", "3.5s 192.0.2.1 gap",
 		}},
-		{"silent and back", func(r *recorded) { r.add(a()).wait(5 * second).add(a()).repeat(2, second, a()) }, []string{
+		{"silent and back", func(r *recorded) { r.add(a()).wait(5*second).add(a()).repeat(2, second, a()) }, []string{
 			"0s 192.0.2.1 master", "3.01s 192.0.2.1 silent", "5s 192.0.2.1 back",
 		}},
-		{"a takeover after silence", func(r *recorded) { r.add(a()).wait(3600 * ms).add(b()).repeat(3, second, b()) }, []string{
+		{"a takeover after silence", func(r *recorded) { r.add(a()).wait(3600*ms).add(b()).repeat(3, second, b()) }, []string{
 			"0s 192.0.2.1 master", "3.01s 192.0.2.1 silent", "3.6s 192.0.2.2 takeover",
 		}},
 		{"a preempted one is no silent one", func(r *recorded) { r.add(b()).wait(700*ms).add(a()).repeat(9, second, a()) }, []string{
@@ -79,7 +79,7 @@ func TestStories(t *testing.T) {
 		{"adverts that cross", func(r *recorded) { r.add(b()).wait(second).add(a()).wait(ms).add(b()).wait(second).add(a()) }, []string{
 			"0s 192.0.2.2 master", "1s 192.0.2.1 preempt",
 		}},
-		{"a release, told once", func(r *recorded) { r.add(a()).add(release).add(release).wait(600 * ms).add(b()).repeat(5, second, b()) }, []string{
+		{"a release, told once", func(r *recorded) { r.add(a()).add(release).add(release).wait(600*ms).add(b()).repeat(5, second, b()) }, []string{
 			"0s 192.0.2.1 master", "0s 192.0.2.1 release", "600ms 192.0.2.2 takeover",
 		}},
 		{"a release that nobody answers", func(r *recorded) { r.add(a()).add(release).wait(5 * second).add(a()) }, []string{
