@@ -245,9 +245,9 @@ func (o *sniffOptions) listen(ctx context.Context, env *environment, s *sniff.Se
 	defer c.Close()
 	s.Watch.WantAnnouncements = o.arp
 	all, down := c.Interfaces()
-	fmt.Fprintf(env.stderr, "listening for VRRP on %s; Ctrl-C ends and sums up\n", andList(all))
+	fmt.Fprintf(env.stderr, "listening for VRRP on %s; Ctrl-C ends and sums up\n", andFew(all))
 	if len(down) > 0 {
-		fmt.Fprintf(env.stderr, "%s %s down\n", andList(down), map[bool]string{true: "is", false: "are"}[len(down) == 1])
+		fmt.Fprintf(env.stderr, "down now: %s\n", andFew(down))
 	}
 	err = o.capture(ctx, env, s, c)
 	if n := c.Lost(); n > 0 {
@@ -286,6 +286,14 @@ func (o *sniffOptions) capture(ctx context.Context, env *environment, s *sniff.S
 			return err
 		}
 	}
+}
+
+// andFew names things unless there are many of them.
+func andFew(list []string) string {
+	if len(list) > 6 {
+		return shorten(list)
+	}
+	return andList(list)
 }
 
 // earliest is the earliest of some times, without those that are zero.
