@@ -36,7 +36,7 @@ func NewFile(r io.Reader) (*File, error) {
 	if err == nil && magic[0] == 0x1f && magic[1] == 0x8b {
 		z, err := gzip.NewReader(b)
 		if err != nil {
-			return nil, fmt.Errorf("read it as gzip: %w", err)
+			return nil, fmt.Errorf("read it as gzip: %w", cut(err))
 		}
 		b = bufio.NewReaderSize(z, 1<<16)
 	}
@@ -45,7 +45,7 @@ func NewFile(r io.Reader) (*File, error) {
 	case len(head) == 0 && errors.Is(err, io.EOF):
 		return nil, errors.New("it is empty")
 	case err != nil && !errors.Is(err, io.EOF):
-		return nil, err
+		return nil, cut(err)
 	case len(head) < 4:
 		return nil, errNoCapture
 	}

@@ -212,11 +212,13 @@ func (t *Text) router(b *strings.Builder, r *RouterSummary) {
 		list = append(list, when)
 		b.WriteString(t.wrap("  "+name+": "+sentence(nil, list), 4))
 	}
-	if r.Mean > 0 {
-		b.WriteString(t.wrap("    "+sentence(nil, []string{
-			fmt.Sprintf("%.3g a second", r.Rate()), fmt.Sprintf("one every %s (announced: %s)", fine(r.Mean), short(r.Interval)),
-			fmt.Sprintf("jitter %s", fine(r.Jitter)), fmt.Sprintf("longest %s", fine(r.Longest)),
-		}), 6))
+	if rate := r.Rate(); rate > 0 {
+		list := []string{fmt.Sprintf("%.3g a second", rate)}
+		if r.Mean > 0 {
+			list = append(list, fmt.Sprintf("one every %s (announced: %s)", fine(r.Mean), short(r.Interval)),
+				"jitter "+fine(r.Jitter), "longest "+fine(r.Longest))
+		}
+		b.WriteString(t.wrap("    "+sentence(nil, list), 6))
 	}
 	var list []string
 	for _, k := range slices.SortedFunc(maps.Keys(r.Counts), func(a, b Kind) int {
