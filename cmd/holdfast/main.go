@@ -61,6 +61,7 @@ func commands() []command {
 		statusCommand(),
 		eventsCommand(),
 		reloadCommand(),
+		sniffCommand(),
 		versionCommand(),
 	}
 }
@@ -255,8 +256,14 @@ type flagHelp struct {
 	name, value, text string
 }
 
-// form is how the flag is written.
-func (f flagHelp) form() string { return strings.TrimSpace("--" + f.name + " " + f.value) }
+// form is how the flag is written: one of a single letter with one dash.
+func (f flagHelp) form() string {
+	dashes := "--"
+	if len(f.name) == 1 {
+		dashes = "-"
+	}
+	return strings.TrimSpace(dashes + f.name + " " + f.value)
+}
 
 // flags lists the flags of a command by name, those that all have at the end.
 func (c *command) flags() (list []flagHelp) {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,8 +31,10 @@ import (
 //	quit NAME                        end it with SIGTERM; its log is the output
 //	dead NAME                        end it with SIGKILL
 //	listen PATH                      a socket that somebody else listens on
+//	head BYTES FILE NEW              the beginning of a file
 //
-// and the condition root. As root each program has a network namespace of its
+// the condition root, and $CAPTURES, where capture files are. A last argument
+// <FILE of the program is its standard input. As root each program has a network namespace of its
 // own without any interface, so that no script touches the machine's.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -53,6 +56,7 @@ func TestScripts(t *testing.T) {
 			"quit":     scriptQuit,
 			"dead":     scriptDead,
 			"listen":   scriptListen,
+			"head":     scriptHead,
 		},
 	})
 }
@@ -78,6 +82,11 @@ func setupScript(env *testscript.Env) error {
 			<-d.done
 		}
 	})
+	captures, err := filepath.Abs("../internal/sniff/testdata")
+	if err != nil {
+		return err
+	}
+	env.Setenv("CAPTURES", captures)
 	// Users without rights must be able to read the files, too.
 	return os.Chmod(filepath.Dir(env.WorkDir), 0o755)
 }
@@ -87,7 +96,7 @@ func setupScript(env *testscript.Env) error {
 func scriptCommand(ts *testscript.TestScript, uid int, args []string) *exec.Cmd {
 	c := exec.Command("/proc/self/exe", args...)
 	c.Dir = ts.MkAbs(".")
-	c.Env = append(os.Environ(), beHoldfast+"=1")
+	c.Env = append(os.Environ(), beHoldfast+"=1", "TZ=UTC") // times are shown to people
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {
 		c.SysProcAttr.Cloneflags = syscall.CLONE_NEWNET
@@ -104,7 +113,12 @@ func scriptRun(ts *testscript.TestScript, neg bool, args []string, uid int) {
 	}
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
+	var stdin io.Reader
+	if last := args[len(args)-1]; strings.HasPrefix(last, "<") {
+		stdin, args = strings.NewReader(ts.ReadFile(last[1:])), args[:len(args)-1]
+	}
 	c := scriptCommand(ts, uid, args[1:])
+	c.Stdin = stdin
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	ts.Check(c.Start())
@@ -187,6 +201,16 @@ func scriptListen(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := net.Listen("unix", ts.MkAbs(args[0]))
 	ts.Check(err)
 	ts.Defer(func() { l.Close() })
+}
+
+func scriptHead(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 3 {
+		ts.Fatalf("usage: head BYTES FILE NEW")
+	}
+	n, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	text := ts.ReadFile(args[1])
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text[:n]), 0o644))
 }
 
 // logBuffer is the output of a process that goes on.
