@@ -72,6 +72,8 @@ func (p *printer) engine(e *Engine) {
 func (p *printer) instance(i *instance) {
 	p.byte(i.effective, byte(i.state), byte(len(i.notify)))
 	p.bools(i.demoted, i.drained, i.removed, i.trouble != "")
+	p.bools(i.standsBack(), i.asked.open(), i.asked.failover, i.asked.try)
+	p.at(i.drain.Until, 0)
 	p.at(i.troubleUntil, 0)
 	p.at(i.troubleEnded, troubleForget)
 	p.int(int64(i.penalty))
@@ -155,6 +157,15 @@ var ignored = map[string]string{
 	"Engine.actions":      "valid until the next step",
 	"Engine.sequence":     "counts; each step is checked against it",
 	"Engine.packet":       "valid in one step",
+	"Engine.asked":        "whether any instance is",
+	"asked.name":          "for people",
+	"router.toMove":       "for people",
+	"asked.by":            "for people",
+	"DrainStatus.Since":   "for people",
+	"DrainStatus.By":      "for people",
+	"DrainStatus.Why":     "for people",
+	"DrainStatus.Persist": "for people",
+	"FailoverStatus.By":   "for people",
 	"checkState.reason":   "for people",
 	"checkState.since":    "for people",
 	"instance.e":          "the way back",
