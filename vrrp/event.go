@@ -98,6 +98,9 @@ type (
 		Try bool
 		// Until is when it ends by itself; the zero Time is never.
 		Until time.Time
+		// Since is when it was ordered, if not now: by an order that outlived a
+		// restart.
+		Since time.Time
 		// By and Why are who asked and for what reason, Persist whether it is to
 		// survive a restart: the Engine keeps them for who asks.
 		By, Why string

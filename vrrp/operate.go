@@ -61,10 +61,14 @@ func (e *Engine) drain(ev *Drain) {
 		return
 	}
 	for _, m := range i.unit() {
-		try := ev.Try && !m.drained // else it is drained anyway
-		since := e.now
-		if m.drained {
+		trying := m.asked.open() && m.asked.try && !m.asked.failover
+		try := ev.Try && (!m.drained || trying) // else it is drained anyway
+		since := ev.Since
+		switch {
+		case m.drained:
 			since = m.drain.Since
+		case since.IsZero():
+			since = e.now
 		}
 		m.drained = true
 		m.drain = DrainStatus{Since: since, Until: ev.Until, By: ev.By, Why: ev.Why, Persist: ev.Persist}

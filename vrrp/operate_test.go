@@ -359,6 +359,15 @@ func TestOrdersMeet(t *testing.T) {
 	te.wantOnly("web: drained", "web: drained (nobody took over within 1.1s); now master")
 
 	te = newMaster(t, web())
+	te.do(tryWeb)
+	te.do(tryWeb) // of two that try, neither stays
+	te.advance(bound)
+	te.wantOnly("drained", "web: not drained (nobody took over within 1.1s); now master")
+	if te.status("web").Drained {
+		t.Error("drained although nobody took over")
+	}
+
+	te = newMaster(t, web())
 	te.do(&Failover{Instance: "web"})
 	te.do(tryWeb)
 	te.lines = nil

@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 type fake struct {
 	status func(ctx context.Context) (*Status, error)
 	reload func(ctx context.Context, who string) (*Reloaded, error)
+	order  func(said) (*Operated, error)
 }
 
 func (f *fake) Status(ctx context.Context) (*Status, error) { return f.status(ctx) }
@@ -100,7 +101,7 @@ func TestReload(t *testing.T) {
 	if err != nil || strings.Join(done.Warnings, " ") != "one two" {
 		t.Errorf("reload: %+v, %v", done, err)
 	}
-	if !strings.HasPrefix(who, "uid 0, pid ") && os.Geteuid() == 0 {
+	if !strings.HasPrefix(who, "root (uid 0, pid ") && os.Geteuid() == 0 {
 		t.Errorf("the daemon was told that %q asked", who)
 	}
 

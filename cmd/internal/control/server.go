@@ -24,6 +24,7 @@ type Backend interface {
 	Status(ctx context.Context) (*Status, error)
 	// Reload reads the configuration again. who is the asking user, for the log.
 	Reload(ctx context.Context, who string) (*Reloaded, error)
+	Operator
 }
 
 // Refused is an error that is the asker's to mend, such as a bad configuration.
@@ -127,6 +128,7 @@ func NewServer(b Backend) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, _ *http.Request) (any, error) { return b.Status(ctx) }))
 	mux.HandleFunc("POST /v1/reload", s.change(func(ctx context.Context, who string, _ *http.Request) (any, error) { return b.Reload(ctx, who) }))
+	s.operate(mux)
 	mux.HandleFunc("/", notFound)
 	s.http = http.Server{
 		Handler: asWritten(mux),
@@ -195,7 +197,7 @@ func (s *Server) ask(question func(ctx context.Context, r *http.Request) (any, e
 func (s *Server) change(order func(ctx context.Context, who string, r *http.Request) (any, error)) http.HandlerFunc {
 	do := func(ctx context.Context, r *http.Request) (any, error) {
 		cred := r.Context().Value(credKey{}).(*unix.Ucred)
-		return order(ctx, fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid), r)
+		return order(ctx, who(cred), r)
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if cred, _ := r.Context().Value(credKey{}).(*unix.Ucred); !mayChange(cred) {
@@ -234,6 +236,18 @@ func fail(w http.ResponseWriter, err error) {
 		err = errors.New("the daemon did not answer in time")
 	}
 	answer(w, http.StatusServiceUnavailable, Error{err.Error()})
+}
+
+// who names the user and process at the other end, for people.
+func who(cred *unix.Ucred) string {
+	name := ""
+	if u, err := user.LookupId(strconv.Itoa(int(cred.Uid))); err == nil {
+		name = u.Username
+	}
+	if name == "" {
+		return fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid)
+	}
+	return fmt.Sprintf("%s (uid %d, pid %d)", name, cred.Uid, cred.Pid)
 }
 
 func mayChange(cred *unix.Ucred) bool {
