@@ -59,6 +59,10 @@ func commands() []command {
 		rehearseCommand(),
 		runCommand(),
 		statusCommand(),
+		drainCommand(),
+		undrainCommand(),
+		failoverCommand(),
+		announceCommand(),
 		reloadCommand(),
 		versionCommand(),
 	}

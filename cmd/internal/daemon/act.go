@@ -29,6 +29,10 @@ func (d *Daemon) act(a vrrp.Action) {
 		d.transition(a)
 	case *vrrp.Notify:
 		d.hook(&a.Transition)
+	case *vrrp.Outcome:
+		d.outcome(a)
+	case *vrrp.DrainEnded:
+		d.drainEnded(a)
 	case *vrrp.Notice:
 		d.notice(a)
 	}

@@ -139,6 +139,15 @@ func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 		LeaseMS: i.Config.Lease.Milliseconds(), Addresses: []control.Address{}, Checks: []string{},
 		Counters: control.Counters{Dropped: map[string]uint64{}},
 	}
+	if i.Drained {
+		c.Drain = &control.Drain{Since: i.Drain.Since, Persist: i.Drain.Persist, By: i.Drain.By, Why: i.Drain.Why}
+		if !i.Drain.Until.IsZero() {
+			c.Drain.Until = &i.Drain.Until
+		}
+	}
+	if !i.Failover.Since.IsZero() {
+		c.Failover = &control.Failover{Since: i.Failover.Since, By: i.Failover.By}
+	}
 	for _, k := range i.Config.Checks {
 		c.Checks = append(c.Checks, k.Name)
 	}
