@@ -240,14 +240,18 @@ func fail(w http.ResponseWriter, err error) {
 
 // who names the user and process at the other end, for people.
 func who(cred *unix.Ucred) string {
+	id := fmt.Sprintf("uid %d", cred.Uid)
+	if cred.Pid > 0 { // else it is of another process namespace
+		id += fmt.Sprintf(", pid %d", cred.Pid)
+	}
 	name := ""
 	if u, err := user.LookupId(strconv.Itoa(int(cred.Uid))); err == nil {
 		name = u.Username
 	}
 	if name == "" {
-		return fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid)
+		return id
 	}
-	return fmt.Sprintf("%s (uid %d, pid %d)", name, cred.Uid, cred.Pid)
+	return fmt.Sprintf("%s (%s)", name, id)
 }
 
 func mayChange(cred *unix.Ucred) bool {

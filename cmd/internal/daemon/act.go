@@ -51,7 +51,7 @@ func (d *Daemon) transition(t *vrrp.Transition) {
 		args = append(args, "peer", t.Peer.String(), "peer-priority", int(t.PeerPriority))
 	}
 	args = append(args, "lasted", round(t.Lasted).String())
-	known := told{priority: d.told[t.Instance].priority}
+	known := told{priority: d.told[t.Instance].priority, drained: d.told[t.Instance].drained}
 	if t.To == vrrp.StateFault {
 		known.fault = t.Reason
 		d.log.Warn("state changed", args...)

@@ -14,6 +14,7 @@ const tellDelay = time.Second
 type told struct {
 	priority uint8
 	fault    string // why it is in fault; empty when it is not
+	drained  bool
 }
 
 // tellChanges logs what changed without a transition: the priority that an
@@ -23,7 +24,7 @@ func (d *Daemon) tellChanges() {
 	next := make(map[string]told, len(s.Instances))
 	for n := range s.Instances {
 		i := &s.Instances[n]
-		now := told{priority: i.Effective}
+		now := told{priority: i.Effective, drained: i.Drained}
 		if i.State == vrrp.StateFault {
 			now.fault = i.Reason
 		}
@@ -36,7 +37,7 @@ func (d *Daemon) tellChanges() {
 			}
 		}
 		if old.priority != now.priority {
-			d.tellPriority(i, old.priority)
+			d.tellPriority(i, old)
 		}
 		if old.fault != "" && now.fault != "" && old.fault != now.fault {
 			d.log.Warn("still in fault", "instance", i.Config.Name, "reason", now.fault)
@@ -45,11 +46,16 @@ func (d *Daemon) tellChanges() {
 	d.told = next
 }
 
-func (d *Daemon) tellPriority(i *vrrp.InstanceStatus, from uint8) {
+func (d *Daemon) tellPriority(i *vrrp.InstanceStatus, before told) {
+	from := before.priority
 	args := []any{"instance", i.Config.Name, "from", int(from), "to", int(i.Effective)}
 	switch {
 	case i.Demoted:
 		d.log.Warn("demoted", append(args, "reason", i.DemotedWhy)...)
+	case before.drained && !i.Drained:
+		d.log.Info("not drained any more", args...)
+	case i.Drained && !before.drained:
+		d.log.Info("drained", args...)
 	case from <= vrrp.DemotedMax && i.Effective > vrrp.DemotedMax:
 		d.log.Info("not demoted any more", args...)
 	default:
