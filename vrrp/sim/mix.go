@@ -308,7 +308,7 @@ var kinds = map[Mix][]string{
 	Freeze:    {"freeze", "freeze", "freeze", "blink", "stop", "crash", "drain", "failover"},
 	Clock:     {"clock", "clock", "suspend", "suspend", "freeze", "crash", "drain"},
 	Kernel:    {"remove", "remove", "refuse", "down", "gone", "pull", "sendfail", "crash", "stop", "drain"},
-	Checks:    {"check", "check", "check", "crash", "trydrain", "restart", "failover"},
+	Checks:    {"check", "check", "check", "crash", "drain", "restart"},
 	Strangers: {"drain", "failover", "stop", "crash", "check", "pull", "partition", "freeze", "power"},
 	Operator:  {"drain", "stop", "reload", "check", "failover", "stop", "reload", "restart", "announce", "trydrain"},
 }
