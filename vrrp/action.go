@@ -103,6 +103,35 @@ type (
 	// addresses are removed when it lets go.
 	Notify struct{ Transition Transition }
 
+	// Outcome tells what became of a [Drain] or [Failover] of one instance, as
+	// soon as that is known: when the last router of its group that was master
+	// has a successor, or has waited for one long enough.
+	Outcome struct {
+		// Instance is the name that it had when it was asked for.
+		Instance string
+		// Failover is set for a Failover, else it was a Drain.
+		Failover bool
+		// Done is whether it was carried out: a drained instance is drained,
+		// also when nobody took over.
+		Done bool
+		// Moved is set when Peer took over from this node, after Took. Else Peer
+		// is who is master anyway, as far as this node knows.
+		Moved        bool
+		Peer         netip.Addr
+		PeerPriority uint8
+		Took         time.Duration
+		// State is that of the instance now.
+		State State
+		// Reason is why it was not carried out, or why this node still serves.
+		Reason string
+	}
+
+	// DrainEnded tells that a drain ended at the time that was set for it.
+	DrainEnded struct {
+		Instance string
+		Drain    DrainStatus
+	}
+
 	// Notice tells people something that they may have to mend. It is
 	// rate-limited by the Engine.
 	Notice struct {
@@ -124,6 +153,8 @@ func (*AnnounceAddresses) action() {}
 func (*StopAnnouncing) action()    {}
 func (*Transition) action()        {}
 func (*Notify) action()            {}
+func (*Outcome) action()           {}
+func (*DrainEnded) action()        {}
 func (*Notice) action()            {}
 
 // State is the state of an instance or a virtual router.

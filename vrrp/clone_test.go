@@ -256,10 +256,9 @@ func drawEvent(t *rapid.T) any {
 	case 7:
 		return &SendFailed{Router: id, Reason: "no buffer space available"}
 	case 8:
-		if yes {
-			return &Drain{Instance: "web"}
-		}
-		return &Undrain{Instance: "web"}
+		return rapid.SampledFrom([]Event{
+			&Drain{Instance: "web"}, &Drain{Instance: "web", Try: true}, &Undrain{Instance: "web"}, &Failover{Instance: "web"},
+		}).Draw(t, "order")
 	case 9:
 		return &Late{By: 4 * second}
 	case 10:

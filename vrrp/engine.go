@@ -23,6 +23,7 @@ type Engine struct {
 	actions   []Action
 	sequence  uint64
 	stopping  bool
+	asked     bool // an order to hand over is open
 	adopt     map[routerKey]Adopted
 	packet    Packet // reused for every received advert
 }
@@ -98,13 +99,20 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	case *Configure:
 		e.configure(ev.Instances)
 	case *Drain:
-		e.drain(ev.Instance, true)
+		e.drain(ev)
 	case *Undrain:
-		e.drain(ev.Instance, false)
+		if i := e.instance(ev.Instance); i != nil {
+			e.undrain(i)
+		}
+	case *Failover:
+		e.failover(ev)
 	case *AnnounceNow:
 		e.announceNow(ev.Instance)
 	case *Stop:
 		e.stop()
+	}
+	if e.asked {
+		e.judgeOrders()
 	}
 	return e.actions
 }
@@ -215,18 +223,6 @@ func (e *Engine) checkChanged(ev *CheckChanged) {
 	}
 }
 
-func (e *Engine) drain(name string, on bool) {
-	i := e.instance(name)
-	if i == nil {
-		return
-	}
-	i.drained = on
-	for _, m := range i.mates() {
-		m.drained = on
-	}
-	i.review()
-}
-
 func (e *Engine) announceNow(name string) {
 	for _, i := range e.instances {
 		if name != "" && i.cfg.Name != name {
@@ -245,8 +241,9 @@ func (e *Engine) stop() {
 	if e.stopping {
 		return
 	}
-	e.stopping = true
+	e.stopping, e.asked = true, false
 	for _, i := range e.instances {
+		i.asked = asked{}
 		i.leave("stopped")
 	}
 }

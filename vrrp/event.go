@@ -89,12 +89,32 @@ type (
 		Reason string
 	}
 
-	// Drain asks the node to hand the instance over and to stay behind every
-	// healthy node, until Undrain.
-	Drain struct{ Instance string }
+	// Drain asks the node to hand the instance and its group over and to stay
+	// behind every healthy node, until Undrain. [Outcome] tells what came of it.
+	Drain struct {
+		Instance string
+		// Try makes it void when nobody takes over: the node goes on as it was.
+		// Else it stays drained, and serves for as long as nobody else does.
+		Try bool
+		// Until is when it ends by itself; the zero Time is never.
+		Until time.Time
+		// Since is when it was ordered, if not now: by an order that outlived a
+		// restart.
+		Since time.Time
+		// By and Why are who asked and for what reason, Persist whether it is to
+		// survive a restart: the Engine keeps them for who asks.
+		By, Why string
+		Persist bool
+	}
 
-	// Undrain ends a drain.
+	// Undrain ends a drain, and what a Failover left.
 	Undrain struct{ Instance string }
+
+	// Failover asks the node to hand the instance and its group over, once:
+	// afterwards it takes part as before, but does not take over by preemption
+	// until it was master again, or an Undrain. When nobody takes over it goes on
+	// as it was. [Outcome] tells what came of it.
+	Failover struct{ Instance, By string }
 
 	// AnnounceNow asks a master to announce its addresses again. An empty
 	// Instance means all.
@@ -140,5 +160,6 @@ func (*AddressesChanged) event() {}
 func (*SendFailed) event()       {}
 func (*Drain) event()            {}
 func (*Undrain) event()          {}
+func (*Failover) event()         {}
 func (*AnnounceNow) event()      {}
 func (*Stop) event()             {}

@@ -241,7 +241,7 @@ func (w *world) wrong() bool {
 		masters++
 		theirs := w.nodes[n].router().inst.effective
 		for o := range w.nodes {
-			if o == n || !w.nodes[o].ready() {
+			if o == n || !w.nodes[o].ready() || w.nodes[o].router().inst.standsBack() && theirs > DemotedMax {
 				continue
 			}
 			own := w.nodes[o].router().inst.effective

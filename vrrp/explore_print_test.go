@@ -72,6 +72,8 @@ func (p *printer) engine(e *Engine) {
 func (p *printer) instance(i *instance) {
 	p.byte(i.effective, byte(i.state), byte(len(i.notify)))
 	p.bools(i.demoted, i.drained, i.removed, i.trouble != "")
+	p.bools(i.standsBack(), i.asked.open(), i.asked.failover, i.asked.try)
+	p.at(i.drain.Until, 0)
 	p.at(i.troubleUntil, 0)
 	p.at(i.troubleEnded, troubleForget)
 	p.int(int64(i.penalty))
@@ -188,6 +190,15 @@ var ignored = map[string]string{
 	"advertKey.form":       "is the router's",
 	"advertKey.source":     "is the router's",
 	"advertKey.index":      "is the router's",
+	"Engine.asked":         "whether any instance is",
+	"asked.name":           "for people",
+	"router.toMove":        "for people",
+	"asked.by":             "for people",
+	"DrainStatus.Since":    "for people",
+	"DrainStatus.By":       "for people",
+	"DrainStatus.Why":      "for people",
+	"DrainStatus.Persist":  "for people",
+	"FailoverStatus.By":    "for people",
 }
 
 func printEngine(e *Engine, now time.Time) fingerprint {

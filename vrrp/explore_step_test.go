@@ -26,14 +26,16 @@ const (
 	crash
 	freeze
 	drain
-	fail // the check on a
+	tryDrain // drain a, unless nobody takes over
+	failOver // from a
+	fail     // the check on a
 	stop
 )
 
 var stepNames = [...]string{
 	"time passes", "timer of node %d", "advert from node %d reaches node %d", "kernel of node %d ends the lease",
 	"node %d starts", "node %d restarts with its journal", "node %d resumes", "node %d is undrained", "check of node %d passes",
-	"advert from node %d to node %d is lost", "node %d dies", "node %d freezes", "node %d is drained", "check of node %d fails", "node %d is stopped",
+	"advert from node %d to node %d is lost", "node %d dies", "node %d freezes", "node %d is drained", "node %d is drained if somebody takes over", "node %d is to fail over", "check of node %d fails", "node %d is stopped",
 }
 
 type step struct {
@@ -120,8 +122,10 @@ func (w *world) interventions(n int, list []step) []step {
 	do(fail, checked && !d.failing)
 	if !d.e.stopping {
 		drained := d.e.instances[0].drained
-		do(undrain, drained)
+		do(undrain, drained || d.e.instances[0].standsBack())
 		do(drain, !drained)
+		do(tryDrain, !drained)
+		do(failOver, d.master())
 		do(stop, true)
 	}
 	return list
@@ -204,6 +208,10 @@ func (w *world) apply(s step, log *trail) *world {
 		d.life = frozen
 	case drain:
 		c.happens(n, &Drain{Instance: "web"}, log)
+	case tryDrain:
+		c.happens(n, &Drain{Instance: "web", Try: true}, log)
+	case failOver:
+		c.happens(n, &Failover{Instance: "web"}, log)
 	case undrain:
 		c.happens(n, &Undrain{Instance: "web"}, log)
 	case mend, fail:

@@ -34,6 +34,9 @@ func models() []*model {
 		{name: "10ms", configs: two(192, 128, fast), disturbances: all, depth: 1},
 		{name: "10ms with lease", configs: two(192, 128, fast, leased), running: true, disturbances: []stepKind{crash, stop}, depth: 1},
 		{name: "two moves", configs: two(192, 128, v2), disturbances: []stepKind{drain, stop}, depth: 2},
+		{name: "two orders", configs: two(192, 128), disturbances: []stepKind{tryDrain, failOver}, depth: 2},
+		{name: "orders and faults", configs: two(192, 128, leased), disturbances: append([]stepKind{tryDrain, failOver}, all...), depth: 1},
+		{name: "failover of an owner", configs: two(255, 128, v2), disturbances: []stepKind{failOver, stop}, depth: 1},
 		{name: "two faults", configs: two(192, 128, leased), running: true, disturbances: []stepKind{lose, crash, freeze}, depth: 2},
 		{name: "three nodes", configs: append(two(192, 128, leased), web(prio(64), leased)), running: true, disturbances: all, depth: 1},
 		{name: "three equal nodes", configs: append(two(128, 128, noPreempt), web(prio(128), noPreempt)), running: true, disturbances: []stepKind{crash, drain, stop}, depth: 1},
@@ -46,7 +49,7 @@ func (m *model) promised() (b bounds) {
 	var v, lease, down time.Duration
 	for _, c := range m.configs {
 		lowest := c.Priority
-		if m.may(drain) || m.may(fail) {
+		if m.may(drain) || m.may(tryDrain) || m.may(failOver) || m.may(fail) {
 			lowest = 1
 		}
 		v, lease = max(v, c.AdvertInterval), max(lease, c.Lease)

@@ -83,8 +83,11 @@ func (r *router) release() {
 // handedOver tells to whom and why a demoted or drained master let go.
 func (i *instance) handedOver(to netip.Addr, priority uint8) string {
 	why := i.why
-	if i.groupDrained() {
+	switch {
+	case i.groupDrained():
 		why = strings.TrimPrefix(why+"; drained", "; ")
+	case i.failsOver():
+		why = strings.TrimPrefix(why+"; failover", "; ")
 	}
 	return fmt.Sprintf("handed over to %v, which has priority %d: %s", to, priority, why)
 }

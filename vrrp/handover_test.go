@@ -300,7 +300,7 @@ func TestUndrainBeforeAnybodyTookOver(t *testing.T) {
 	te.do(&Drain{Instance: "web"})
 	te.lines = nil
 	te.do(&Undrain{Instance: "web"})
-	te.want("web: advert prio=150 interval=1s to=224.0.0.18")
+	te.want("web: not drained (undrained before anybody took over); now master", "web: advert prio=150 interval=1s to=224.0.0.18")
 	te.wantDue(second)
 }
 

@@ -142,6 +142,8 @@ func (r *router) preempts(theirs uint8) bool {
 		return true
 	case r.inst.mateServes():
 		return true // what belongs together comes together
+	case r.inst.standsBack():
+		return false
 	case !cfg.Preempt:
 		return false
 	case cfg.PreemptDelay > 0 && r.preemptAt.IsZero():
@@ -160,6 +162,9 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 	case r.handing && r.crossed(from, p.Priority):
 		return
 	case p.Priority == PriorityRelease:
+		if r.handing {
+			r.unanswered(weakerAnswer(from, p.Priority, r.inst.effective))
+		}
 		r.handing = false
 		r.advertise()
 		return
@@ -170,8 +175,11 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 	}
 	if r.handing {
 		// A node that is no healthier than this one answered the release.
-		r.handing = false
-		r.advertise()
+		r.unanswered(weakerAnswer(from, p.Priority, r.inst.effective))
+		if r.handing {
+			r.handing = false
+			r.advertise()
+		}
 		r.announceBurst()
 		r.outlast()
 		return

@@ -543,6 +543,10 @@ func render(a Action) string {
 		return fmt.Sprintf("%s: %v -> %v (%s)", a.Instance, a.From, a.To, a.Reason)
 	case *Notify:
 		return fmt.Sprintf("%s: hook %v", a.Transition.Instance, a.Transition.To)
+	case *Outcome:
+		return renderOutcome(a)
+	case *DrainEnded:
+		return fmt.Sprintf("%s: drain ended", a.Instance)
 	case *Notice:
 		return fmt.Sprintf("%s: notice: %v: %s", a.Instance, a.Kind, a.Detail)
 	}
@@ -555,4 +559,25 @@ func spaced(list []netip.Prefix) string {
 		s = append(s, p.String())
 	}
 	return strings.Join(s, " ")
+}
+
+// renderOutcome writes what became of an order as one line.
+func renderOutcome(o *Outcome) string {
+	line := o.Instance + ": drained"
+	if o.Failover {
+		line = o.Instance + ": failed over"
+	}
+	if !o.Done {
+		line = strings.Replace(line, ": ", ": not ", 1)
+	}
+	switch {
+	case o.Moved:
+		line += fmt.Sprintf(", %v with %d took over after %v", o.Peer, o.PeerPriority, o.Took)
+	case o.Peer.IsValid():
+		line += fmt.Sprintf(", %v with %d is master", o.Peer, o.PeerPriority)
+	}
+	if o.Reason != "" {
+		line += " (" + o.Reason + ")"
+	}
+	return fmt.Sprintf("%s; now %v", line, o.State)
 }

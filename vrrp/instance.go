@@ -22,6 +22,9 @@ type instance struct {
 	demoted   bool   // a check with OnFailure Demote fails
 	why       string // why the instance is demoted
 	drained   bool
+	drain     DrainStatus
+	gave      FailoverStatus // not zero while the node stands back
+	asked     asked
 	// trouble is why the node cannot hold the addresses and is demoted for a
 	// while; empty when it can.
 	trouble      string
@@ -94,14 +97,19 @@ func (i *instance) weigh() {
 	}
 	failing = append(failing, i.troubles()...)
 	i.demoted, i.why = len(failing) > 0, strings.Join(failing, "; ")
-	drained := i.groupDrained()
+	drained, failsOver := i.groupDrained(), i.failsOver()
 	switch {
-	case i.demoted && drained:
+	case i.demoted && (drained || failsOver):
 		i.effective = 1
 	case i.demoted || drained:
 		i.effective = demotedPriority(i.cfg.Priority)
+	case failsOver:
+		i.effective = DemotedMax // who is demoted is no successor
 	default:
 		i.effective = weigh(i.cfg.Priority, checks, i.fails)
+	}
+	if i.effective == PriorityOwner && i.standsBack() {
+		i.effective-- // an owner is no backup
 	}
 }
 
@@ -262,6 +270,9 @@ func (e *Engine) configure(configs []Config) {
 
 func (e *Engine) remove(i *instance) {
 	i.removed = true
+	if i.asked.open() {
+		i.conclude(false, "removed from the configuration")
+	}
 	i.leave("removed from the configuration")
 	if i.holding() {
 		e.departing = append(e.departing, i) // it must hear its successor

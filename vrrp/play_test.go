@@ -227,7 +227,8 @@ func (p *play) step() {
 		p.disturb()
 	case opDrain:
 		name := choose(p, "web", "inside", "nobody")
-		p.do(choose[Event](p, &Drain{name}, &Undrain{name}))
+		p.do(choose[Event](p, &Drain{Instance: name}, &Undrain{name}, &Failover{Instance: name},
+			&Drain{Instance: name, Try: true}, &Drain{Instance: name, Until: p.now.Add(3 * second)}))
 	case opAnnounce:
 		p.do(&AnnounceNow{Instance: choose(p, "", "web", "nobody")})
 	case opStop:

@@ -35,6 +35,8 @@ type router struct {
 	// handing is set while a demoted or drained master has released and waits
 	// for a successor. It goes on serving, and on as master when nobody comes.
 	handing bool
+	// toMove is set while an order is open that came while this one was master.
+	toMove bool
 	// listening is set while a master that slept does not act yet.
 	listening bool
 	// holdUntil is when addresses that outlived the mastership are removed;
@@ -135,7 +137,7 @@ func (r *router) enter(s State, c Cause)         { r.state, r.cause, r.since = s
 // schedule works out when this router next needs a Tick.
 func (r *router) schedule() {
 	r.deadline = r.leftUntil()
-	for _, t := range [...]*time.Time{&r.timer, &r.readyAt, &r.holdUntil, &r.announceAt, &r.againAt, &r.repairAt, &r.renewAt, &r.muteUntil, &r.inst.troubleUntil} {
+	for _, t := range [...]*time.Time{&r.timer, &r.readyAt, &r.holdUntil, &r.announceAt, &r.againAt, &r.repairAt, &r.renewAt, &r.muteUntil, &r.inst.troubleUntil, &r.inst.drain.Until} {
 		if !t.IsZero() && (r.deadline.IsZero() || t.Before(r.deadline)) {
 			r.deadline = *t
 		}
@@ -159,6 +161,9 @@ func (r *router) fire() {
 	}
 	if r.due(r.inst.troubleUntil) {
 		r.inst.recovered()
+	}
+	if r.due(r.inst.drain.Until) {
+		r.inst.drainEnds()
 	}
 	if r.due(r.timer) {
 		r.expire()
@@ -196,9 +201,12 @@ func (r *router) expire() {
 	case r.listening:
 		r.resume()
 	case r.handing:
-		r.handing = false
+		r.unanswered(fmt.Sprintf("nobody took over within %v", handoverBound(r.inst.cfg.AdvertInterval)))
 		r.notice(NoticeHandoverFailed, netip.Addr{}, "this node stays master at priority "+fmt.Sprint(r.inst.effective))
-		r.advertise()
+		if r.handing {
+			r.handing = false
+			r.advertise()
+		}
 	default:
 		// From the time it was due, so that lateness does not add up.
 		due := r.timer
@@ -335,6 +343,7 @@ func (r *router) becomeMaster(c Cause, reason string) {
 	r.handing, r.listening, r.holdUntil, r.heard = false, false, time.Time{}, false
 	r.preemptAt = time.Time{}
 	r.adoptionEnds()
+	r.inst.takesBack()
 	r.outdone, r.outdoneAt = r.peer, r.now()
 	r.counters.BecameMaster++
 	r.repairWait, r.removals, r.refusedSince = 0, 0, time.Time{}
@@ -367,7 +376,8 @@ func (r *router) leave(to State, c Cause, reason string) {
 	r.reason = reason
 	r.timer, r.preemptAt = time.Time{}, time.Time{}
 	if r.inst.removed || r.inst.e.stopping {
-		r.readyAt, r.muteUntil, r.repairAt, r.inst.troubleUntil = time.Time{}, time.Time{}, time.Time{}, time.Time{}
+		r.readyAt, r.muteUntil, r.repairAt = time.Time{}, time.Time{}, time.Time{}
+		r.inst.troubleUntil, r.inst.drain.Until = time.Time{}, time.Time{}
 	}
 	switch {
 	case was == StateMaster && r.reachable():

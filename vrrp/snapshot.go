@@ -27,11 +27,16 @@ type InstanceStatus struct {
 	// instance; DemotedWhy tells.
 	Demoted    bool
 	DemotedWhy string
-	// Drained is set while the operator keeps the instance behind.
+	// Drained is set while the operator keeps the instance, or one of its group,
+	// behind; Drain tells of that.
 	Drained bool
 	// Transitions counts the changes of State by cause.
 	Transitions Transitions
-	Routers     []RouterStatus
+	Drain       DrainStatus
+	// Failover is not zero after a [Failover], until this node is master again:
+	// it does not take over by preemption.
+	Failover FailoverStatus
+	Routers  []RouterStatus
 }
 
 // RouterStatus is the state of one virtual router.
@@ -104,8 +109,13 @@ func (e *Engine) Snapshot(now time.Time) *Snapshot {
 func (i *instance) status(now time.Time) InstanceStatus {
 	s := InstanceStatus{
 		Config: i.cfg.clone(), State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
-		Demoted: i.demoted, DemotedWhy: i.why, Drained: i.groupDrained(),
+		Demoted: i.demoted, DemotedWhy: i.why, Drained: i.groupDrained(), Failover: i.gave,
 		Transitions: i.transitions,
+	}
+	for _, m := range i.unit() {
+		if m.drained && (m == i || !i.drained) {
+			s.Drain = m.drain
+		}
 	}
 	for _, r := range i.routers {
 		s.Routers = append(s.Routers, r.status(now))

@@ -11,6 +11,8 @@ type Standing struct {
 	HandingOver bool
 	// Listening is set while a master that slept does not act yet.
 	Listening bool
+	// StandsBack is set after a [Failover], until this node is master again.
+	StandsBack bool
 	// Mute is set while adverts of this router do not leave, or did not lately
 	// and it waits before it tries again.
 	Mute bool
@@ -24,6 +26,6 @@ func (e *Engine) Standing(id RouterID) (Standing, bool) {
 	}
 	return Standing{
 		State: r.state, Priority: r.inst.effective, HandingOver: r.handing || r.holding(),
-		Listening: r.listening, Mute: r.mute != "" || r.unproven || r.silent(),
+		Listening: r.listening, StandsBack: r.inst.standsBack(), Mute: r.mute != "" || r.unproven || r.silent(),
 	}, true
 }

@@ -70,7 +70,7 @@ func (r *router) judgeCause(before vrrp.Standing) {
 		cause = r.barred() || r.standing.Mute || r.kept(true)
 	case from == vrrp.StateMaster: // see judgeYield
 	case from == vrrp.StateBackup:
-		r.judgeTakeover()
+		r.judgeTakeover(before)
 	case r.barred() || r.kept(false):
 		cause = false
 	case to == vrrp.StateMaster: // without a master before it owns the addresses, or goes on

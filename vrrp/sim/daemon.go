@@ -38,6 +38,7 @@ func (n *node) start(config int, journal bool) {
 	n.sockets = map[socketKey]bool{}
 	n.hooks = map[string]*hookState{}
 	n.results = map[string]bool{}
+	n.asked = map[string]operatorOrder{}
 	clear(n.entries)
 	n.configs = n.spec.Configs[config]
 	n.now = epoch.Add(n.local())

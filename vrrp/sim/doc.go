@@ -54,6 +54,8 @@
 //	transition-has-cause          any other change of state: to fault, and out of it, by what the daemon was told of
 //	                              links and checks, or adverts that fail, of its own or its group; to init by a stop,
 //	                              or to wait for a delay or a check; to master from fault as the owner
+//	order-has-outcome             a drain or failover is over 1.5 s later, unless the node pauses, and the node is as the
+//	                              outcome says: drained, standing back, or as before
 //	group-in-step                 instances of a group on a node have one priority, and are in fault together
 //	group-sides                   who has no link on one side is master on none
 //	group-together                the masters of a group that nodes on both sides hear whole are one node, unless two

@@ -69,7 +69,9 @@ const (
 	OpFail      Op = "fail"      // a check fails
 	OpPass      Op = "pass"      // ... and passes
 	OpDrain     Op = "drain"     // of an instance
+	OpTryDrain  Op = "trydrain"  // of an instance, unless nobody takes over
 	OpUndrain   Op = "undrain"   // of an instance
+	OpFailover  Op = "failover"  // of an instance
 	OpReload    Op = "reload"    // config=N
 	OpRemove    Op = "remove"    // somebody removes an address
 	OpRefuse    Op = "refuse"    // the kernel refuses to add addresses
@@ -109,7 +111,7 @@ const client = "client"
 // planned reports whether a step is one of those that must lose no packet.
 func (s *Step) planned() bool {
 	switch s.Op {
-	case OpStart, OpStop, OpFail, OpPass, OpDrain, OpUndrain, OpReload, OpAnnounce, OpInject:
+	case OpStart, OpStop, OpFail, OpPass, OpDrain, OpTryDrain, OpUndrain, OpFailover, OpReload, OpAnnounce, OpInject:
 		return true
 	}
 	return false

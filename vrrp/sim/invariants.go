@@ -127,7 +127,7 @@ func (v *vr) judgeHealth(group []*router, m *router) {
 // judgePreempt: who may preempt a weaker master does, by the same bound.
 func (v *vr) judgePreempt(group []*router, m *router) {
 	for _, r := range group {
-		if r.cfg.Preempt && r.cfg.PreemptDelay == 0 && r.standing.Priority > m.standing.Priority {
+		if r.cfg.Preempt && r.cfg.PreemptDelay == 0 && !r.standing.StandsBack && r.standing.Priority > m.standing.Priority {
 			v.w.fail("preempt", "%s is master with priority %d, %s with %d does not preempt it", m, m.standing.Priority, r, r.standing.Priority)
 		}
 	}
@@ -219,7 +219,7 @@ func (v *vr) judgeClient(group []*router, m *router) {
 // judgeTakeover: every take-over has a cause. A backup that was not adopted has
 // heard nobody for three intervals, or a release, or a weaker one that it may
 // preempt.
-func (r *router) judgeTakeover() {
+func (r *router) judgeTakeover(before vrrp.Standing) {
 	if r.n.stranger() || r.heardAt == 0 || r.n.w.opt.Lenient || r.standing.Priority == vrrp.PriorityOwner {
 		return
 	}
@@ -231,7 +231,7 @@ func (r *router) judgeTakeover() {
 	skew = time.Duration(256-int(r.standing.Priority)) * skew / 256
 	switch p := r.heardPriority; {
 	case p == vrrp.PriorityRelease, silent >= 3*r.heardInterval+skew-time.Microsecond:
-	case p < r.standing.Priority && (r.cfg.Preempt || p <= vrrp.DemotedMax || r.heardMate):
+	case p < r.standing.Priority && (r.cfg.Preempt && !before.StandsBack || p <= vrrp.DemotedMax || r.heardMate):
 	default:
 		r.n.w.fail("take-over-has-cause", "%s with priority %d took over %v after it heard a master of priority %d, interval %v",
 			r, r.standing.Priority, silent, p, r.heardInterval)

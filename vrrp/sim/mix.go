@@ -302,15 +302,15 @@ func (g *generator) happen() {
 
 // kinds are what each mix is made of.
 var kinds = map[Mix][]string{
-	Calm:      {"stop", "drain", "check", "reload", "announce", "inject"},
-	Network:   {"loss", "loss", "delay", "partition", "mute", "cut", "pull", "drain"},
+	Calm:      {"stop", "drain", "check", "reload", "announce", "inject", "failover"},
+	Network:   {"loss", "loss", "delay", "partition", "mute", "cut", "pull", "drain", "failover"},
 	Crash:     {"crash", "crash", "crash", "power", "restart", "stop"},
-	Freeze:    {"freeze", "freeze", "freeze", "blink", "stop", "crash", "drain"},
+	Freeze:    {"freeze", "freeze", "freeze", "blink", "stop", "crash", "drain", "failover"},
 	Clock:     {"clock", "clock", "suspend", "suspend", "freeze", "crash", "drain"},
 	Kernel:    {"remove", "remove", "refuse", "down", "gone", "pull", "sendfail", "crash", "stop", "drain"},
 	Checks:    {"check", "check", "check", "crash", "drain", "restart"},
-	Strangers: {"drain", "stop", "crash", "check", "pull", "partition", "freeze", "power"},
-	Operator:  {"drain", "stop", "reload", "check", "drain", "stop", "reload", "restart", "announce"},
+	Strangers: {"drain", "failover", "stop", "crash", "check", "pull", "partition", "freeze", "power"},
+	Operator:  {"drain", "stop", "reload", "check", "failover", "stop", "reload", "restart", "announce", "trydrain"},
 }
 
 func (g *generator) kind() string {
@@ -351,6 +351,13 @@ func (g *generator) one(kind string) {
 		}
 	case "drain":
 		both(OpDrain, OpUndrain, instance)
+	case "trydrain":
+		both(OpTryDrain, OpUndrain, instance)
+	case "failover":
+		g.add(0, Step{Op: OpFailover, Node: n, Name: instance})
+		if g.chance(40) {
+			g.add(d, Step{Op: OpUndrain, Node: n, Name: instance})
+		}
 	case "check":
 		checks := configs[0][0].Checks
 		if len(checks) == 0 {

@@ -55,6 +55,7 @@ type node struct {
 	sockets  map[socketKey]bool
 	hooks    map[string]*hookState
 	results  map[string]bool // of checks, as the daemon was told
+	asked    map[string]operatorOrder
 
 	pausedAt time.Duration
 	unpaused time.Duration // when the last pause ended
@@ -228,6 +229,9 @@ func (n *node) step(ev vrrp.Event) {
 		if s, ok := a.(*vrrp.SendAdvert); ok {
 			n.send(s)
 			continue
+		}
+		if o, ok := a.(*vrrp.Outcome); ok {
+			n.judgeOutcome(o)
 		}
 		n.work = append(n.work, a)
 	}

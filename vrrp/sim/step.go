@@ -154,7 +154,11 @@ func (n *node) stepNode(s *Step) {
 			}
 		})
 	case OpDrain:
-		n.call(func() { n.step(&vrrp.Drain{Instance: s.Name}) })
+		n.ordered(s.Name, &vrrp.Drain{Instance: s.Name})
+	case OpTryDrain:
+		n.ordered(s.Name, &vrrp.Drain{Instance: s.Name, Try: true})
+	case OpFailover:
+		n.ordered(s.Name, &vrrp.Failover{Instance: s.Name})
 	case OpUndrain:
 		n.call(func() { n.step(&vrrp.Undrain{Instance: s.Name}) })
 	case OpAnnounce:

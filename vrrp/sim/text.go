@@ -14,7 +14,7 @@ import (
 
 // takesName are the operations whose third word is a name.
 var takesName = map[Op]bool{
-	OpFail: true, OpPass: true, OpDrain: true, OpUndrain: true, OpInject: true,
+	OpFail: true, OpPass: true, OpDrain: true, OpTryDrain: true, OpUndrain: true, OpFailover: true, OpInject: true,
 	OpPull: true, OpPlug: true, OpCut: true, OpMend: true, OpDown: true, OpUp: true, OpGone: true, OpBack: true,
 }
 
@@ -25,7 +25,8 @@ var known = map[Op]bool{
 	OpCrash: true, OpStart: true, OpStop: true, OpPowerOff: true, OpBoot: true, OpFreeze: true, OpResume: true,
 	OpSuspend: true, OpWake: true, OpPull: true, OpPlug: true, OpCut: true, OpMend: true, OpDown: true, OpUp: true,
 	OpGone: true, OpBack: true, OpMute: true, OpUnmute: true, OpPartition: true, OpHeal: true, OpLink: true,
-	OpFail: true, OpPass: true, OpDrain: true, OpUndrain: true, OpReload: true, OpRemove: true, OpRefuse: true,
+	OpFail: true, OpPass: true, OpDrain: true, OpTryDrain: true, OpUndrain: true, OpFailover: true,
+	OpReload: true, OpRemove: true, OpRefuse: true,
 	OpAccept: true, OpSendFail: true, OpSendOK: true, OpClock: true, OpInject: true, OpAnnounce: true,
 }
 

@@ -53,7 +53,12 @@ func (c *Client) Reload(ctx context.Context) (*Reloaded, error) {
 }
 
 func (c *Client) call(ctx context.Context, method, path string, into any) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, nil)
+	return c.send(ctx, method, path, nil, into)
+}
+
+// send is call with a body.
+func (c *Client) send(ctx context.Context, method, path string, body io.Reader, into any) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://holdfast"+path, body)
 	if err != nil {
 		return nil, err
 	}

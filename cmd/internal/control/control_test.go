@@ -38,6 +38,7 @@ type fake struct {
 	status func(ctx context.Context) (*Status, error)
 	reload func(ctx context.Context, who string) (*Reloaded, error)
 	events *history.History
+	order  func(said) (*Operated, error)
 }
 
 func (f *fake) Events() *history.History { return f.events }
@@ -108,7 +109,7 @@ func TestReload(t *testing.T) {
 	if err != nil || strings.Join(done.Warnings, " ") != "one two" {
 		t.Errorf("reload: %+v, %v", done, err)
 	}
-	if !strings.HasPrefix(who, "uid 0, pid ") && os.Geteuid() == 0 {
+	if !strings.HasPrefix(who, "root (uid 0, pid ") && os.Geteuid() == 0 {
 		t.Errorf("the daemon was told that %q asked", who)
 	}
 

@@ -4,6 +4,16 @@
 //	GET  /v1/status   Status
 //	GET  /v1/events   Events, or a stream of Event and Lost with follow=true
 //	POST /v1/reload   Reloaded, or 422 and Error when the file is refused
+//	POST /v1/drain    DrainOrder: Operated, once a peer has taken over or nobody did
+//	POST /v1/undrain  Selection: Operated
+//	POST /v1/failover Selection: Operated, once a peer has taken over or nobody did
+//	POST /v1/announce Selection: Operated
+//
+// The last four take JSON bodies, which may be empty, and answer 422 and Error
+// when a body is not understood or names an instance that does not exist; nothing
+// was done then. Else they answer 200: "done" tells whether all was done, the
+// results what came of each instance. An order stands also when who gave it does
+// not wait for the answer.
 //
 // The events asked for are since=N (those after number N, or 6925a0f3-N of one
 // history), since=1h or since=2006-01-02T15:04:05Z; instance=, kind= (each
@@ -18,4 +28,5 @@
 // configured group. Changing anything takes root or the owner. With curl:
 //
 //	curl --unix-socket /run/holdfast/holdfast.sock http://holdfast/v1/status
+//	curl --unix-socket /run/holdfast/holdfast.sock -d '{"instances":["web"],"for":"30m"}' http://holdfast/v1/drain
 package control

@@ -76,6 +76,10 @@ func startFuzzServer(f *testing.F, a asker) *fuzzServer {
 		fs.changes.Add(1)
 		return &Reloaded{Version: Version}, nil
 	}
+	b.order = func(said) (*Operated, error) {
+		fs.changes.Add(1)
+		return &Operated{Version: Version, Results: []Result{}}, nil
+	}
 	s := NewServer(b)
 	s.http.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
 		return context.WithValue(ctx, credKey{}, a.cred)
@@ -232,6 +236,8 @@ func fuzzRequests() []string {
 		"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n",
 		"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
 		"POST /v1/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		"POST /v1/drain HTTP/1.1\r\nHost: x\r\nContent-Length: 21\r\n\r\n{\"instances\":[\"web\"]}",
+		"POST /v1/failover HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]",
 		"HEAD /v1/status HTTP/1.0\r\n\r\n",
 		"GET /v1/../v1/%2e%2e//reload?a=b;c#d HTTP/1.1\r\nHost: x\r\n\r\n",
 		"PUT /v1/reload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc",

@@ -28,6 +28,7 @@ type Backend interface {
 	Reload(ctx context.Context, who string) (*Reloaded, error)
 	// Events is the history of what happened.
 	Events() *history.History
+	Operator
 }
 
 // Refused is an error that is the asker's to mend, such as a bad configuration.
@@ -132,6 +133,7 @@ func NewServer(b Backend) *Server {
 	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, _ *http.Request) (any, error) { return b.Status(ctx) }))
 	mux.HandleFunc("POST /v1/reload", s.change(func(ctx context.Context, who string, _ *http.Request) (any, error) { return b.Reload(ctx, who) }))
 	mux.Handle("GET /v1/events", s.events(b.Events()))
+	s.operate(mux)
 	mux.HandleFunc("/", notFound)
 	s.http = http.Server{
 		Handler: asWritten(mux),
@@ -200,7 +202,7 @@ func (s *Server) ask(question func(ctx context.Context, r *http.Request) (any, e
 func (s *Server) change(order func(ctx context.Context, who string, r *http.Request) (any, error)) http.HandlerFunc {
 	do := func(ctx context.Context, r *http.Request) (any, error) {
 		cred := r.Context().Value(credKey{}).(*unix.Ucred)
-		return order(ctx, fmt.Sprintf("uid %d, pid %d", cred.Uid, cred.Pid), r)
+		return order(ctx, who(cred), r)
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if cred, _ := r.Context().Value(credKey{}).(*unix.Ucred); !mayChange(cred) {
@@ -239,6 +241,22 @@ func fail(w http.ResponseWriter, err error) {
 		err = errors.New("the daemon did not answer in time")
 	}
 	answer(w, http.StatusServiceUnavailable, Error{err.Error()})
+}
+
+// who names the user and process at the other end, for people.
+func who(cred *unix.Ucred) string {
+	id := fmt.Sprintf("uid %d", cred.Uid)
+	if cred.Pid > 0 { // else it is of another process namespace
+		id += fmt.Sprintf(", pid %d", cred.Pid)
+	}
+	name := ""
+	if u, err := user.LookupId(strconv.Itoa(int(cred.Uid))); err == nil {
+		name = u.Username
+	}
+	if name == "" {
+		return id
+	}
+	return fmt.Sprintf("%s (%s)", name, id)
 }
 
 func mayChange(cred *unix.Ucred) bool {

@@ -89,6 +89,7 @@ const sampleJSON = `{
       },
       "demoted": false,
       "drained": false,
+      "drain": null,
       "master": {
         "address": "192.0.2.1",
         "priority": 150,

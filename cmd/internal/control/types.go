@@ -54,6 +54,11 @@ type Instance struct {
 	DemotedWhy string `json:"demoted_why,omitempty"`
 	// Drained is set while the operator keeps the instance behind.
 	Drained bool `json:"drained"`
+	// Drain tells of that; null while the instance is not drained.
+	Drain *Drain `json:"drain"`
+	// Failover is set after a failover by the operator, until this node is
+	// master again: it does not take over by preemption.
+	Failover *Failover `json:"failover,omitempty"`
 	// Master is who serves, as far as this node knows; null when it does not.
 	Master    *Master   `json:"master"`
 	Addresses []Address `json:"addresses"`
@@ -76,6 +81,25 @@ type Instance struct {
 	Counters    Counters `json:"counters"`
 	// Families are the virtual routers of the instance.
 	Families []Family `json:"families"`
+}
+
+// Drain is what the operator ordered, and who that was.
+type Drain struct {
+	Since time.Time `json:"since"`
+	// Until is when it ends by itself; null when an order ends it.
+	Until *time.Time `json:"until"`
+	// Persist is set when it survives a restart of the daemon.
+	Persist bool `json:"persist"`
+	// By is who asked for it, such as "root (uid 0, pid 7)".
+	By string `json:"by"`
+	// Why is what they gave as the reason; empty when nothing.
+	Why string `json:"why,omitempty"`
+}
+
+// Failover is a mastership that the operator gave away.
+type Failover struct {
+	Since time.Time `json:"since"`
+	By    string    `json:"by"`
 }
 
 // Priority is what the instance was given and what it elects with.

@@ -34,6 +34,10 @@ func (d *Daemon) act(a vrrp.Action) {
 		d.transition(a)
 	case *vrrp.Notify:
 		d.hook(&a.Transition)
+	case *vrrp.Outcome:
+		d.outcome(a)
+	case *vrrp.DrainEnded:
+		d.drainEnded(a)
 	case *vrrp.Notice:
 		d.notice(a)
 	}
@@ -52,7 +56,7 @@ func (d *Daemon) transition(t *vrrp.Transition) {
 		args = append(args, "peer", t.Peer.String(), "peer-priority", int(t.PeerPriority))
 	}
 	args = append(args, "lasted", round(t.Lasted).String())
-	known := told{priority: d.told[t.Instance].priority}
+	known := told{priority: d.told[t.Instance].priority, drained: d.told[t.Instance].drained}
 	if t.To == vrrp.StateFault {
 		known.fault = t.Reason
 	}

@@ -48,6 +48,8 @@ type Options struct {
 	Network         transport.Network
 	// Journal is the directory of the journal; empty for none.
 	Journal string
+	// State is the directory of what is to survive a reboot; empty for none.
+	State string
 	// Boottime is the time since the boot, suspension included; nil for the
 	// kernel's.
 	Boottime func() time.Duration
@@ -110,6 +112,11 @@ type Daemon struct {
 	journalFailed, journalRetrying bool
 
 	wake time.Duration // boot time at which the loop should wake; 0 for never
+
+	operations    []*operation // whose outcome is open
+	drains        *drainStore
+	drainsWriting int
+	drainsFailed  bool
 
 	supervisor   *supervisor
 	tellStatus   bool

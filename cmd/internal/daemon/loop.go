@@ -19,6 +19,7 @@ const turnLimit = 256
 // lets timers expire, sends all adverts, and only then orders the slower work.
 func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-chan error) error {
 	d.apply(d.cfg)
+	d.restoreDrains()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	stop := ctx.Done()
@@ -165,6 +166,7 @@ func (d *Daemon) stop() {
 	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast stops: it hands over"}, "stopping")
 	d.supervisor.tell("STOPPING=1")
 	d.stopping = true
+	d.dropOperations()
 	d.step(&vrrp.Stop{})
 }
 
@@ -184,8 +186,12 @@ func (d *Daemon) supervise() {
 // summary counts the instances by state, in one line.
 func (d *Daemon) summary() string {
 	count := map[vrrp.State]int{}
+	drained := 0
 	for _, i := range d.engine.Snapshot(d.now).Instances {
 		count[i.State]++
+		if i.Drained {
+			drained++
+		}
 	}
 	line := ""
 	for _, s := range []vrrp.State{vrrp.StateMaster, vrrp.StateBackup, vrrp.StateFault, vrrp.StateInit} {
@@ -196,6 +202,9 @@ func (d *Daemon) summary() string {
 			line += ", "
 		}
 		line += fmt.Sprintf("%d %v", count[s], s)
+	}
+	if drained > 0 {
+		line += fmt.Sprintf("; %d drained by the operator", drained)
 	}
 	return line
 }

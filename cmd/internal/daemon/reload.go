@@ -118,6 +118,9 @@ func (d *Daemon) apply(cfg *config.Config) {
 	}
 	d.tellDue, d.tellStatus = true, true
 	d.journalChanged()
+	if d.drains != nil { // it may have removed or renamed a drained instance
+		d.drainsChanged(nil)
+	}
 }
 
 // interfaces lists the interfaces of several configurations, each once.

@@ -56,7 +56,7 @@ func Serve(ctx context.Context, s Setup) error {
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, Control: listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: transport.New(), Watch: vip.Watch,
-		Journal: s.Config.Node.RunDir, Leave: s.Leave,
+		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})
 	if urgency != nil {
 		d.trouble("a busy host can delay adverts: it does not permit what would help", urgency)

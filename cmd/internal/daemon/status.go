@@ -158,6 +158,15 @@ func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 	for _, r := range vrrp.Causes() {
 		c.Counters.Transitions[r.String()] = i.Transitions.Of(r)
 	}
+	if i.Drained {
+		c.Drain = &control.Drain{Since: i.Drain.Since, Persist: i.Drain.Persist, By: i.Drain.By, Why: i.Drain.Why}
+		if !i.Drain.Until.IsZero() {
+			c.Drain.Until = &i.Drain.Until
+		}
+	}
+	if !i.Failover.Since.IsZero() {
+		c.Failover = &control.Failover{Since: i.Failover.Since, By: i.Failover.By}
+	}
 	for _, k := range i.Config.Checks {
 		c.Checks = append(c.Checks, k.Name)
 	}

@@ -17,6 +17,7 @@ const tellDelay = time.Second
 type told struct {
 	priority uint8
 	fault    string // why it is in fault; empty when it is not
+	drained  bool
 }
 
 // tellChanges tells what changed without a transition: the priority that an
@@ -26,7 +27,7 @@ func (d *Daemon) tellChanges() {
 	next := make(map[string]told, len(s.Instances))
 	for n := range s.Instances {
 		i := &s.Instances[n]
-		now := told{priority: i.Effective}
+		now := told{priority: i.Effective, drained: i.Drained}
 		if i.State == vrrp.StateFault {
 			now.fault = i.Reason
 		}
@@ -39,7 +40,7 @@ func (d *Daemon) tellChanges() {
 			}
 		}
 		if old.priority != now.priority {
-			d.tellPriority(i, old.priority)
+			d.tellPriority(i, old)
 		}
 		if old.fault != "" && now.fault != "" && old.fault != now.fault {
 			d.record(history.Event{
@@ -52,7 +53,8 @@ func (d *Daemon) tellChanges() {
 	d.told = next
 }
 
-func (d *Daemon) tellPriority(i *vrrp.InstanceStatus, from uint8) {
+func (d *Daemon) tellPriority(i *vrrp.InstanceStatus, before told) {
+	from := before.priority
 	args := []any{"instance", i.Config.Name, "from", int(from), "to", int(i.Effective)}
 	e := history.Event{
 		Kind: history.KindPriority, Severity: history.Info, Instance: i.Config.Name, Interface: i.Config.Interface,
@@ -64,6 +66,12 @@ func (d *Daemon) tellPriority(i *vrrp.InstanceStatus, from uint8) {
 		e.Severity, e.Reason = history.Warning, i.DemotedWhy
 		e.Text = because(fmt.Sprintf("%s is demoted to %s", i.Config.Name, change), i.DemotedWhy)
 		d.record(e, "demoted", append(args, "reason", i.DemotedWhy)...)
+	case before.drained && !i.Drained:
+		e.Text = fmt.Sprintf("%s is not drained any more: %s", i.Config.Name, change)
+		d.record(e, "not drained any more", args...)
+	case i.Drained && !before.drained:
+		e.Text = fmt.Sprintf("%s is drained: %s", i.Config.Name, change)
+		d.record(e, "drained", args...)
 	case from <= vrrp.DemotedMax && i.Effective > vrrp.DemotedMax:
 		e.Text = fmt.Sprintf("%s is not demoted any more: %s", i.Config.Name, change)
 		d.record(e, "not demoted any more", args...)

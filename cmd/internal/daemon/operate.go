@@ -1,0 +1,449 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// operation is an order of the operator that is being carried out. It stands
+// whether or not somebody waits for the answer.
+type operation struct {
+	what, who string
+	// waits are the instances whose outcome is open.
+	waits   map[string]bool
+	results []control.Result
+	note    string
+	persist bool // the drains are to be on disk before the answer
+	answer  func(*control.Operated, error)
+}
+
+// command runs an order on the loop and waits for its answer.
+func (b backend) command(ctx context.Context, order func(answer func(*control.Operated, error))) (*control.Operated, error) {
+	type result struct {
+		done *control.Operated
+		err  error
+	}
+	got := make(chan result, 1)
+	ask := func() { order(func(o *control.Operated, err error) { got <- result{o, err} }) }
+	select {
+	case b.d.calls <- ask:
+	case <-b.d.ended:
+		return nil, errStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	select {
+	case r := <-got:
+		return r.done, r.err
+	case <-b.d.ended:
+		return nil, errStopping
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Drain implements [control.Operator].
+func (b backend) Drain(ctx context.Context, who string, o *control.DrainOrder) (*control.Operated, error) {
+	var long time.Duration
+	if o.For != "" {
+		var err error
+		if long, err = time.ParseDuration(o.For); err != nil || long <= 0 {
+			return nil, &control.Refused{Err: fmt.Errorf(`cannot drain for %q: give a duration above zero, such as "30m"`, o.For)}
+		}
+	}
+	if len(o.Why) > mostWhy || strings.ContainsFunc(o.Why, func(r rune) bool { return r < ' ' }) {
+		return nil, &control.Refused{Err: fmt.Errorf("the reason must be one line of at most %d bytes", mostWhy)}
+	}
+	return b.command(ctx, func(answer func(*control.Operated, error)) { b.d.orderDrain(who, o, long, answer) })
+}
+
+// mostWhy is how long the reason of a drain may be.
+const mostWhy = 200
+
+// Undrain implements [control.Operator].
+func (b backend) Undrain(ctx context.Context, who string, s *control.Selection) (*control.Operated, error) {
+	return b.command(ctx, func(answer func(*control.Operated, error)) { b.d.orderUndrain(who, s, answer) })
+}
+
+// Failover implements [control.Operator].
+func (b backend) Failover(ctx context.Context, who string, s *control.Selection) (*control.Operated, error) {
+	return b.command(ctx, func(answer func(*control.Operated, error)) { b.d.orderFailover(who, s, answer) })
+}
+
+// Announce implements [control.Operator].
+func (b backend) Announce(ctx context.Context, who string, s *control.Selection) (*control.Operated, error) {
+	return b.command(ctx, func(answer func(*control.Operated, error)) { b.d.orderAnnounce(who, s, answer) })
+}
+
+// begin starts an operation on the selected instances, and on those that move
+// together with them. When there is one that does not exist nothing is done.
+func (d *Daemon) begin(what, who string, s *control.Selection, answer func(*control.Operated, error)) (*operation, []string, error) {
+	if d.stopping {
+		return nil, nil, errStopping
+	}
+	names := make([]string, len(d.cfg.Instances))
+	for n := range d.cfg.Instances {
+		names[n] = d.cfg.Instances[n].Name
+	}
+	groups := map[string]bool{}
+	for _, name := range s.Instances {
+		at := slices.Index(names, name)
+		if at < 0 {
+			return nil, nil, &control.Refused{Err: noInstance(name, names)}
+		}
+		if g := d.cfg.Instances[at].Group; g != "" {
+			groups[g] = true
+		}
+	}
+	var chosen []string
+	for n := range d.cfg.Instances {
+		if i := &d.cfg.Instances[n]; len(s.Instances) == 0 || slices.Contains(s.Instances, i.Name) || groups[i.Group] {
+			chosen = append(chosen, i.Name)
+		}
+	}
+	d.log.Info("ordered by the operator", "order", what, "asked-by", who, "instances", strings.Join(chosen, " "))
+	return &operation{what: what, who: who, waits: map[string]bool{}, answer: answer}, chosen, nil
+}
+
+// noInstance tells that there is no instance of a name, and which may be meant.
+func noInstance(name string, names []string) error {
+	if near := config.Nearest(name, names); near != "" {
+		return fmt.Errorf("there is no instance %q: did you mean %q? Nothing was done", name, near)
+	}
+	if len(names) > 5 {
+		names = append(names[:5:5], fmt.Sprintf("and %d more", len(names)-5))
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("there is no instance %q: the configuration has none", name)
+	}
+	return fmt.Errorf("there is no instance %q, only %s; nothing was done", name, strings.Join(names, ", "))
+}
+
+// standing returns how an instance is now.
+func (d *Daemon) standing(s *vrrp.Snapshot, name string) *vrrp.InstanceStatus {
+	for n := range s.Instances {
+		if s.Instances[n].Config.Name == name {
+			return &s.Instances[n]
+		}
+	}
+	return &vrrp.InstanceStatus{}
+}
+
+func (d *Daemon) orderDrain(who string, o *control.DrainOrder, long time.Duration, answer func(*control.Operated, error)) {
+	op, names, err := d.begin("drain", who, &o.Selection, answer)
+	if err != nil {
+		answer(nil, err)
+		return
+	}
+	op.persist = o.Persist
+	op.note = "until 'holdfast undrain' or a restart of the daemon"
+	if o.Persist {
+		op.note = "until 'holdfast undrain'"
+	}
+	ev := vrrp.Drain{Try: !o.Force, By: who, Why: o.Why, Persist: o.Persist}
+	if long > 0 {
+		ev.Until = d.now.Add(long)
+		op.note = fmt.Sprintf("until %s, or %s", ev.Until.Format("2006-01-02 15:04:05"), strings.TrimPrefix(op.note, "until "))
+	}
+	op.note = "drained " + op.note
+	for _, name := range names {
+		op.waits[name] = true
+	}
+	d.operations = append(d.operations, op)
+	for _, name := range d.each(names) {
+		ev.Instance = name
+		d.step(&ev)
+	}
+}
+
+// each names one instance of those that move together.
+func (d *Daemon) each(names []string) (list []string) {
+	seen := map[string]bool{}
+	for n := range d.cfg.Instances {
+		i := &d.cfg.Instances[n]
+		if !slices.Contains(names, i.Name) || i.Group != "" && seen[i.Group] {
+			continue
+		}
+		seen[i.Group] = true
+		list = append(list, i.Name)
+	}
+	return list
+}
+
+func (d *Daemon) orderFailover(who string, s *control.Selection, answer func(*control.Operated, error)) {
+	op, names, err := d.begin("failover", who, s, answer)
+	if err != nil {
+		answer(nil, err)
+		return
+	}
+	snapshot := d.engine.Snapshot(d.now)
+	serving := map[string]bool{} // groups that this node is master of any instance of
+	for _, name := range names {
+		if i := d.standing(snapshot, name); i.State == vrrp.StateMaster {
+			op.waits[name], serving[i.Config.Group] = true, true
+		}
+	}
+	if len(op.waits) > 0 {
+		op.note = "this node does not take over by preemption until it is master again or 'holdfast undrain'"
+	}
+	var leaving []string
+	for _, name := range names {
+		i := d.standing(snapshot, name)
+		switch {
+		case op.waits[name], i.Config.Group != "" && serving[i.Config.Group]:
+			op.waits[name] = true
+			leaving = append(leaving, name)
+		default:
+			// Of all, those that others serve are no failure.
+			r := d.notMaster(i)
+			r.Done = len(s.Instances) == 0 && len(serving) > 0
+			op.add(r)
+		}
+	}
+	d.operations = append(d.operations, op)
+	for _, name := range d.each(leaving) {
+		d.step(&vrrp.Failover{Instance: name, By: who})
+	}
+	d.conclude(op)
+}
+
+// notMaster says that an instance is not master here, and where it is.
+func (d *Daemon) notMaster(i *vrrp.InstanceStatus) control.Result {
+	r := result(i)
+	switch {
+	case i.State == vrrp.StateBackup && r.Peer != "":
+		r.Text = fmt.Sprintf("this node is backup; run it on %s, which is master", r.Peer)
+	case i.State == vrrp.StateBackup:
+		r.Text = "this node is backup and hears no master"
+	default:
+		r.Text = fmt.Sprintf("this node is in %v: %s", i.State, i.Reason)
+	}
+	return r
+}
+
+// result begins a result with who is master.
+func result(i *vrrp.InstanceStatus) control.Result {
+	r := control.Result{Instance: i.Config.Name, State: i.State.String()}
+	for n := range i.Routers {
+		if q := &i.Routers[n]; q.State == vrrp.StateBackup && q.Master.IsValid() && r.Peer == "" {
+			r.Peer, r.PeerPriority = q.Master.String(), int(q.MasterPriority)
+		}
+	}
+	return r
+}
+
+func (d *Daemon) orderAnnounce(who string, s *control.Selection, answer func(*control.Operated, error)) {
+	op, names, err := d.begin("announce", who, s, answer)
+	if err != nil {
+		answer(nil, err)
+		return
+	}
+	if len(s.Instances) > 0 {
+		// What is announced moves nothing, so the group has no part in it.
+		names = slices.DeleteFunc(names, func(n string) bool { return !slices.Contains(s.Instances, n) })
+	}
+	snapshot := d.engine.Snapshot(d.now)
+	masters := 0
+	for _, name := range names {
+		if d.standing(snapshot, name).State == vrrp.StateMaster {
+			masters++
+		}
+	}
+	for _, name := range names {
+		i := d.standing(snapshot, name)
+		if i.State != vrrp.StateMaster {
+			r := d.notMaster(i)
+			r.Done = len(s.Instances) == 0 && masters > 0
+			op.add(r)
+			continue
+		}
+		d.step(&vrrp.AnnounceNow{Instance: name})
+		count := 0
+		for n := range i.Routers {
+			if i.Routers[n].State == vrrp.StateMaster {
+				count += len(i.Routers[n].Addresses)
+			}
+		}
+		r := result(i)
+		r.Done = true
+		r.Text = fmt.Sprintf("announced %s on %s", plural(count, "address", "addresses"), i.Config.Interface)
+		if times := i.Config.Announce.Repeat; times > 1 {
+			r.Text += fmt.Sprintf(", %d times within %v", times, time.Duration(times-1)*i.Config.Announce.Interval)
+		}
+		op.add(r)
+	}
+	d.conclude(op)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func (d *Daemon) orderUndrain(who string, s *control.Selection, answer func(*control.Operated, error)) {
+	op, names, err := d.begin("undrain", who, s, answer)
+	if err != nil {
+		answer(nil, err)
+		return
+	}
+	before := d.engine.Snapshot(d.now)
+	for _, name := range d.each(names) {
+		d.step(&vrrp.Undrain{Instance: name})
+	}
+	after := d.engine.Snapshot(d.now)
+	for _, name := range names {
+		was, i := d.standing(before, name), d.standing(after, name)
+		r := result(i)
+		r.Done = true
+		r.Text = d.whatFollows(i)
+		if !was.Drained && was.Failover.Since.IsZero() {
+			r.Text = "was not drained; " + r.Text
+		}
+		op.add(r)
+	}
+	op.persist = d.drains != nil // that they are drained no more
+	d.tellDue, d.tellStatus = true, true
+	d.conclude(op)
+}
+
+// whatFollows says what an instance does now that it may compete again.
+func (d *Daemon) whatFollows(i *vrrp.InstanceStatus) string {
+	r := result(i)
+	switch {
+	case i.State == vrrp.StateMaster:
+		return fmt.Sprintf("stays master, with priority %d", i.Effective)
+	case i.State != vrrp.StateBackup:
+		return fmt.Sprintf("is in %v: %s", i.State, i.Reason)
+	case r.Peer == "":
+		return "is backup and hears no master"
+	case r.PeerPriority >= int(i.Effective):
+		return fmt.Sprintf("stays backup: %s is master with priority %d, this node has %d", r.Peer, r.PeerPriority, i.Effective)
+	case r.PeerPriority > vrrp.DemotedMax && !i.Config.Preempt && i.Config.Priority != vrrp.PriorityOwner:
+		return fmt.Sprintf("stays backup of %s: preempt = false", r.Peer)
+	case r.PeerPriority > vrrp.DemotedMax && i.Config.PreemptDelay > 0:
+		return fmt.Sprintf("takes over from %s after the preempt delay of %v", r.Peer, i.Config.PreemptDelay)
+	}
+	at := time.Time{}
+	for n := range i.Routers {
+		if t := i.Routers[n].Deadline; i.Routers[n].State == vrrp.StateBackup && t.After(at) {
+			at = t
+		}
+	}
+	return fmt.Sprintf("takes over from %s within %v", r.Peer, roundUp(at.Sub(d.now)))
+}
+
+// roundUp makes a short word of a time that is not to be exceeded.
+func roundUp(t time.Duration) time.Duration {
+	step := 100 * time.Millisecond
+	if t < time.Second {
+		step = 10 * time.Millisecond
+	}
+	return max(step, (t + step - 1).Truncate(step))
+}
+
+func (op *operation) add(r control.Result) { op.results = append(op.results, r) }
+
+// outcome hears what became of a drain or failover.
+func (d *Daemon) outcome(o *vrrp.Outcome) {
+	d.tellDue, d.tellStatus = true, true
+	for _, op := range slices.Clone(d.operations) {
+		if op.waits[o.Instance] {
+			delete(op.waits, o.Instance)
+			op.add(outcomeResult(op, o))
+			d.conclude(op)
+		}
+	}
+	d.drainsChanged(nil)
+}
+
+// outcomeResult puts an outcome into words.
+func outcomeResult(op *operation, o *vrrp.Outcome) control.Result {
+	r := control.Result{Instance: o.Instance, Done: o.Done, State: o.State.String(), Moved: o.Moved, PeerPriority: int(o.PeerPriority)}
+	if o.Peer.IsValid() {
+		r.Peer = o.Peer.String()
+	}
+	if o.Moved {
+		r.TookMS = float64(o.Took.Microseconds()) / 1000
+	}
+	drain := op.what == "drain"
+	switch {
+	case o.Done && o.Moved:
+		r.Text = fmt.Sprintf("%s took over after %v", r.Peer, round(o.Took))
+	case !o.Done && drain:
+		r.Text = o.Reason + ": not drained, this node goes on as it was"
+	case !o.Done:
+		r.Text = o.Reason + ": this node goes on as it was"
+	case o.State == vrrp.StateMaster:
+		r.Text = o.Reason + ": drained, and this node serves until a healthy one does"
+	case o.State == vrrp.StateBackup && r.Peer != "":
+		r.Text = fmt.Sprintf("drained as backup of %s (priority %d): takes over only when no healthy node is left", r.Peer, r.PeerPriority)
+	case o.State == vrrp.StateBackup:
+		r.Text = "drained as backup, and hears no master: takes over when there is no healthy node"
+	default:
+		r.Text = fmt.Sprintf("drained, in %v", o.State)
+	}
+	return r
+}
+
+// conclude answers an operation once nothing of it is open.
+func (d *Daemon) conclude(op *operation) {
+	if len(op.waits) > 0 {
+		return
+	}
+	d.operations = slices.DeleteFunc(d.operations, func(o *operation) bool { return o == op })
+	order := map[string]int{}
+	for n := range d.cfg.Instances {
+		order[d.cfg.Instances[n].Name] = n
+	}
+	slices.SortStableFunc(op.results, func(a, b control.Result) int { return order[a.Instance] - order[b.Instance] })
+	done := &control.Operated{Version: control.Version, Done: true, Results: op.results}
+	some := false
+	for _, r := range op.results {
+		done.Done = done.Done && r.Done
+		some = some || r.Done
+		args := []any{"order", op.what, "asked-by", op.who, "instance", r.Instance, "result", r.Text}
+		if r.Done {
+			d.log.Info("order carried out", args...)
+		} else {
+			d.log.Warn("order refused", args...)
+		}
+	}
+	if some {
+		done.Note = op.note
+	}
+	if !op.persist || !some {
+		op.answer(done, nil)
+		return
+	}
+	d.drainsChanged(func(err error) {
+		if err != nil {
+			done.Done, done.Warning = false, "a restart of the daemon will not know of it: "+err.Error()
+		}
+		op.answer(done, nil)
+	})
+}
+
+// dropOperations answers those that wait when the daemon stops.
+func (d *Daemon) dropOperations() {
+	for _, op := range d.operations {
+		op.answer(nil, errors.New("the daemon is stopping: it hands over what it has"))
+	}
+	d.operations = nil
+}
+
+// drainEnded logs that a drain ended at its time.
+func (d *Daemon) drainEnded(e *vrrp.DrainEnded) {
+	d.log.Info("drain ended at its time", "instance", e.Instance, "asked-by", e.Drain.By)
+	d.tellDue, d.tellStatus = true, true
+	d.drainsChanged(nil)
+}
