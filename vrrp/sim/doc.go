@@ -35,8 +35,8 @@
 // A virtual router is judged when nothing has disturbed it for an election: three
 // of the longest intervals and the skew of priority 1, and a hundredth for the
 // clocks. A disturbance is a step, a node that begins or ceases to take part or
-// changes its priority, and an advert that is lost or more than a millisecond
-// late. From then on it is judged whenever anything changes, after the time that
+// changes its priority or whether it stands back after a failover, and an advert
+// that is lost or more than a millisecond late. From then on it is judged whenever anything changes, after the time that
 // an advert takes. Nodes form a group when all of them hear each other and nobody
 // else; where some hear one way only, nothing is promised.
 //

@@ -239,7 +239,7 @@ func (r *router) moved(before vrrp.Standing) {
 	if takesPart(before.State) != takesPart(now.State) {
 		r.ready, r.deaf = r.n.w.now, 0
 	}
-	if takesPart(before.State) != takesPart(now.State) || before.Priority != now.Priority || before.Mute != now.Mute {
+	if takesPart(before.State) != takesPart(now.State) || before.Priority != now.Priority || before.Mute != now.Mute || before.StandsBack != now.StandsBack {
 		r.v.disturb(before.Mute || now.Mute)
 	}
 	for _, v := range r.v.vips {
