@@ -191,7 +191,7 @@ func (d *Daemon) restoreDrains() {
 	d.drains = &drainStore{path: filepath.Join(d.opts.State, drainsName)}
 	left, err := d.drains.read()
 	if err != nil {
-		d.log.Error("an instance may not be drained although it should be", "error", err)
+		d.failure("an instance may not be drained although it should be", err)
 		return
 	}
 	d.drains.last = left
@@ -201,14 +201,16 @@ func (d *Daemon) restoreDrains() {
 		if k.Until != nil {
 			left := time.Until(*k.Until)
 			if left <= 0 {
-				d.log.Info("drain ended at its time, before this start", args...)
+				d.record(operatorEvent(k.Instance, k.By, k.Instance+": the drain ended at its time, before this start"),
+					"drain ended at its time, before this start", args...)
 				continue
 			}
 			ev.Until = d.now.Add(left)
 			args = append(args, "until", k.Until.Format(time.RFC3339))
 		}
 		d.step(&ev)
-		d.log.Info("still drained, as ordered before the restart", args...)
+		d.record(operatorEvent(k.Instance, k.By, k.Instance+" is still drained, as ordered before the restart"),
+			"still drained, as ordered before the restart", args...)
 	}
 	d.drainsChanged(nil)
 }

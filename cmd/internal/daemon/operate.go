@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
@@ -412,10 +413,12 @@ func (d *Daemon) conclude(op *operation) {
 		done.Done = done.Done && r.Done
 		some = some || r.Done
 		args := []any{"order", op.what, "asked-by", op.who, "instance", r.Instance, "result", r.Text}
+		e := operatorEvent(r.Instance, op.who, fmt.Sprintf("%s: %s, ordered by %s: %s", r.Instance, op.what, op.who, r.Text))
 		if r.Done {
-			d.log.Info("order carried out", args...)
+			d.record(e, "order carried out", args...)
 		} else {
-			d.log.Warn("order refused", args...)
+			e.Severity = history.Warning
+			d.record(e, "order refused", args...)
 		}
 	}
 	if some {
@@ -441,9 +444,15 @@ func (d *Daemon) dropOperations() {
 	d.operations = nil
 }
 
-// drainEnded logs that a drain ended at its time.
+// operatorEvent is the event of an order to one instance.
+func operatorEvent(instance, who, text string) history.Event {
+	return history.Event{Kind: history.KindOperator, Instance: instance, Who: who, Text: text}
+}
+
+// drainEnded tells that a drain ended at its time.
 func (d *Daemon) drainEnded(e *vrrp.DrainEnded) {
-	d.log.Info("drain ended at its time", "instance", e.Instance, "asked-by", e.Drain.By)
+	d.record(operatorEvent(e.Instance, e.Drain.By, e.Instance+": the drain ended at its time"),
+		"drain ended at its time", "instance", e.Instance, "asked-by", e.Drain.By)
 	d.tellDue, d.tellStatus = true, true
 	d.drainsChanged(nil)
 }
