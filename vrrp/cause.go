@@ -26,6 +26,8 @@ const (
 	CauseDemoted
 	// CauseDrained: a drained master handed over.
 	CauseDrained
+	// CauseFailover: a master handed over once, because the operator wanted it to.
+	CauseFailover
 	// CauseCheck: a failing check makes the instance give up.
 	CauseCheck
 	// CauseInterface: the interface cannot be used, or has no address to send from.
@@ -55,6 +57,7 @@ var causeNames = [causes]string{
 	CauseOutranked:      "outranked",
 	CauseDemoted:        "demoted",
 	CauseDrained:        "drained",
+	CauseFailover:       "failover",
 	CauseCheck:          "check",
 	CauseInterface:      "interface",
 	CauseSend:           "send",
@@ -107,6 +110,8 @@ func (r *router) yieldCause() Cause {
 		return CauseOutranked
 	case r.inst.groupDrained():
 		return CauseDrained
+	case r.inst.failsOver():
+		return CauseFailover
 	}
 	return CauseDemoted
 }

@@ -53,6 +53,11 @@ func TestCauses(t *testing.T) {
 			te.advance(bound / 2)
 			te.advert(peer, 100)
 		}, []string{"drained", "no_master"}},
+		{"failover", []Config{web()}, func(te *engineTest) {
+			te.advance(down150)
+			te.do(&Failover{Instance: "web"})
+			te.advert(peer, 100)
+		}, []string{"failover", "no_master"}},
 		{"demotion", []Config{web(nginx)}, func(te *engineTest) {
 			te.health("nginx", true, "")
 			te.advance(down150)
