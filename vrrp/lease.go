@@ -2,6 +2,7 @@ package vrrp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -93,7 +94,7 @@ func (r *router) renewSlices() int { return (len(r.addresses) + renewSlice - 1) 
 // renew starts the lease of what is due anew, but only while adverts leave: a
 // node that cannot speak must lose its addresses before its peers take over.
 func (r *router) renew() {
-	if r.state != StateMaster && !r.holding() || r.inst.cfg.Lease == 0 || len(r.addresses) == 0 {
+	if r.state != StateMaster && !r.holding() || r.inst.cfg.Lease == 0 || len(r.addresses) == 0 || r.replaced() {
 		r.renewAt = time.Time{}
 		return
 	}
@@ -221,4 +222,17 @@ func (r *router) giveUpMute() {
 	r.muteUntil = r.after(r.muteFor)
 	r.leave(StateFault, CauseSend, r.mute)
 	r.inst.reviewMates()
+}
+
+// replaced reports whether a reload removed r and another router is master with
+// addresses of it: their lease is that one's affair.
+func (r *router) replaced() bool {
+	return r.inst.removed && slices.ContainsFunc(r.inst.e.instances, func(i *instance) bool {
+		return i.cfg.Interface == r.inst.cfg.Interface && slices.ContainsFunc(i.routers, func(o *router) bool {
+			return o.state == StateMaster && slices.ContainsFunc(r.addresses, func(a AddressState) bool {
+				_, both := o.positions[a.Address]
+				return both
+			})
+		})
+	})
 }

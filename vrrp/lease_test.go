@@ -274,3 +274,17 @@ func (te *engineTest) step(ev Event, renewed *time.Time, gap *time.Duration) {
 		}
 	}
 }
+
+// A router that a reload replaced leaves the lease of an address to the one that
+// has it now: its own, renewed once more, would end while that one is master.
+func TestReplacedRouterRenewsNothing(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	te.configure(web(named("web", 52, "192.0.2.100/24"), prio(255)))
+	te.wantState("web", StateMaster)
+	te.lines = nil
+	te.advance(5 * second)
+	te.wantOnly("renew")
+	if at, ok := te.leases[claim{"eth0", prefixes("192.0.2.100/24")[0]}]; ok {
+		t.Errorf("the address of a master without a lease goes at %v", at.Sub(te.now))
+	}
+}
