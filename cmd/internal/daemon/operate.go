@@ -26,31 +26,6 @@ type operation struct {
 	answer  func(*control.Operated, error)
 }
 
-// command runs an order on the loop and waits for its answer.
-func (b backend) command(ctx context.Context, order func(answer func(*control.Operated, error))) (*control.Operated, error) {
-	type result struct {
-		done *control.Operated
-		err  error
-	}
-	got := make(chan result, 1)
-	ask := func() { order(func(o *control.Operated, err error) { got <- result{o, err} }) }
-	select {
-	case b.d.calls <- ask:
-	case <-b.d.ended:
-		return nil, errStopping
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case r := <-got:
-		return r.done, r.err
-	case <-b.d.ended:
-		return nil, errStopping
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
 // Drain implements [control.Operator].
 func (b backend) Drain(ctx context.Context, who string, o *control.DrainOrder) (*control.Operated, error) {
 	var long time.Duration
@@ -63,7 +38,7 @@ func (b backend) Drain(ctx context.Context, who string, o *control.DrainOrder) (
 	if len(o.Why) > mostWhy || strings.ContainsFunc(o.Why, func(r rune) bool { return r < ' ' }) {
 		return nil, &control.Refused{Err: fmt.Errorf("the reason must be one line of at most %d bytes", mostWhy)}
 	}
-	return b.command(ctx, func(answer func(*control.Operated, error)) { b.d.orderDrain(who, o, long, answer) })
+	return ask(ctx, b.d, func(answer func(*control.Operated, error)) { b.d.orderDrain(who, o, long, answer) })
 }
 
 // mostWhy is how long the reason of a drain may be.
@@ -71,17 +46,17 @@ const mostWhy = 200
 
 // Undrain implements [control.Operator].
 func (b backend) Undrain(ctx context.Context, who string, s *control.Selection) (*control.Operated, error) {
-	return b.command(ctx, func(answer func(*control.Operated, error)) { b.d.orderUndrain(who, s, answer) })
+	return ask(ctx, b.d, func(answer func(*control.Operated, error)) { b.d.orderUndrain(who, s, answer) })
 }
 
 // Failover implements [control.Operator].
 func (b backend) Failover(ctx context.Context, who string, s *control.Selection) (*control.Operated, error) {
-	return b.command(ctx, func(answer func(*control.Operated, error)) { b.d.orderFailover(who, s, answer) })
+	return ask(ctx, b.d, func(answer func(*control.Operated, error)) { b.d.orderFailover(who, s, answer) })
 }
 
 // Announce implements [control.Operator].
 func (b backend) Announce(ctx context.Context, who string, s *control.Selection) (*control.Operated, error) {
-	return b.command(ctx, func(answer func(*control.Operated, error)) { b.d.orderAnnounce(who, s, answer) })
+	return ask(ctx, b.d, func(answer func(*control.Operated, error)) { b.d.orderAnnounce(who, s, answer) })
 }
 
 // begin starts an operation on the selected instances, and on those that move

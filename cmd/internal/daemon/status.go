@@ -19,51 +19,64 @@ var errStopping = errors.New("the daemon is stopping")
 // costs time happens on the goroutine of the request.
 type backend struct{ d *Daemon }
 
+// ask has the loop do something, and waits for what comes of it: answer may be
+// called at once or long after, on any goroutine.
+func ask[T any](ctx context.Context, d *Daemon, do func(answer func(T, error))) (T, error) {
+	type result struct {
+		done T
+		err  error
+	}
+	var none T
+	got := make(chan result, 1)
+	call := func() { do(func(done T, err error) { got <- result{done, err} }) }
+	select {
+	case d.calls <- call:
+	case <-d.ended:
+		return none, errStopping
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+	select {
+	case r := <-got:
+		return r.done, r.err
+	case <-d.ended:
+		return none, errStopping
+	case <-ctx.Done():
+		return none, ctx.Err()
+	}
+}
+
 // Status implements [control.Backend].
 func (b backend) Status(ctx context.Context) (*control.Status, error) {
-	d := b.d
-	got := make(chan *control.Status, 1)
-	ask := func() {
-		s := d.engine.Snapshot(d.now)
-		st := &control.Status{
-			Version: control.Version, Node: d.cfg.Node.Name,
-			Daemon: control.Daemon{
-				Version: d.opts.Version, PID: os.Getpid(), Started: d.started, Config: d.cfg.File,
-				ReloadError: d.reloadError, HooksFailed: d.hooksFailed, HooksDropped: d.hooksDropped,
-				Telemetry: d.telemetryStatus(),
-			},
-			Checks: d.checkStatus(s),
+	return ask(ctx, b.d, b.d.tellState)
+}
+
+// tellState takes the snapshot, on the loop, and has it rendered elsewhere.
+func (d *Daemon) tellState(answer func(*control.Status, error)) {
+	s := d.engine.Snapshot(d.now)
+	st := &control.Status{
+		Version: control.Version, Node: d.cfg.Node.Name,
+		Daemon: control.Daemon{
+			Version: d.opts.Version, PID: os.Getpid(), Started: d.started, Config: d.cfg.File,
+			ReloadError: d.reloadError, HooksFailed: d.hooksFailed, HooksDropped: d.hooksDropped,
+			Telemetry: d.telemetryStatus(),
+		},
+		Checks: d.checkStatus(s),
+	}
+	others, counted := d.elsewhere.status()
+	left := make([]*int64, len(s.Instances))
+	for n := range left {
+		left[n] = d.leaseLeft(&s.Instances[n])
+	}
+	go func() {
+		render(st, s)
+		for n := range st.Instances {
+			i := &st.Instances[n]
+			i.LeaseLeftMS = left[n]
+			i.Elsewhere, i.Counters.AddressesElsewhere = others[i.Name], counted[i.Name]
 		}
-		others, counted := d.elsewhere.status()
-		left := make([]*int64, len(s.Instances))
-		for n := range left {
-			left[n] = d.leaseLeft(&s.Instances[n])
-		}
-		go func() {
-			render(st, s)
-			for n := range st.Instances {
-				i := &st.Instances[n]
-				i.LeaseLeftMS = left[n]
-				i.Elsewhere, i.Counters.AddressesElsewhere = others[i.Name], counted[i.Name]
-			}
-			got <- st
-		}()
-	}
-	select {
-	case d.calls <- ask:
-	case <-d.ended:
-		return nil, errStopping
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case st := <-got:
-		return st, nil
-	case <-d.ended:
-		return nil, errStopping
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+		answer(st, nil)
+	}()
 }
 
 // Events implements [control.Backend].
@@ -71,29 +84,7 @@ func (b backend) Events() *history.History { return b.d.events }
 
 // Reload implements [control.Backend].
 func (b backend) Reload(ctx context.Context, who string) (*control.Reloaded, error) {
-	type result struct {
-		done *control.Reloaded
-		err  error
-	}
-	got := make(chan result, 1)
-	ask := func() {
-		b.d.startReload(who, func(r *control.Reloaded, err error) { got <- result{r, err} })
-	}
-	select {
-	case b.d.calls <- ask:
-	case <-b.d.ended:
-		return nil, errStopping
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case r := <-got:
-		return r.done, r.err
-	case <-b.d.ended:
-		return nil, errStopping
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	return ask(ctx, b.d, func(answer func(*control.Reloaded, error)) { b.d.startReload(who, answer) })
 }
 
 // checkStatus joins what the Engine and the probes know of the checks.
