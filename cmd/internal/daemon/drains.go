@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
@@ -98,7 +99,7 @@ func (d *Daemon) drainsChanged(done func(error)) {
 		d.post(func() {
 			d.drainsWriting--
 			if d.drainsFailed = err != nil; err != nil {
-				d.log.Error("drains will not survive a restart as they are", "error", err)
+				d.failure("drains will not survive a restart as they are", err)
 			}
 			done(err)
 		})
@@ -198,6 +199,12 @@ func (d *Daemon) restoreDrains() {
 	for _, k := range left {
 		ev := vrrp.Drain{Instance: k.Instance, Since: k.Since, By: k.By, Why: k.Why, Persist: true}
 		args := []any{"instance", k.Instance, "asked-by", k.By, "since", k.Since.Format(time.RFC3339)}
+		if !slices.ContainsFunc(d.cfg.Instances, func(c vrrp.Config) bool { return c.Name == k.Instance }) {
+			e := operatorEvent(k.Instance, k.By, k.Instance+": its drain is forgotten, for the configuration has no such instance any more")
+			e.Severity = history.Warning
+			d.record(e, "drain forgotten, there is no such instance any more", args...)
+			continue
+		}
 		if k.Until != nil {
 			left := time.Until(*k.Until)
 			if left <= 0 {

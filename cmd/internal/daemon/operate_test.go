@@ -281,6 +281,24 @@ func TestReloadAndPersistentDrains(t *testing.T) {
 	})
 }
 
+// A drain is not said to go on when its instance went meanwhile.
+func TestDrainOfWhatIsGone(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a, _ := operated(t, lan)
+		a.drain(control.DrainOrder{Persist: true})
+		a.stop()
+		c := a.again(t, strings.Replace(conf(150, "1s"), `"web"`, `"www"`, 1))
+		time.Sleep(time.Second)
+		got, _ := c.events(0)
+		if all := strings.Join(got, "\n"); !strings.Contains(all, "operator warning: web: its drain is forgotten") || strings.Contains(all, "still drained") {
+			t.Errorf("the new daemon tells:\n%s", all)
+		}
+		if _, err := os.Stat(filepath.Join(c.d.opts.State, drainsName)); !os.IsNotExist(err) || c.instance().Drained {
+			t.Errorf("on disk: %v, drained %v", err, c.instance().Drained)
+		}
+	})
+}
+
 // What the disk does not take is told; the drain stands.
 func TestDrainThatCannotBeKept(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
