@@ -80,7 +80,7 @@ func (d *Daemon) awake() {
 		if late >= time.Second {
 			d.record(history.Event{
 				Kind: history.KindDaemon, Severity: history.Warning, DurationMS: float64(late.Milliseconds()),
-				Text: "the daemon could not run for " + people(late),
+				Text: "the daemon woke " + people(late) + " late: it was stopped, starved or suspended",
 			}, "the daemon could not run for a while", "late", round(late).String())
 		}
 		d.step(&vrrp.Late{By: late})

@@ -97,7 +97,7 @@ func TestStory(t *testing.T) {
 		a.freeze(10 * time.Second)
 		time.Sleep(11 * time.Second)
 		got, last = a.events(last)
-		want(t, "a pause", got, "daemon warning: the daemon could not run for 6.2s")
+		want(t, "a pause", got, "daemon warning: the daemon woke 6.2s late: it was stopped, starved or suspended")
 
 		got, _ = b.events(0)
 		b.kernel.Delete("eth0", testVIP)

@@ -3,6 +3,7 @@ package daemon
 import (
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/page"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/web"
 )
@@ -35,10 +36,14 @@ func (d *Daemon) recent(most int) []*control.Event {
 // reason to end or to refuse a configuration: the addresses matter more.
 func (d *Daemon) siteChanged(listening bool, on string, err error) {
 	if listening {
-		d.log.Info("metrics and the status page are served", "listen", on)
+		d.record(history.Event{Kind: history.KindDaemon, Text: "metrics and the status page are served on " + on},
+			"metrics and the status page are served", "listen", on)
 		return
 	}
-	d.log.Warn("metrics and the status page cannot be served, trying again", "listen", on, "error", err)
+	d.record(history.Event{
+		Kind: history.KindDaemon, Severity: history.Warning, Reason: oneLine(err),
+		Text: sentence("metrics and the status page cannot be served on "+on+", trying again", err),
+	}, "metrics and the status page cannot be served, trying again", "listen", on, "error", err)
 }
 
 // setSite serves what a configuration wants.
