@@ -149,6 +149,24 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// TestFollowOutlastsRequests goes on for longer than any other request may.
+func TestFollowOutlastsRequests(t *testing.T) {
+	f := sample()
+	const limit = 50 * time.Millisecond
+	path, _ := serve(t, f, func(s *Server) { s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = limit, limit, limit })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	time.AfterFunc(6*limit, func() { record(f.events, 1, 1) })
+	heard := 0
+	err := NewClient(path).Follow(ctx, EventQuery{Limit: -1}, Follower{Event: func(*Event, []byte) {
+		heard++
+		cancel()
+	}})
+	if heard != 1 {
+		t.Errorf("the stream ended before the event: %v", err)
+	}
+}
+
 // TestFollowEnds hears the last event before the stream ends.
 func TestFollowEnds(t *testing.T) {
 	f := sample()

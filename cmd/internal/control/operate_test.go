@@ -109,7 +109,16 @@ func TestStrictOrders(t *testing.T) {
 				t.Errorf("%s %.60q: %s, asked %d times: %.200s", what, text, resp.Status, asked, answer)
 			}
 		}
-		resp, err := web.Get("http://holdfast/v1/" + what)
+		resp, err := web.Post("http://holdfast/v1/"+what, "application/json", strings.NewReader(`{"instances":["`+strings.Repeat("x", maxBody)+`"]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusUnprocessableEntity || !strings.Contains(string(answer), "it is larger than 1024 KiB") {
+			t.Errorf("%s of too much: %s %.200s (%v)", what, resp.Status, answer, err)
+		}
+		resp, err = web.Get("http://holdfast/v1/" + what)
 		if err != nil {
 			t.Fatal(err)
 		}

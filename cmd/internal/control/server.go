@@ -213,12 +213,14 @@ func (s *Server) change(order func(ctx context.Context, who string, r *http.Requ
 	}
 }
 
-// maxBody is far above any honest request: the names of all instances.
-const maxBody = 256 << 10
+// maxBody is far above any honest request: the longest names of all instances
+// that there can be.
+const maxBody = 1 << 20
 
 // body reads what an order is about. An empty body is the zero value.
 func body(r *http.Request, into any) error {
-	d := json.NewDecoder(io.LimitReader(r.Body, maxBody+1))
+	in := &io.LimitedReader{R: r.Body, N: maxBody + 1}
+	d := json.NewDecoder(in)
 	d.DisallowUnknownFields()
 	err := d.Decode(into)
 	if errors.Is(err, io.EOF) {
@@ -228,6 +230,9 @@ func body(r *http.Request, into any) error {
 		if _, more := d.Token(); !errors.Is(more, io.EOF) {
 			err = errors.New("there is more after the first value")
 		}
+	}
+	if in.N == 0 {
+		err = fmt.Errorf("it is larger than %d KiB", maxBody>>10)
 	}
 	if err != nil {
 		return &Refused{fmt.Errorf("cannot read the request as JSON: %w", err)}

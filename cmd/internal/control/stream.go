@@ -150,10 +150,9 @@ type stream struct {
 	buf []byte
 }
 
-// newStream begins an answer. The limits that other requests have end.
+// newStream begins an answer. Each flush sets the limit for writing anew.
 func newStream(w http.ResponseWriter, sse bool) *stream {
 	s := &stream{w: w, ctl: http.NewResponseController(w), sse: sse}
-	_ = s.ctl.SetReadDeadline(time.Time{}) // a recorder has none
 	kind := "application/x-ndjson"
 	if sse {
 		kind = "text/event-stream"
