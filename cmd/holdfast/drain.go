@@ -34,7 +34,7 @@ the daemon ends it unless --persist is given.`,
 			flags.StringVar(&o.Why, "why", "", "a `REASON` that status shows")
 			return operateFlags(flags, func(ctx context.Context, daemon *control.Client, instances []string) (*control.Operated, []byte, error) {
 				o.Instances = instances
-				if *long != 0 {
+				if isSet(flags, "for") {
 					o.For = long.String()
 				}
 				return daemon.Drain(ctx, o)

@@ -143,11 +143,29 @@ func printInstance(w io.Writer, i *control.Instance, width int, now time.Time) {
 		line("demoted: %s", indent(i.DemotedWhy))
 	}
 	if i.Drained {
-		line("drained by the operator")
+		line("drained%s", drained(i.Drain, now))
+	}
+	if f := i.Failover; f != nil {
+		line("stands back since a failover %s ago by %s: takes over only if no other node serves", age(now.Sub(f.Since)), f.By)
 	}
 	if i.ConflictSince != nil {
 		line("conflict for %s: another master is heard", age(now.Sub(*i.ConflictSince)))
 	}
+}
+
+// drained tells by whom, since when and for how long.
+func drained(d *control.Drain, now time.Time) string {
+	if d == nil {
+		return " by the operator"
+	}
+	text := fmt.Sprintf(" for %s by %s", age(now.Sub(d.Since)), d.By)
+	if d.Until != nil {
+		text += ", ends in " + age(d.Until.Sub(now))
+	}
+	if d.Why != "" {
+		text += ": " + d.Why
+	}
+	return text
 }
 
 func group(i *control.Instance) string {

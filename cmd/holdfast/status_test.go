@@ -89,6 +89,7 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
 					Name: "a", State: "fault", Since: ago(3 * time.Second), Reason: "eth1 has no carrier", Interface: "eth1", VRID: 1, Group: "edge",
 					Priority:  control.Priority{Base: 100, Effective: 100},
 					Addresses: []control.Address{{Address: "192.0.2.1/32"}},
+					Failover:  &control.Failover{Since: ago(time.Minute), By: "root (uid 0, pid 7)"},
 				}, {
 					Name: "inside", State: "master", Since: ago(3 * time.Hour), Reason: "r", Interface: "eth0", VRID: 2,
 					Priority: control.Priority{Base: 100, Effective: 100}, Drained: true, ConflictSince: agoPtr(12 * time.Second),
@@ -107,6 +108,7 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
 a       FAULT for 3s: eth1 has no carrier
         eth1, vrid 1, priority 100, group edge
         addresses 192.0.2.1/32 (not here)
+        stands back since a failover 1m00s ago by root (uid 0, pid 7): takes over only if no other node serves
 
 inside  MASTER for 3h00m: r
         eth0, vrid 2, priority 100
