@@ -64,7 +64,8 @@ var (
 const (
 	// DemotedMax is the top of the band of priorities, 1 to DemotedMax, that
 	// demoted and drained nodes use. A base priority stands above it, so that
-	// every healthy node beats every demoted one.
+	// every healthy node beats every demoted one. Within it drained nodes beat
+	// demoted ones.
 	DemotedMax = 31
 
 	// quickInterval is what a version 3 master advertises just before it

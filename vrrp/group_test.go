@@ -141,7 +141,7 @@ func TestGroupIsDrainedTogether(t *testing.T) {
 	te.hearBoth(100)
 	te.wantStates(StateBackup, StateBackup)
 	for _, name := range []string{"outside", "inside"} {
-		if s := te.status(name); !s.Drained || s.Effective != 17 {
+		if s := te.status(name); !s.Drained || s.Effective != 30 {
 			t.Errorf("%s: drained %v, effective %d", name, s.Drained, s.Effective)
 		}
 	}

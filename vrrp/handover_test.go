@@ -172,7 +172,7 @@ func TestHandingMasterSpeaksALastWord(t *testing.T) {
 	te.lines = nil
 	te.advance(bound / 2)
 	te.advert(peer, 200)
-	te.wantOnly("advert", "web: advert prio=17 interval=1s to=224.0.0.18")
+	te.wantOnly("advert", "web: advert prio=30 interval=1s to=224.0.0.18")
 	te.wantState("web", StateBackup)
 }
 
@@ -283,7 +283,7 @@ func TestDrain(t *testing.T) {
 	te.do(&Drain{Instance: "web"}) // twice is once
 	te.do(&Drain{Instance: "nobody"})
 	te.wantNone()
-	if s := te.status("web"); !s.Drained || s.Demoted || s.Effective != 17 {
+	if s := te.status("web"); !s.Drained || s.Demoted || s.Effective != 30 {
 		t.Errorf("drained %v, demoted %v, effective %d", s.Drained, s.Demoted, s.Effective)
 	}
 	te.advert(peer, 100)

@@ -101,10 +101,12 @@ func (i *instance) weigh() {
 	switch {
 	case i.demoted && (drained || failsOver):
 		i.effective = 1
-	case i.demoted || drained:
+	case i.demoted:
 		i.effective = demotedPriority(i.cfg.Priority)
-	case failsOver:
-		i.effective = DemotedMax // who is demoted is no successor
+	case failsOver, i.asked.open() && i.asked.try:
+		i.effective = DemotedMax // whoever is demoted or drained is no successor
+	case drained:
+		i.effective = drainedPriority
 	default:
 		i.effective = weigh(i.cfg.Priority, checks, i.fails)
 	}

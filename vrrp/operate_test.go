@@ -15,14 +15,14 @@ func TestDrainTellsWhoTookOver(t *testing.T) {
 	te.advance(7 * time.Millisecond)
 	te.advert(peer, 100)
 	te.want(
-		"web: advert prio=17 interval=1s to=224.0.0.18",
+		"web: advert prio=31 interval=1s to=224.0.0.18",
 		"web: stop announcing eth0",
 		"web: master -> backup (handed over to 192.0.2.2, which has priority 100: drained)",
 		"web: drained, 192.0.2.2 with 100 took over after 7ms; now backup",
 	)
 	s := te.status("web")
 	want := DrainStatus{Since: te.now.Add(-7 * time.Millisecond), By: "root", Why: "kernel", Persist: true}
-	if !s.Drained || s.Drain != want || s.Effective != 17 {
+	if !s.Drained || s.Drain != want || s.Effective != 30 {
 		t.Errorf("drained %v, %+v, effective %d; want %+v", s.Drained, s.Drain, s.Effective, want)
 	}
 }
@@ -60,7 +60,7 @@ func TestDrainStaysWhenNobodyTakesOver(t *testing.T) {
 	te.advance(bound)
 	te.wantOnly("drained", "web: drained (nobody took over within 1.1s); now master")
 	te.do(tryWeb) // drained it is already, and stays
-	te.want("web: advert prio=17 interval=10ms to=224.0.0.18", "web: advert prio=0 interval=1s to=224.0.0.18")
+	te.want("web: advert prio=30 interval=10ms to=224.0.0.18", "web: advert prio=0 interval=1s to=224.0.0.18")
 	te.advance(bound)
 	te.wantOnly("drained", "web: drained (nobody took over within 1.1s); now master")
 	te.wantAddresses("eth0", "192.0.2.100/24")
@@ -93,6 +93,30 @@ func TestDrainBesideADemotedPeer(t *testing.T) {
 	)
 }
 
+// However high the base of a node is that is ill or drained, it is no successor of
+// one that is healthy; nor does it take over from one that stays drained and
+// serves, when it is ill.
+func TestNoSuccessorThatIsIll(t *testing.T) {
+	for _, order := range []Event{tryWeb, &Failover{Instance: "web"}} {
+		for _, theirs := range []uint8{demotedPriority(200), demotedPriority(255), drainedPriority} {
+			te := newMaster(t, web())
+			te.do(order)
+			te.advert(peer, theirs)
+			te.wantState("web", StateMaster)
+			if s := te.status("web"); s.Drained || s.Effective != 150 {
+				t.Errorf("%T beside a peer at %d: drained %v, effective %d", order, theirs, s.Drained, s.Effective)
+			}
+		}
+	}
+	te := newMaster(t, web())
+	te.do(&Drain{Instance: "web"})
+	te.advance(bound)
+	te.advert(peer, demotedPriority(255))
+	te.wantState("web", StateMaster)
+	te.advert(peer, DemotedMax+1)
+	te.wantState("web", StateBackup)
+}
+
 // A demoted master that is drained looks for a successor among the demoted.
 func TestDrainOfADemotedMaster(t *testing.T) {
 	te := newChecked(t, web(nginx))
@@ -114,7 +138,7 @@ func TestDrainOfABackup(t *testing.T) {
 	te := newBackup(t, web())
 	te.do(tryWeb)
 	te.want("web: drained, 192.0.2.2 with 200 is master; now backup")
-	if s := te.status("web"); !s.Drained || s.Effective != 17 {
+	if s := te.status("web"); !s.Drained || s.Effective != 30 {
 		t.Errorf("drained %v, effective %d", s.Drained, s.Effective)
 	}
 }
@@ -128,7 +152,7 @@ func TestDrainInFault(t *testing.T) {
 	te.want("web: drained; now fault")
 	te.do(eth0())
 	te.advance(second)
-	if s := te.status("web"); !s.Drained || s.State != StateBackup || s.Effective != 17 {
+	if s := te.status("web"); !s.Drained || s.State != StateBackup || s.Effective != 30 {
 		t.Errorf("%v, drained %v, effective %d", s.State, s.Drained, s.Effective)
 	}
 }

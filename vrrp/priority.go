@@ -2,14 +2,19 @@ package vrrp
 
 import "time"
 
-// demotedPriority maps a base priority into the band of demoted nodes, keeping
-// the order of the bases as well as 31 numbers can.
+// drainedPriority is that of a healthy node which the operator wants behind: it
+// serves before one that is ill. [DemotedMax] itself is for as long as such a node
+// looks for a healthy successor.
+const drainedPriority = DemotedMax - 1
+
+// demotedPriority maps a base priority into the band of demoted nodes, below the
+// drained ones, keeping the order of the bases as well as the numbers can.
 func demotedPriority(base uint8) uint8 {
 	if base <= DemotedMax {
 		return 1
 	}
 	const span = PriorityOwner - DemotedMax // bases above the band
-	return uint8(1 + (int(base)-DemotedMax-1)*DemotedMax/span)
+	return uint8(min(1+(int(base)-DemotedMax-1)*DemotedMax/span, drainedPriority-1))
 }
 
 // skew is Skew_Time: the time by which a backup of lower priority waits longer.

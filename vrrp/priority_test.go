@@ -11,15 +11,15 @@ func TestDemotedBand(t *testing.T) {
 	last := uint8(1)
 	for base := range 256 {
 		p := demotedPriority(uint8(base))
-		if p < 1 || p > DemotedMax {
-			t.Errorf("base %d is demoted to %d, outside of 1 to %d", base, p, DemotedMax)
+		if p < 1 || p >= drainedPriority {
+			t.Errorf("base %d is demoted to %d, outside of 1 to %d", base, p, drainedPriority-1)
 		}
 		if p < last {
 			t.Errorf("base %d is demoted to %d, below %d of base %d", base, p, last, base-1)
 		}
 		last = p
 	}
-	for base, want := range map[uint8]uint8{1: 1, 31: 1, 32: 1, 100: 10, 150: 17, 200: 24, 254: 31, 255: 31} {
+	for base, want := range map[uint8]uint8{1: 1, 31: 1, 32: 1, 100: 10, 150: 17, 200: 24, 234: 28, 240: 29, 254: 29, 255: 29} {
 		if got := demotedPriority(base); got != want {
 			t.Errorf("base %d is demoted to %d, want %d", base, got, want)
 		}

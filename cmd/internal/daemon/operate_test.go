@@ -93,7 +93,7 @@ func TestDrainAndUndrain(t *testing.T) {
 		}
 		wantText(t, a.undrain("web"), true, "was not drained; stays master, with priority 150")
 		wantText(t, b.undrain("web"), true, "was not drained; stays backup: 192.0.2.1 is master with priority 150, this node has 100")
-		if d, u := a.log.count("drained: instance=web from=150 to=17"), a.log.count("not drained any more: instance=web from=17 to=150"); d != 1 || u != 1 {
+		if d, u := a.log.count("drained: instance=web from=150 to=30"), a.log.count("not drained any more: instance=web from=30 to=150"); d != 1 || u != 1 {
 			t.Errorf("the log tells %d drains and %d ends", d, u)
 		}
 		if n := a.log.count(`asked-by="root (uid 0, pid 7)"`); n < 4 {
