@@ -124,6 +124,8 @@ type (
 		State State
 		// Reason is why it was not carried out, or why this node still serves.
 		Reason string
+		// Removed is set when a reload removed the instance meanwhile.
+		Removed bool
 	}
 
 	// DrainEnded tells that a drain ended at the time that was set for it.

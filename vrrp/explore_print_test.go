@@ -197,6 +197,7 @@ var ignored = map[string]string{
 	"DrainStatus.Since":    "for people",
 	"DrainStatus.By":       "for people",
 	"DrainStatus.Why":      "for people",
+	"DrainStatus.Trying":   "of snapshots alone",
 	"DrainStatus.Persist":  "for people",
 	"FailoverStatus.By":    "for people",
 }

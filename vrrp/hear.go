@@ -163,7 +163,7 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		return
 	case p.Priority == PriorityRelease:
 		if r.handing {
-			r.unanswered(weakerAnswer(from, p.Priority, r.inst.effective))
+			r.unanswered(weakerAnswer(from, p.Priority))
 		}
 		r.handing = false
 		r.advertise()
@@ -175,7 +175,7 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 	}
 	if r.handing {
 		// A node that is no healthier than this one answered the release.
-		r.unanswered(weakerAnswer(from, p.Priority, r.inst.effective))
+		r.unanswered(weakerAnswer(from, p.Priority))
 		if r.handing {
 			r.handing = false
 			r.advertise()

@@ -15,6 +15,8 @@ type DrainStatus struct {
 	// By, Why and Persist are those of the [Drain].
 	By, Why string
 	Persist bool
+	// Trying is set while it is void if nobody takes over.
+	Trying bool
 }
 
 // FailoverStatus is a mastership that the operator gave away. The node does not
@@ -118,6 +120,9 @@ func (e *Engine) failover(ev *Failover) {
 // ask begins an order, or changes the one whose outcome is open.
 func (i *instance) ask(a asked) {
 	a.at, a.name = i.e.now, i.cfg.Name
+	if i.asked.open() && i.asked.name != a.name {
+		i.conclude(false, "another order came, once a reload had renamed it")
+	}
 	if i.asked.open() {
 		a.at, a.try = i.asked.at, a.try && i.asked.try
 	}
@@ -227,7 +232,7 @@ func (i *instance) complete(stays bool) {
 func (i *instance) conclude(done bool, why string) {
 	a := i.asked
 	i.asked = asked{}
-	o := &Outcome{Instance: a.name, Failover: a.failover, Done: done, State: i.state, Reason: why}
+	o := &Outcome{Instance: a.name, Failover: a.failover, Done: done, State: i.state, Reason: why, Removed: i.removed}
 	for _, r := range i.routers {
 		moved := r.toMove
 		if r.toMove = false; r.state != StateBackup || !r.peer.IsValid() || r.peerPriority == PriorityRelease {
@@ -255,6 +260,16 @@ func (i *instance) takesBack() {
 
 // drainEnds ends a drain at the time that was set for it.
 func (i *instance) drainEnds() {
+	longest := i.drain
+	for _, m := range i.unit() { // a reload may have put together what was drained apart
+		if m.drained && !longest.Until.IsZero() && (m.drain.Until.IsZero() || m.drain.Until.After(longest.Until)) {
+			longest = m.drain
+		}
+	}
+	if longest.Until.IsZero() || longest.Until.After(i.e.now) {
+		i.drain = longest
+		return
+	}
 	for _, m := range i.unit() {
 		if m.drained {
 			i.e.do(&DrainEnded{m.cfg.Name, m.drain})
@@ -264,12 +279,9 @@ func (i *instance) drainEnds() {
 }
 
 // weakerAnswer tells why a node that answered a release is no successor.
-func weakerAnswer(from netip.Addr, priority, own uint8) string {
-	switch {
-	case priority == PriorityRelease:
+func weakerAnswer(from netip.Addr, priority uint8) string {
+	if priority == PriorityRelease {
 		return fmt.Sprintf("%v released as well", from)
-	case priority <= DemotedMax:
-		return fmt.Sprintf("%v answered with priority %d: it is drained or demoted itself", from, priority)
 	}
-	return fmt.Sprintf("%v answered with priority %d, which does not beat %d", from, priority, own)
+	return fmt.Sprintf("%v answered with priority %d: it is drained or demoted itself", from, priority)
 }

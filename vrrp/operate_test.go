@@ -117,6 +117,36 @@ func TestNoSuccessorThatIsIll(t *testing.T) {
 	te.wantState("web", StateBackup)
 }
 
+// What was drained apart and is put together by a reload ends with the one that
+// was to last longest.
+func TestDrainsPutTogether(t *testing.T) {
+	for name, later := range map[string]time.Duration{"without an end": 0, "with a later end": 60 * second} {
+		t.Run(name, func(t *testing.T) {
+			apart := edge()
+			for n := range apart {
+				apart[n].Group = ""
+			}
+			te := newEdge(t, apart...)
+			te.do(&Drain{Instance: "inside", Until: te.now.Add(5 * second)})
+			other := &Drain{Instance: "outside"}
+			if later > 0 {
+				other.Until = te.now.Add(later)
+			}
+			te.do(other)
+			te.advance(3 * second)
+			te.configure(edge()...)
+			te.advance(7 * second)
+			if !te.status("inside").Drained || !te.status("outside").Drained {
+				t.Errorf("drained inside %v, outside %v", te.status("inside").Drained, te.status("outside").Drained)
+			}
+			te.advance(60 * second)
+			if drained := te.status("inside").Drained; drained != (later == 0) || drained != te.status("outside").Drained {
+				t.Errorf("at the end drained inside %v, outside %v", drained, te.status("outside").Drained)
+			}
+		})
+	}
+}
+
 // A demoted master that is drained looks for a successor among the demoted.
 func TestDrainOfADemotedMaster(t *testing.T) {
 	te := newChecked(t, web(nginx))

@@ -115,6 +115,7 @@ func (i *instance) status(now time.Time) InstanceStatus {
 	for _, m := range i.unit() {
 		if m.drained && (m == i || !i.drained) {
 			s.Drain = m.drain
+			s.Drain.Trying = m.asked.open() && m.asked.try && !m.asked.failover
 		}
 	}
 	for _, r := range i.routers {

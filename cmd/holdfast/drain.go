@@ -18,8 +18,9 @@ has taken over, waits for that, and says who it is and how long it took. When
 nobody takes over nothing changes: this node goes on as master, not drained.
 With --force it stays drained, and serves until a healthy node does.
 
-Instances of a group are drained together. A reload keeps a drain, a restart of
-the daemon ends it unless --persist is given.`,
+Instances of a group are drained together. A restart of the daemon ends a drain
+unless --persist is given, and so does a reload that changes the instance's
+interface, vrid or version.`,
 		examples: []example{
 			{"sudo holdfast drain", "before maintenance of this host"},
 			{`sudo holdfast drain web --for 30m --why "new kernel"`, "one instance, for half an hour at most"},

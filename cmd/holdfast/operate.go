@@ -53,9 +53,6 @@ func printOperated(env *environment, done *control.Operated) {
 		}
 		fmt.Fprintf(to, "%s: %s\n", r.Instance, r.Text)
 	}
-	if len(done.Results) == 0 {
-		fmt.Fprintln(env.stdout, "the configuration has no instance")
-	}
 	if done.Note != "" {
 		fmt.Fprintln(env.stdout, done.Note)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 	"time"
@@ -88,7 +89,12 @@ func (c *Client) explain(err error) error {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%w on %s: the socket is left over from a daemon that died; start it again", ErrNotRunning, c.path)
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("may not open %s: use sudo, or join the group set in [control]", c.path)
+		return fmt.Errorf("may not open %s: use sudo, or, to read only, join the group set in [control]", c.path)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("%w on %s any more: it ended before it had answered; 'holdfast status' tells how things are now", ErrNotRunning, c.path)
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // the rest is how the socket is asked, which helps nobody
 	}
 	return fmt.Errorf("%w on %s: %w", ErrNotRunning, c.path, err)
 }

@@ -117,6 +117,7 @@ type Daemon struct {
 	drains        *drainStore
 	drainsWriting int
 	drainsFailed  bool
+	drainsUnread  bool // the file is none that this daemon can read
 
 	supervisor   *supervisor
 	tellStatus   bool

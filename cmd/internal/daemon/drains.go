@@ -75,7 +75,7 @@ func (d *Daemon) drainsChanged(done func(error)) {
 	}
 	var now []keptDrain
 	for _, i := range d.engine.Snapshot(d.now).Instances {
-		if !i.Drained || !i.Drain.Persist {
+		if !i.Drained || !i.Drain.Persist || i.Drain.Trying { // or it may yet be void
 			continue
 		}
 		k := keptDrain{Instance: i.Config.Name, Since: i.Drain.Since.Round(0), By: i.Drain.By, Why: i.Drain.Why}
@@ -86,11 +86,11 @@ func (d *Daemon) drainsChanged(done func(error)) {
 		now = append(now, k)
 	}
 	s := d.drains
-	if slices.EqualFunc(now, s.last, keptDrain.same) && !d.drainsFailed && d.drainsWriting == 0 {
+	if slices.EqualFunc(now, s.last, keptDrain.same) && !d.drainsFailed && !d.drainsUnread && d.drainsWriting == 0 {
 		done(nil)
 		return
 	}
-	s.last = now
+	s.last, d.drainsUnread = now, false
 	s.asked++
 	number := s.asked
 	d.drainsWriting++
@@ -192,7 +192,8 @@ func (d *Daemon) restoreDrains() {
 	d.drains = &drainStore{path: filepath.Join(d.opts.State, drainsName)}
 	left, err := d.drains.read()
 	if err != nil {
-		d.failure("an instance may not be drained although it should be", err)
+		d.failure("an instance may not be drained although it should be: drain it again, or 'holdfast undrain' to forget it", err)
+		d.drainsUnread = true // the next order writes it anew
 		return
 	}
 	d.drains.last = left

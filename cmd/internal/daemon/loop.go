@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -35,6 +36,7 @@ func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-c
 		case <-timer.C:
 			d.awake()
 		case <-d.opts.Leave:
+			d.dropOperations(errors.New("the daemon is restarting: the order is void, give it again"))
 			return errLeft
 		case <-reload:
 			d.awake()
@@ -166,7 +168,7 @@ func (d *Daemon) stop() {
 	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast stops: it hands over"}, "stopping")
 	d.supervisor.tell("STOPPING=1")
 	d.stopping = true
-	d.dropOperations()
+	d.dropOperations(errors.New("the daemon is stopping: it hands over what it has"))
 	d.step(&vrrp.Stop{})
 }
 

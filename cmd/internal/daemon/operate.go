@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,9 +96,6 @@ func noInstance(name string, names []string) error {
 	if len(names) > 5 {
 		names = append(names[:5:5], fmt.Sprintf("and %d more", len(names)-5))
 	}
-	if len(names) == 0 {
-		return fmt.Errorf("there is no instance %q: the configuration has none", name)
-	}
 	return fmt.Errorf("there is no instance %q, only %s; nothing was done", name, strings.Join(names, ", "))
 }
 
@@ -121,7 +117,10 @@ func (d *Daemon) orderDrain(who string, o *control.DrainOrder, long time.Duratio
 	}
 	op.persist = o.Persist
 	op.note = "until 'holdfast undrain' or a restart of the daemon"
-	if o.Persist {
+	switch {
+	case o.Persist && d.opts.State == d.opts.Journal:
+		op.note = "until 'holdfast undrain' or a reboot"
+	case o.Persist:
 		op.note = "until 'holdfast undrain'"
 	}
 	ev := vrrp.Drain{Try: !o.Force, By: who, Why: o.Why, Persist: o.Persist}
@@ -295,6 +294,8 @@ func (d *Daemon) orderUndrain(who string, s *control.Selection, answer func(*con
 // whatFollows says what an instance does now that it may compete again.
 func (d *Daemon) whatFollows(i *vrrp.InstanceStatus) string {
 	r := result(i)
+	// Whoever is healthy takes over from who is not, whatever preempt says.
+	overrules := r.PeerPriority <= vrrp.DemotedMax && i.Effective > vrrp.DemotedMax
 	switch {
 	case i.State == vrrp.StateMaster:
 		return fmt.Sprintf("stays master, with priority %d", i.Effective)
@@ -304,9 +305,9 @@ func (d *Daemon) whatFollows(i *vrrp.InstanceStatus) string {
 		return "is backup and hears no master"
 	case r.PeerPriority >= int(i.Effective):
 		return fmt.Sprintf("stays backup: %s is master with priority %d, this node has %d", r.Peer, r.PeerPriority, i.Effective)
-	case r.PeerPriority > vrrp.DemotedMax && !i.Config.Preempt && i.Config.Priority != vrrp.PriorityOwner:
+	case !overrules && !i.Config.Preempt && i.Config.Priority != vrrp.PriorityOwner:
 		return fmt.Sprintf("stays backup of %s: preempt = false", r.Peer)
-	case r.PeerPriority > vrrp.DemotedMax && i.Config.PreemptDelay > 0:
+	case !overrules && i.Config.PreemptDelay > 0:
 		return fmt.Sprintf("takes over from %s after the preempt delay of %v", r.Peer, i.Config.PreemptDelay)
 	}
 	at := time.Time{}
@@ -336,6 +337,9 @@ func (d *Daemon) outcome(o *vrrp.Outcome) {
 		if op.waits[o.Instance] {
 			delete(op.waits, o.Instance)
 			op.add(outcomeResult(op, o))
+			if op.what == "failover" && !o.Failover {
+				op.note = "another order drained it"
+			}
 			d.conclude(op)
 		}
 	}
@@ -353,6 +357,12 @@ func outcomeResult(op *operation, o *vrrp.Outcome) control.Result {
 	}
 	drain := op.what == "drain"
 	switch {
+	case o.Removed:
+		r.Text = o.Reason + ": it is handed over for good"
+	case !drain && !o.Failover && !o.Moved:
+		r.Done, r.Text = false, "a drain took the place of the failover: "+o.Reason
+	case !o.Done && o.Moved:
+		r.Text = fmt.Sprintf("%s; the rest is at %s: 'holdfast status' tells", o.Reason, r.Peer)
 	case o.Done && o.Moved:
 		r.Text = fmt.Sprintf("%s took over after %v", r.Peer, round(o.Took))
 	case !o.Done && drain:
@@ -411,10 +421,10 @@ func (d *Daemon) conclude(op *operation) {
 	})
 }
 
-// dropOperations answers those that wait when the daemon stops.
-func (d *Daemon) dropOperations() {
+// dropOperations answers those that wait when the daemon ends.
+func (d *Daemon) dropOperations(why error) {
 	for _, op := range d.operations {
-		op.answer(nil, errors.New("the daemon is stopping: it hands over what it has"))
+		op.answer(nil, why)
 	}
 	d.operations = nil
 }

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
 const operator = "root (uid 0, pid 7)"
@@ -329,9 +331,152 @@ func TestDamagedDrains(t *testing.T) {
 			if a.instance().State != "master" || a.log.count(want) != 1 {
 				t.Errorf("with %q: %s", text, a.instance().State)
 			}
+			a.edit(conf(150, "1s"))
+			a.reload <- os.Interrupt
+			time.Sleep(time.Second)
+			if _, err := os.Stat(filepath.Join(a.d.opts.State, drainsName)); err != nil {
+				t.Errorf("a reload did away with %q: %v", text, err)
+			}
+			a.undrain()
+			if _, err := os.Stat(filepath.Join(a.d.opts.State, drainsName)); !os.IsNotExist(err) {
+				t.Errorf("an order left %q: %v", text, err)
+			}
 			a.stop()
 		}
 	})
+}
+
+// Orders that meet in time are each answered for what became of them.
+func TestOrdersThatMeet(t *testing.T) {
+	type answered struct {
+		done *control.Operated
+		err  error
+	}
+	give := func(order func() (*control.Operated, error)) <-chan answered {
+		got := make(chan answered, 1)
+		go func() {
+			done, err := order()
+			got <- answered{done, err}
+		}()
+		synctest.Wait()
+		return got
+	}
+	wants := func(t *testing.T, got <-chan answered, done bool, text string) {
+		t.Helper()
+		a := <-got
+		if a.err != nil {
+			t.Fatal(a.err)
+		}
+		wantText(t, a.done, done, text)
+	}
+	for name, play := range map[string]func(t *testing.T, a *node){
+		"a drain in the place of a failover": func(t *testing.T, a *node) {
+			failover := give(func() (*control.Operated, error) {
+				return backend{a.d}.Failover(t.Context(), operator, &control.Selection{})
+			})
+			drain := give(func() (*control.Operated, error) {
+				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{Force: true})
+			})
+			wants(t, failover, false, "a drain took the place of the failover: nobody took over")
+			wants(t, drain, true, "nobody took over within 1.1s: drained")
+		},
+		"a reload renames the instance": func(t *testing.T, a *node) {
+			first := give(func() (*control.Operated, error) {
+				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{})
+			})
+			a.edit(strings.Replace(conf(150, "1s"), `"web"`, `"www"`, 1))
+			a.reload <- os.Interrupt
+			time.Sleep(time.Millisecond)
+			second := give(func() (*control.Operated, error) {
+				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{})
+			})
+			wants(t, first, false, "another order came, once a reload had renamed it")
+			wants(t, second, false, "nobody took over")
+		},
+		"a reload removes the instance": func(t *testing.T, a *node) {
+			drain := give(func() (*control.Operated, error) {
+				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{})
+			})
+			a.edit(strings.Replace(conf(150, "1s"), "vrid = 51", "vrid = 52", 1))
+			a.reload <- os.Interrupt
+			wants(t, drain, false, "removed from the configuration: it is handed over for good")
+		},
+		"a restart": func(t *testing.T, a *node) {
+			drain := give(func() (*control.Operated, error) {
+				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{})
+			})
+			leave := make(chan struct{})
+			a.d.calls <- func() { a.d.opts.Leave = leave }
+			synctest.Wait()
+			close(leave)
+			a.d.calls <- func() {}
+			if d := <-drain; d.err == nil || d.err.Error() != "the daemon is restarting: the order is void, give it again" {
+				t.Errorf("answered %+v, %v", d.done, d.err)
+			}
+			<-a.result
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, lan *network) {
+				a, b := operated(t, lan)
+				b.stop()
+				play(t, a)
+				synctest.Wait()
+				if n := len(a.d.operations); n != 0 {
+					t.Errorf("%d orders are never answered", n)
+				}
+			})
+		})
+	}
+}
+
+// A drain that may still be void is not on disk: a restart would make it stand.
+func TestTriedDrainIsNotKept(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a, b := operated(t, lan)
+		b.stop()
+		const second = "[[instance]]\nname = \"db\"\ninterface = \"eth0\"\nvrid = 52\npriority = 90\naddresses = [\"192.0.2.101/24\"]"
+		a.edit(conf(150, "1s", second))
+		a.reload <- os.Interrupt
+		time.Sleep(100 * time.Millisecond) // db is backup still, and so drained at once
+		go backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{Persist: true})
+		time.Sleep(300 * time.Millisecond)
+		text, err := os.ReadFile(filepath.Join(a.d.opts.State, drainsName))
+		if err != nil || !strings.Contains(string(text), `"db"`) || strings.Contains(string(text), `"web"`) {
+			t.Errorf("on disk while web waits for a successor: %s (%v)", text, err)
+		}
+		time.Sleep(2 * time.Second)
+	})
+}
+
+// Of an order that is void where one family has moved, the operator hears so.
+func TestRefusedByOneFamily(t *testing.T) {
+	r := outcomeResult(&operation{what: "drain"}, &vrrp.Outcome{
+		Instance: "web", Moved: true, Peer: netip.MustParseAddr("192.0.2.2"), State: vrrp.StateMaster, Reason: "ipv6: nobody took over within 1.1s",
+	})
+	if want := "ipv6: nobody took over within 1.1s; the rest is at 192.0.2.2: 'holdfast status' tells"; r.Text != want || r.Done {
+		t.Errorf("done %v, %q; want %q", r.Done, r.Text, want)
+	}
+}
+
+// Who is ill does not take back, whatever its priority, and undrain says so.
+func TestUndrainOfTheIll(t *testing.T) {
+	for _, c := range []struct{ preempt, text string }{
+		{"preempt = false", "stays backup of 192.0.2.2: preempt = false"},
+		{`preempt = "30s"`, "takes over from 192.0.2.2 after the preempt delay of 30s"},
+	} {
+		inBubble(t, func(t *testing.T, lan *network) {
+			check := c.preempt + "\n[[check]]\nname = \"dead\"\ntcp = \"127.0.0.1:1\"\ninterval = \"100ms\""
+			a := newNode(t, lan, "a", 1, conf(150, "1s", check))
+			a.start()
+			time.Sleep(10 * time.Second)
+			b := newNode(t, lan, "b", 2, conf(100, "1s", check))
+			b.start()
+			time.Sleep(10 * time.Second)
+			wantText(t, a.drain(control.DrainOrder{}), true, "took over")
+			wantText(t, a.undrain(), true, c.text)
+		})
+	}
 }
 
 // An order stands when who gave it goes away, and the end of the daemon answers

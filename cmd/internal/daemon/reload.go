@@ -118,7 +118,7 @@ func (d *Daemon) apply(cfg *config.Config) {
 	}
 	d.tellDue, d.tellStatus = true, true
 	d.journalChanged()
-	if d.drains != nil { // it may have removed or renamed a drained instance
+	if d.drains != nil && !d.drainsUnread { // it may have removed or renamed a drained instance
 		d.drainsChanged(nil)
 	}
 }
