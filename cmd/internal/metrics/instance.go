@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,6 +15,7 @@ type instanceDescs struct {
 	info, state, familyState, since *prometheus.Desc
 	base, effective                 *prometheus.Desc
 	demoted, drained, handing       *prometheus.Desc
+	standsBack                      *prometheus.Desc
 	conflict                        *prometheus.Desc
 	interval, lease, leaseLeft      *prometheus.Desc
 	addresses, present, elsewhere   *prometheus.Desc
@@ -46,13 +48,14 @@ func (c *collector) newInstanceDescs() instanceDescs {
 		effective:      of("instance_priority_effective", "The priority that the node elects with; 1 to 31 while it is demoted or drained."),
 		demoted:        of("instance_demoted", "Whether a failing check, or trouble with the addresses, demotes the instance."),
 		drained:        of("instance_drained", "Whether the operator keeps the instance behind every healthy node."),
+		standsBack:     of("instance_stands_back", "Whether the node does not take over by preemption, because the operator gave the mastership away by a failover."),
 		handing:        of("instance_handing_over", "Whether addresses are kept for a successor at the moment."),
 		conflict:       of("instance_conflict", "Whether another master is heard beside this one."),
 		interval:       of("instance_advert_interval_seconds", "The advert interval in force."),
 		lease:          of("instance_lease_seconds", "For how long the kernel keeps the addresses of a node that does not renew them; 0 is for ever."),
 		leaseLeft:      of("instance_lease_remaining_seconds", "What is left of the lease since the last renewal; absent while the addresses are not here."),
-		addresses:      of("instance_addresses", "How many virtual addresses the instance has."),
-		present:        of("instance_addresses_present", "How many of its addresses are on its interface of this host."),
+		addresses:      of("instance_addresses", "How many virtual addresses the instance has in a family.", "family"),
+		present:        of("instance_addresses_present", "How many of these are on its interface of this host.", "family"),
 		elsewhere:      of("instance_addresses_elsewhere_now", "How many of its addresses are on another interface of this host, put there by somebody else."),
 		silence:        of("master_silence_seconds", "How long ago the master that this node listens to was heard.", "family", "master"),
 		masterPriority: of("master_priority", "The priority of the master: this node's own, or what the master last heard had.", "family", "master"),
@@ -82,6 +85,7 @@ func (d *instanceDescs) collect(o out, i *control.Instance, now time.Time) {
 	o.gauge(d.effective, float64(i.Priority.Effective), i.Name)
 	o.gauge(d.demoted, truth(i.Demoted), i.Name)
 	o.gauge(d.drained, truth(i.Drained), i.Name)
+	o.gauge(d.standsBack, truth(i.Failover != nil), i.Name)
 	o.gauge(d.handing, truth(i.HandingOver), i.Name)
 	o.gauge(d.conflict, truth(i.ConflictSince != nil), i.Name)
 	o.gauge(d.interval, seconds(i.AdvertIntervalMS), i.Name)
@@ -89,14 +93,6 @@ func (d *instanceDescs) collect(o out, i *control.Instance, now time.Time) {
 	if i.LeaseLeftMS != nil {
 		o.gauge(d.leaseLeft, seconds(float64(*i.LeaseLeftMS)), i.Name)
 	}
-	present := 0
-	for _, a := range i.Addresses {
-		if a.Present {
-			present++
-		}
-	}
-	o.gauge(d.addresses, float64(len(i.Addresses)), i.Name)
-	o.gauge(d.present, float64(present), i.Name)
 	o.gauge(d.elsewhere, float64(len(i.Elsewhere)), i.Name)
 	for n := range i.Families {
 		d.family(o, i, &i.Families[n], now)
@@ -106,6 +102,17 @@ func (d *instanceDescs) collect(o out, i *control.Instance, now time.Time) {
 
 func (d *instanceDescs) family(o out, i *control.Instance, f *control.Family, now time.Time) {
 	o.each(d.familyState, states, f.State, i.Name, f.Family)
+	all, present := 0, 0
+	for _, a := range i.Addresses {
+		if strings.Contains(a.Address, ":") != (f.Family == "ipv6") {
+			continue
+		}
+		if all++; a.Present {
+			present++
+		}
+	}
+	o.gauge(d.addresses, float64(all), i.Name, f.Family)
+	o.gauge(d.present, float64(present), i.Name, f.Family)
 	if f.Master == nil {
 		return
 	}

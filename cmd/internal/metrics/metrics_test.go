@@ -181,9 +181,10 @@ holdfast_instance_transitions_total{reason="outranked",vrrp_instance="web"} 0
 # HELP holdfast_instance_info What the instance is: always 1.
 # TYPE holdfast_instance_info gauge
 holdfast_instance_info{group="edge",interface="eth0",version="3",vrid="51",vrrp_instance="web"} 1
-# HELP holdfast_instance_addresses_present How many of its addresses are on its interface of this host.
+# HELP holdfast_instance_addresses_present How many of these are on its interface of this host.
 # TYPE holdfast_instance_addresses_present gauge
-holdfast_instance_addresses_present{vrrp_instance="web"} 2
+holdfast_instance_addresses_present{family="ipv4",vrrp_instance="web"} 2
+holdfast_instance_addresses_present{family="ipv6",vrrp_instance="web"} 0
 # HELP holdfast_instance_lease_remaining_seconds What is left of the lease since the last renewal; absent while the addresses are not here.
 # TYPE holdfast_instance_lease_remaining_seconds gauge
 holdfast_instance_lease_remaining_seconds{vrrp_instance="web"} 1.5
