@@ -15,6 +15,9 @@ const (
 	gatherGap = 250 * time.Millisecond
 	// gatherShare is which part of the time gathering may take at most.
 	gatherShare = 5
+	// gatherGapMost bounds that: a gathering that only waited for a loop that
+	// stood still is not to be told for long.
+	gatherGapMost = 2 * time.Second
 	// scrapesAtOnce is how many answers may be under way; the next one is told to
 	// come back later.
 	scrapesAtOnce = 8
@@ -55,7 +58,7 @@ func (s *sharedGatherer) Gather() ([]*dto.MetricFamily, error) {
 	}
 	s.last, s.err = s.gatherer.Gather()
 	ended := time.Now()
-	gap := max(gatherGap, (gatherShare-1)*ended.Sub(began))
+	gap := min(max(gatherGap, (gatherShare-1)*ended.Sub(began)), gatherGapMost)
 	s.next = ended.Add(gap)
 	time.AfterFunc(gap, s.forget)
 	return s.last, s.err

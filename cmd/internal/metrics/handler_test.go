@@ -49,9 +49,11 @@ func TestScrapesAreShared(t *testing.T) {
 				t.Errorf("gathered %d times in 10 s, each taking %v: want at most %d", n, takes, most)
 			}
 			time.Sleep(time.Minute)
+			s.turn <- struct{}{}
 			if s.last != nil {
 				t.Error("what nobody asks for is still kept")
 			}
+			<-s.turn
 		})
 	}
 }

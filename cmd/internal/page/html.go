@@ -86,7 +86,12 @@ func instancePart(i *control.Instance) string {
 	w.age(i.Since)
 	w.put("</h3>\n<p>%v</p>\n", i.Reason)
 	if i.Drained {
-		w.WriteString("<p class=\"note\">Drained by the operator</p>\n")
+		w.drained(i.Drain)
+	}
+	if f := i.Failover; f != nil {
+		w.put(`<p class="note">Stands back since a failover by %v `, f.By)
+		w.age(f.Since)
+		w.WriteString(": takes over only if no other node serves, or after holdfast undrain</p>\n")
 	}
 	if i.Demoted {
 		w.put("<p class=\"trouble\">Demoted: %v</p>\n", i.DemotedWhy)
@@ -106,6 +111,23 @@ func instancePart(i *control.Instance) string {
 		}
 	}
 	return w.String()
+}
+
+// drained tells by whom and why, since when and until when.
+func (w *writer) drained(d *control.Drain) {
+	if d == nil {
+		w.WriteString("<p class=\"note\">Drained by the operator</p>\n")
+		return
+	}
+	w.put(`<p class="note">Drained by %v `, d.By)
+	w.age(d.Since)
+	if d.Until != nil {
+		w.put(", until %v", d.Until.Format(time.DateTime+" MST"))
+	}
+	if d.Why != "" {
+		w.put(": %v", d.Why)
+	}
+	w.WriteString("</p>\n")
 }
 
 func (w *writer) facts(i *control.Instance) {

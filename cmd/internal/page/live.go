@@ -16,6 +16,9 @@ const (
 	beat = time.Second
 	// share is which part of the time making frames may take at most.
 	share = 10
+	// restMost bounds that: a frame that only waited for a loop that stood still is
+	// not to make the page stale, as it is after 5 s without one.
+	restMost = 3 * time.Second
 	// watchersMost is how many pages may be open at a time.
 	watchersMost = 32
 	// sendTime is how long a slow browser may take for one message.
@@ -80,13 +83,17 @@ func (h *hub) run() {
 			return
 		}
 		h.mu.Unlock()
-		time.Sleep(max(beat-took, (share-1)*took))
+		time.Sleep(min(max(beat-took, (share-1)*took), restMost))
 	}
 }
 
 // stream sends a browser first all of the page, then what changes, and a sign
 // of life each time.
 func (h *hub) stream(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodHead { // which asks for no stream
+		w.Header().Set("Content-Type", "text/event-stream")
+		return
+	}
 	c := h.join()
 	if c == nil {
 		http.Error(w, "too many status pages are open: close one and try again", http.StatusServiceUnavailable)

@@ -77,7 +77,14 @@ live.addEventListener("state", (e) => {
 	ages();
 });
 live.addEventListener("lost", () => gone("the daemon does not take part any more"));
-live.addEventListener("error", () => gone("the daemon cannot be reached"));
+live.addEventListener("error", () => {
+	if (live.readyState !== EventSource.CLOSED) {
+		gone("the daemon cannot be reached");
+		return;
+	}
+	gone("the daemon does not keep this page current, as many may be open; trying again soon"); // the browser does not
+	setTimeout(() => location.reload(), 10000);
+});
 setInterval(() => {
 	if (Date.now() - heard > silence) gone("the daemon is silent");
 	ages();

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
@@ -87,11 +88,14 @@ func TestTrouble(t *testing.T) {
 	at := st.Daemon.Started
 	i := &st.Instances[0]
 	i.Drained, i.Demoted, i.DemotedWhy, i.ConflictSince = true, true, "check nginx fails", &at
+	until := time.Date(2026, 11, 25, 4, 0, 0, 0, time.UTC)
+	i.Drain = &control.Drain{Since: at, Until: &until, By: "root (uid 0, pid 7)", Why: "new kernel"}
+	i.Failover = &control.Failover{Since: at, By: "somebody"}
 	i.Addresses[0].Present = false
 	st.Daemon.ReloadError = "line 3"
 	w := httptest.NewRecorder()
 	New(&changing{st: st}, nil).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	for _, want := range []string{"<title>lb1: 1 master, 1 backup</title>", "Drained by the operator", "Demoted: check nginx fails", "Another master is heard", "192.0.2.100/24 not here", "<code>line 3</code>"} {
+	for _, want := range []string{"<title>lb1: 1 master, 1 backup</title>", "Drained by root (uid 0, pid 7) ", ", until 2026-11-25 04:00:00 UTC: new kernel", "Stands back since a failover by somebody ", "Demoted: check nginx fails", "Another master is heard", "192.0.2.100/24 not here", "<code>line 3</code>"} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s is not on the page", want)
 		}
@@ -173,6 +177,46 @@ func TestStream(t *testing.T) {
 		if kind, _ := next(); kind == "lost" {
 			break
 		}
+	}
+}
+
+// A loop that stood still for a while does not keep the page waiting for long
+// afterwards, or the browser would take the daemon for dead.
+func TestStreamAfterAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stalls := true
+		h := newHub(func(context.Context) (*frame, error) {
+			if stalls {
+				stalls = false
+				time.Sleep(2 * time.Second)
+				return nil, errors.New("no answer")
+			}
+			return &frame{}, nil
+		})
+		c := h.join()
+		defer func() {
+			h.leave(c)
+			time.Sleep(time.Minute) // until nothing is made any more
+		}()
+		if f := <-c; f != nil {
+			t.Error("no stall")
+		}
+		began := time.Now()
+		if f := <-c; f == nil || time.Since(began) > 4*time.Second {
+			t.Errorf("the next frame came after %v", time.Since(began))
+		}
+	})
+}
+
+// Who asks for no more than the head of the stream takes no place.
+func TestStreamHead(t *testing.T) {
+	h := newHub(func(context.Context) (*frame, error) { return &frame{}, nil })
+	w := httptest.NewRecorder()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	h.stream(w, httptest.NewRequestWithContext(ctx, "HEAD", "/live", nil))
+	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/event-stream" || w.Body.Len() != 0 {
+		t.Errorf("%d %v %q", w.Code, w.Header(), w.Body)
 	}
 }
 
