@@ -102,6 +102,7 @@ func (t *telemetry) probed(r *healthcheck.Result) {
 // leased notes that addresses were given a lease now; 0 is none.
 func (t *telemetry) leased(serial uint64, lease time.Duration, now time.Time) {
 	if lease == 0 {
+		t.released(serial) // a reload may have ended it
 		return
 	}
 	if t.renewed == nil {

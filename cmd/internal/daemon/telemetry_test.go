@@ -71,6 +71,13 @@ func TestTelemetry(t *testing.T) {
 		if after.ConfigGeneration != 2 || after.ReloadsRefused != 1 || after.ConfigHash == before.ConfigHash || after.ConfigLoaded.Equal(before.ConfigLoaded) {
 			t.Errorf("after two reloads: %+v", after)
 		}
+		a.edit(conf(140, "1s", `lease = "off"`))
+		a.reload <- syscall.SIGHUP
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if i := a.instance(); i.State != "master" || i.LeaseLeftMS != nil {
+			t.Errorf("%s, and something of no lease is left", i.State)
+		}
 		a.stop()
 	})
 }

@@ -30,8 +30,9 @@ type Listener struct {
 
 	mu      sync.Mutex
 	closed  bool
-	current *serving
-	problem atomic.Pointer[string]
+	current *serving // nil when nothing is to be served
+	last    *serving // the one begun last, which may be ending
+	problem string   // of the current one
 }
 
 // serving is one address that is served, or tried.
@@ -60,38 +61,48 @@ func (l *Listener) Set(on string, h http.Handler) {
 		l.current.handler.Store(&h)
 		return
 	}
-	before := l.current
-	if before != nil {
-		close(before.quit)
+	if l.current != nil {
+		close(l.current.quit)
 	}
-	l.current = nil
+	l.current, l.problem = nil, ""
 	if on == "" {
-		l.problem.Store(nil)
 		return
 	}
 	s := &serving{on: on, quit: make(chan struct{}), done: make(chan struct{})}
 	s.handler.Store(&h)
-	l.current = s
+	before := l.last
+	l.current, l.last = s, s
 	go l.run(s, before)
 }
 
 // Problem is why nothing is served although something should be.
 func (l *Listener) Problem() string {
-	if p := l.problem.Load(); p != nil {
-		return *p
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.problem
+}
+
+// trouble notes why s is not served, or by nothing that it is, unless it is not
+// wanted any more.
+func (l *Listener) trouble(s *serving, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.current == s {
+		l.problem = why
 	}
-	return ""
 }
 
 // Close ends the listener and its connections.
 func (l *Listener) Close() {
 	l.mu.Lock()
-	current := l.current
+	current, last := l.current, l.last
 	l.closed, l.current = true, nil
 	l.mu.Unlock()
 	if current != nil {
 		close(current.quit)
-		<-current.done
+	}
+	if last != nil {
+		<-last.done
 	}
 }
 
@@ -106,7 +117,7 @@ func (l *Listener) run(s, before *serving) {
 	for {
 		lis, err := net.Listen("tcp", s.on)
 		if err == nil {
-			l.problem.Store(nil)
+			l.trouble(s, "")
 			l.tell(true, s.on, nil)
 			if err = s.serve(lis); err == nil {
 				return
@@ -114,7 +125,7 @@ func (l *Listener) run(s, before *serving) {
 		}
 		err = plain(err)
 		text := err.Error()
-		l.problem.Store(&text)
+		l.trouble(s, text)
 		if told != text {
 			told = text
 			l.tell(false, s.on, err)

@@ -50,8 +50,8 @@ func harden(h http.Handler) http.Handler {
 
 // guard lets through only requests that name this host. A browser that somebody
 // else's page sends here by a name of theirs (DNS rebinding) would let that page
-// read what comes back. Prometheus and probes are no browsers, and may have any
-// name for this host.
+// read what comes back. Only the page and its events are guarded: Prometheus
+// and probes are no browsers, and may have any name for this host.
 func guard(c Config, h http.Handler) http.Handler {
 	names := []string{"localhost", strings.ToLower(c.Node)}
 	if host, err := os.Hostname(); err == nil {
@@ -67,7 +67,8 @@ func guard(c Config, h http.Handler) http.Handler {
 }
 
 // ours reports whether a Host header names this host: by an address, by a name
-// of one word, or by a name that begins with one of this host's.
+// of one word, by its whole name, or, where only its first word is known, by a
+// name that begins with that.
 func ours(host string, names []string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
@@ -77,7 +78,7 @@ func ours(host string, names []string) bool {
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	first, _, dotted := strings.Cut(host, ".")
-	return host != "" && (!dotted || first != "localhost" && slices.Contains(names, first))
+	return host != "" && (!dotted || slices.Contains(names, host) || first != "localhost" && slices.Contains(names, first))
 }
 
 // Limits of the server.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -95,6 +96,12 @@ func TestOurs(t *testing.T) {
 			t.Errorf("%q: %t, want %t", host, got, want)
 		}
 	}
+	names = []string{"localhost", "lb1.example.com"}
+	for host, want := range map[string]bool{"lb1.example.com:9650": true, "LB1.Example.com.": true, "lb1.evil.com": false, "lb1": true} {
+		if got := ours(host, names); got != want {
+			t.Errorf("%q of a host with a whole name: %t, want %t", host, got, want)
+		}
+	}
 }
 
 // However many ask, few snapshots are made.
@@ -111,6 +118,63 @@ func TestShared(t *testing.T) {
 			t.Errorf("asked %d times in 10 s", n)
 		}
 	})
+}
+
+// An address that is wanted no more and then again is served anew, without a word
+// of trouble; and nothing is wrong where nothing is wanted.
+func TestListenerOffAndOn(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	h := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})
+	var mu sync.Mutex
+	var trouble []error
+	l := NewListener(func(listening bool, on string, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil && on != taken.Addr().String() {
+			trouble = append(trouble, err)
+		}
+	})
+	defer l.Close()
+	for range 50 {
+		l.Set(taken.Addr().String(), h)
+		l.Set("", nil)
+		time.Sleep(100 * time.Microsecond) // in which the first one may find out
+		if p := l.Problem(); p != "" {
+			t.Fatalf("with nothing wanted: %s", p)
+		}
+	}
+	free, err := net.Listen("tcp", "127.0.0.9:0") // not where clients' own ports are
+	if err != nil {
+		t.Fatal(err)
+	}
+	on := free.Addr().String()
+	free.Close()
+	for range 50 {
+		l.Set(on, h)
+		for began := time.Now(); ; time.Sleep(time.Millisecond) {
+			c, err := net.Dial("tcp", on)
+			if err == nil {
+				c.Close()
+				break
+			}
+			if time.Since(began) > 10*time.Second {
+				t.Fatal(err)
+			}
+		}
+		l.Set("", nil)
+		l.Set(on, h)
+		l.Set("", nil)
+	}
+	l.Close()
+	mu.Lock()
+	defer mu.Unlock()
+	if len(trouble) > 0 {
+		t.Errorf("%d times: %v", len(trouble), trouble[0])
+	}
 }
 
 // One host that opens many connections keeps no other out, and is let in again
