@@ -157,7 +157,7 @@ func TestDrainAlone(t *testing.T) {
 
 	for _, how := range []syscall.Signal{syscall.SIGKILL, syscall.SIGUSR2} {
 		began := time.Now()
-		d.a.order(exitDone, "(?m)^drained until 'holdfast undrain'$", "drain", "--persist")
+		d.a.order(exitDone, "(?m)^drained until 'holdfast undrain' or a reboot$", "drain", "--persist")
 		must(t, d.a.daemon.Signal(how))
 		<-d.a.daemon.Done()
 		d.a.start()
