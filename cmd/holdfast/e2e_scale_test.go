@@ -249,6 +249,11 @@ func TestManyInstances(t *testing.T) {
 	// With addresses of their own there, as hosts have: else a kernel asks for its
 	// neighbours in the name of a VIP, and draws them to a host that lets go of it.
 	a, b := newNode(t, l, "a", "192.0.2.1/24", "10.51.254.1/16"), newNode(t, l, "b", "192.0.2.2/24", "10.51.254.2/16")
+	for _, n := range []*node{a, b} {
+		if _, err := n.Echo(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	client, err := l.Host("client", "10.51.255.1/16")
 	if err != nil {
 		t.Fatal(err)

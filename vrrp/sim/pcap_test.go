@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -155,7 +156,11 @@ func readCapture(t *testing.T, frames []Frame, program string, args ...string) [
 
 func TestPcapInTcpdump(t *testing.T) {
 	frames := append(pcapFrames()[1:], NewPlain(plainOf(plain1, 100, FRR())).speak(100)...)
-	got := strings.Join(readCapture(t, frames, "tcpdump", "-n", "-vv", "--nano", "-tttt"), " ")
+	me, err := user.Current() // the user that tcpdump's package makes for it is not there
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := strings.Join(readCapture(t, frames, "tcpdump", "-Z", me.Username, "-n", "-vv", "--nano", "-tttt"), " ")
 	for _, want := range []string{
 		"hlim 255", "fe80::1 > ff02::12", "VRRPv3, Advertisement, vrid 51, prio 0", "addrs(2): fe80::100,2001:db8::100",
 		"ttl 255", "proto VRRP (112)", "192.0.2.2 > 224.0.0.18", "VRRPv2, Advertisement, vrid 51, prio 100, authtype simple, intvl 1s", `auth "secret"`,

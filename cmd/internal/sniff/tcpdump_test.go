@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,6 +73,10 @@ func asTcpdump(a *Advert) string {
 // TestAsTcpdump reads captures of each format with tcpdump, too.
 func TestAsTcpdump(t *testing.T) {
 	bin, env := tcpdump(t)
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, capture := range captures() {
 		if name == "faults.pcap" {
 			continue // tcpdump ends with the first fault of a packet
@@ -92,7 +97,8 @@ func TestAsTcpdump(t *testing.T) {
 				t.Fatal(err)
 			}
 			var stderr bytes.Buffer
-			c := exec.Command(bin, "-n", "-vv", "-r", file)
+			// As this user: the one that the package makes for it is not there.
+			c := exec.Command(bin, "-n", "-vv", "-Z", me.Username, "-r", file)
 			c.Env, c.Stderr = append(env, "TZ=UTC"), &stderr
 			out, err := c.Output()
 			if err != nil {
