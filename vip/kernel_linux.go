@@ -76,7 +76,23 @@ func (k *Linux) Apply(iface string, changes []Change) []error {
 func (k *Linux) Addresses() ([]Present, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	links, err := k.route.links()
+	return k.route.present()
+}
+
+// Addresses lists the addresses of all interfaces of this network namespace. It
+// needs no rights.
+func Addresses() ([]Present, error) {
+	route, err := dialRTNL()
+	if err != nil {
+		return nil, err
+	}
+	present, err := route.present()
+	return present, errors.Join(err, route.close())
+}
+
+// present lists the addresses of all interfaces.
+func (s *rtnl) present() ([]Present, error) {
+	links, err := s.links()
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +100,7 @@ func (k *Linux) Addresses() ([]Present, error) {
 	for _, l := range links {
 		names[l.Index] = l.Name
 	}
-	addrs, err := k.route.addrs(unix.AF_UNSPEC, 0)
+	addrs, err := s.addrs(unix.AF_UNSPEC, 0)
 	if err != nil {
 		return nil, err
 	}

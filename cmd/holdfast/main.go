@@ -65,6 +65,7 @@ func commands() []command {
 		failoverCommand(),
 		announceCommand(),
 		reloadCommand(),
+		doctorCommand(),
 		sniffCommand(),
 		versionCommand(),
 	}

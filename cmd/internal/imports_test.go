@@ -28,8 +28,8 @@ const (
 var libraries = []string{"vrrp", "vip", "healthcheck", "notify"}
 
 // assemblies may import several libraries: here they meet, in configuration, in
-// the daemon, and in the program.
-var assemblies = []string{"cmd/internal/config", "cmd/internal/daemon", "cmd/holdfast"}
+// the daemon, in what examines a host for both, and in the program.
+var assemblies = []string{"cmd/internal/config", "cmd/internal/daemon", "cmd/internal/doctor", "cmd/holdfast"}
 
 // reserved are modules that one package alone may import.
 var reserved = map[string]string{

@@ -1,0 +1,80 @@
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/vip"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// Link is an interface of this host.
+type Link struct {
+	Name  string
+	Index int
+	MAC   net.HardwareAddr
+	// MTU is in bytes.
+	MTU int
+	// Up is the administrative state, Carrier whether the link works.
+	Up, Carrier bool
+	// Multicast is the flag, Loopback whether it is that one.
+	Multicast, Loopback bool
+	// Kind is what the kernel calls a virtual interface, such as "bridge".
+	Kind string
+	// Addresses are in the order in which the kernel has them, IPv4 first.
+	Addresses []vip.Present
+}
+
+// Own lists the addresses of a family that no holdfast configured.
+func (l *Link) Own(f vrrp.Family) (list []vip.Present) {
+	for _, a := range l.Addresses {
+		if !a.Ours() && vrrp.FamilyOf(a.Prefix.Addr()) == f {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// listLinks lists the interfaces of this network namespace.
+func listLinks() ([]*Link, error) {
+	all, err := dump(netlink.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the interfaces of this host: %w", err)
+	}
+	var links []*Link
+	byIndex := map[int]*Link{}
+	for _, one := range all {
+		a := one.Attrs()
+		l := &Link{
+			Name: a.Name, Index: a.Index, MAC: a.HardwareAddr, MTU: a.MTU, Kind: one.Type(),
+			Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
+			Multicast: a.RawFlags&unix.IFF_MULTICAST != 0, Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
+		}
+		links = append(links, l)
+		byIndex[l.Index] = l
+	}
+	addrs, err := vip.Addresses()
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the addresses of this host: %w", err)
+	}
+	for _, a := range addrs {
+		if l := byIndex[a.Index]; l != nil {
+			l.Addresses = append(l.Addresses, a)
+		}
+	}
+	return links, nil
+}
+
+// dump repeats a listing that the kernel says was overtaken by a change.
+func dump[T any](list func() (T, error)) (t T, err error) {
+	for range 20 {
+		if t, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			break
+		}
+	}
+	return t, err
+}

@@ -1,0 +1,149 @@
+package doctor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// Version is that of the JSON document. It changes only when a reader of an
+// earlier one could misunderstand.
+const Version = 1
+
+// Report is what an examination found.
+type Report struct {
+	Version int    `json:"version"`
+	Config  string `json:"config"`
+	// Daemon tells whether the daemon of this configuration answered.
+	Daemon bool `json:"daemon"`
+	// Worst is the highest severity of all.
+	Worst Severity `json:"worst"`
+	// Findings are ordered by severity, the worst first.
+	Findings []Finding `json:"findings"`
+}
+
+// Report wraps what was found.
+func (x *Examination) Report(found []Finding) *Report {
+	return &Report{Version: Version, Config: x.Config.File, Daemon: x.Status != nil, Worst: Worst(found), Findings: found}
+}
+
+// WriteJSON writes the report for programs.
+func (r *Report) WriteJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+// Text writes reports for people.
+type Text struct {
+	W io.Writer
+	// Width is how many columns there are; 0 for no end.
+	Width int
+	Color bool
+	// Verbose lists also what is all right.
+	Verbose bool
+}
+
+// paint are the colours of severities.
+var paint = map[Severity]string{OK: "32", Info: "36", Unseen: "35", Warning: "33", Error: "31;1"}
+
+// Write writes a report.
+func (t *Text) Write(r *Report) error {
+	var b strings.Builder
+	count := map[Severity]int{}
+	for _, f := range r.Findings {
+		if count[f.Severity]++; f.Severity != OK {
+			t.finding(&b, f)
+		}
+	}
+	if count[OK] > 0 {
+		fmt.Fprintf(&b, "%s  %s\n", t.paint(OK, "ok"), plural(count[OK], "thing")+" looked at, nothing wrong")
+	}
+	if t.Verbose {
+		for _, f := range r.Findings {
+			if f.Severity == OK {
+				b.WriteString(t.wrap("    "+f.Title, 6))
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\n%s\n", t.sum(r, count))
+	_, err := io.WriteString(t.W, b.String())
+	return err
+}
+
+// finding writes one with what to do, and an empty line behind.
+func (t *Text) finding(b *strings.Builder, f Finding) {
+	on := ""
+	if f.On != "" {
+		on = f.On + ": "
+	}
+	head := t.wrap(fmt.Sprintf("%s  %s%s", f.Severity, on, f.Title), 4)
+	b.WriteString(t.paint(f.Severity, f.Severity.String()) + strings.TrimPrefix(head, f.Severity.String()))
+	if f.Why != "" {
+		b.WriteString(t.wrap("    "+f.Why, 4))
+	}
+	for line := range strings.Lines(f.Fix) {
+		b.WriteString("        " + strings.TrimRight(line, "\n") + "\n")
+	}
+	b.WriteString("\n")
+}
+
+// sum is the last line.
+func (t *Text) sum(r *Report, count map[Severity]int) string {
+	var parts []string
+	for _, s := range []Severity{Error, Warning, Unseen} {
+		switch n := count[s]; {
+		case n == 0:
+		case s == Unseen:
+			parts = append(parts, plural(n, "thing")+" could not be looked at")
+		default:
+			parts = append(parts, plural(n, s.String()))
+		}
+	}
+	if r.Worst < Warning {
+		parts = append([]string{"nothing wrong was found"}, parts...)
+	}
+	if !r.Daemon {
+		parts = append(parts, "the daemon does not run")
+	}
+	return fmt.Sprintf("%s: %s", r.Config, strings.Join(parts, ", "))
+}
+
+func (t *Text) paint(s Severity, text string) string {
+	if !t.Color {
+		return text
+	}
+	return "\x1b[" + paint[s] + "m" + text + "\x1b[0m"
+}
+
+// wrap breaks a line between words; further lines are indented.
+func (t *Text) wrap(line string, indent int) string {
+	var b strings.Builder
+	column := 0
+	for n, word := range strings.Split(line, " ") {
+		width := utf8.RuneCountInString(word)
+		switch {
+		case n == 0:
+		case t.Width > 0 && column > indent && column+1+width > t.Width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += width
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
