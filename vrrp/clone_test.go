@@ -2,7 +2,6 @@ package vrrp
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -12,68 +11,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// clone returns an Engine that does what e would and shares nothing with it
-// that either changes. What is replaced and never written in place is shared:
-// configurations, lists of addresses, encoded adverts.
-func (e *Engine) clone() *Engine {
-	c := *e
-	c.actions, c.packet.Addresses = nil, nil
-	instances := map[*instance]*instance{}
-	routers := make(map[*router]*router, len(e.serials))
-	copied := func(list []*instance) []*instance {
-		list = slices.Clone(list)
-		for n, i := range list {
-			list[n] = i.clone(&c, routers)
-			instances[i] = list[n]
-		}
-		return list
-	}
-	c.instances, c.departing = copied(e.instances), copied(e.departing)
-	c.groups = maps.Clone(e.groups)
-	for name, list := range e.groups {
-		c.groups[name] = slices.Clone(list)
-		for n, i := range list {
-			c.groups[name][n] = instances[i]
-		}
-	}
-	c.timers = slices.Clone(e.timers)
-	for n, r := range c.timers {
-		c.timers[n] = routers[r]
-	}
-	c.routers, c.serials = maps.Clone(e.routers), maps.Clone(e.serials)
-	for k, r := range c.routers {
-		c.routers[k] = routers[r]
-	}
-	for k, r := range c.serials {
-		c.serials[k] = routers[r]
-	}
-	c.links, c.indexes = maps.Clone(e.links), maps.Clone(e.indexes)
-	for name, l := range e.links {
-		d := *l
-		c.links[name] = &d
-		if e.indexes[l.Index] == l {
-			c.indexes[l.Index] = &d
-		}
-	}
-	c.checks, c.adopt = maps.Clone(e.checks), maps.Clone(e.adopt)
-	return &c
-}
-
-func (i *instance) clone(e *Engine, routers map[*router]*router) *instance {
-	c := *i
-	c.e = e
-	c.notify = slices.Clone(i.notify)
-	c.routers = slices.Clone(i.routers)
-	for n, r := range i.routers {
-		d := *r
-		d.inst = &c
-		d.addresses = slices.Clone(r.addresses)
-		d.unwanted = slices.Clone(r.unwanted)
-		c.routers[n] = &d
-		routers[r] = &d
-	}
-	return &c
-}
+// copy returns a clone of all that there is.
+func (e *Engine) copy() *Engine { return e.clone(e.instances, e.departing) }
 
 // shared are the references that a clone has in common with its original, and
 // why nobody writes through them.
@@ -205,9 +144,9 @@ func TestCloneStepsAsItsOriginal(t *testing.T) {
 				te.now = te.now.Add(d)
 				ev = &Tick{}
 			}
-			c := te.e.clone()
+			c := te.e.copy()
 			compareClone(t, te.e, c)
-			untouched := te.e.clone()
+			untouched := te.e.copy()
 			want := renderAll(c.Step(te.now, ev.(Event)))
 			compareClone(t, te.e, untouched) // the step of a clone is its own
 			got := renderAll(te.e.Step(te.now, ev.(Event)))

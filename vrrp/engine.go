@@ -244,6 +244,9 @@ func (e *Engine) stop() {
 	e.stopping, e.asked = true, false
 	for _, i := range e.instances {
 		i.asked = asked{}
+	}
+	for _, i := range e.instances {
+		i.weigh() // without the orders
 		i.leave("stopped")
 	}
 }

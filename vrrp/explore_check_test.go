@@ -68,6 +68,11 @@ func (w *world) inspect(n int, ev Event, actions []Action, sequence uint64, log 
 			}
 		}
 	}
+	for _, i := range d.e.instances {
+		if terms := i.sum(); total(terms) != i.effective {
+			log.wrong("node %d elects with priority %d, and explains it by %v", n, i.effective, terms)
+		}
+	}
 	if at, ok := d.e.Deadline(); ok {
 		if _, ticked := ev.(*Tick); ticked && !at.After(w.now) {
 			log.wrong("node %d: after its timers fired one is due still", n)

@@ -178,7 +178,7 @@ func (w *world) apply(s step, log *trail) *world {
 	switch runs := d.life == up || s.kind == resume; {
 	case s.kind == lose, s.kind == crash, s.kind == freeze:
 	case runs:
-		d.e = d.e.clone()
+		d.e = d.e.copy()
 	}
 	c.before(s)
 	switch s.kind {

@@ -132,27 +132,6 @@ func (r *router) respectMaster() {
 	}
 }
 
-// preempts reports whether a backup takes over from a weaker master. An owner
-// always does (RFC 9568 section 6.1), a healthy node from a demoted one, and one
-// that is master of another instance of the group already.
-func (r *router) preempts(theirs uint8) bool {
-	cfg := &r.inst.cfg
-	switch {
-	case r.owner(), theirs <= DemotedMax && r.inst.effective > DemotedMax:
-		return true
-	case r.inst.mateServes():
-		return true // what belongs together comes together
-	case r.inst.standsBack():
-		return false
-	case !cfg.Preempt:
-		return false
-	case cfg.PreemptDelay > 0 && r.preemptAt.IsZero():
-		r.preemptAt = r.after(cfg.PreemptDelay)
-		return false
-	}
-	return cfg.PreemptDelay == 0 || r.due(r.preemptAt)
-}
-
 // hearAsMaster is RFC 9568 section 6.4.3, in version 2 RFC 3768 section 6.4.3.
 func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 	switch {

@@ -73,11 +73,14 @@ func (i *instance) holding() bool { return slices.ContainsFunc(i.routers, (*rout
 // reviewAlone works out the effective priority anew and lets every router act on
 // what has changed.
 func (i *instance) reviewAlone() {
-	if i.removed || i.e.stopping {
+	if i.removed {
 		return
 	}
 	before := i.effective
 	i.weigh()
+	if i.e.stopping {
+		return
+	}
 	for _, r := range i.routers {
 		r.review(before)
 		r.schedule()
@@ -85,34 +88,11 @@ func (i *instance) reviewAlone() {
 	i.settle()
 }
 
-// weigh sets the effective priority: the base, the weights, and the band of
-// demoted nodes for what a check demotes or the operator drains.
+// weigh sets the effective priority.
 func (i *instance) weigh() {
-	var failing []string
-	checks := i.checks()
-	for _, c := range checks {
-		if c.OnFailure == Demote && i.fails(c.Name) {
-			failing = append(failing, i.failure(c.Name))
-		}
-	}
-	failing = append(failing, i.troubles()...)
-	i.demoted, i.why = len(failing) > 0, strings.Join(failing, "; ")
-	drained, failsOver := i.groupDrained(), i.failsOver()
-	switch {
-	case i.demoted && (drained || failsOver):
-		i.effective = 1
-	case i.demoted:
-		i.effective = demotedPriority(i.cfg.Priority)
-	case failsOver, i.asked.open() && i.asked.try:
-		i.effective = DemotedMax // whoever is demoted or drained is no successor
-	case drained:
-		i.effective = drainedPriority
-	default:
-		i.effective = weigh(i.cfg.Priority, checks, i.fails)
-	}
-	if i.effective == PriorityOwner && i.standsBack() {
-		i.effective-- // an owner is no backup
-	}
+	why := i.demotions()
+	i.demoted, i.why = len(why) > 0, strings.Join(why, "; ")
+	i.effective = total(i.sum())
 }
 
 func (i *instance) fails(check string) bool {

@@ -66,13 +66,13 @@ const (
 
 // playConfigs are the sets of instances between which a play reloads.
 func playConfigs() [][]Config {
-	weight := Check{Name: "disk", OnFailure: Weigh, Weight: -100}
+	weight := checks(Check{Name: "disk", OnFailure: Weigh, Weight: -100})
 	return [][]Config{
 		{web(nginx)},
 		{web(nginx), inside(every(MinInterval))},
 		{inside(prio(255)), dual(noPreempt, nginx)},
 		{web(v2, password("secret"))},
-		{web(named("outside", 51, "192.0.2.102/24")), inside(checks(Check{Name: "nginx", OnFailure: Release}, weight))},
+		{web(named("outside", 51, "192.0.2.102/24")), inside(checks(Check{Name: "nginx", OnFailure: Release}, Check{Name: "disk", OnFailure: Weigh, Weight: -100}))},
 		{dual(unicast(peer, peer6), every(50*time.Millisecond))},
 		{web(named("web", 52, "192.0.2.100/24")), inside(named("inside", 51, "192.0.2.101/24", "192.0.2.102/24"), v2)},
 		{web(func(c *Config) {
@@ -88,6 +88,8 @@ func playConfigs() [][]Config {
 		{web(prio(32), leased(second), every(30*second), func(c *Config) {
 			c.Announce = Announce{Repeat: 5, Interval: 200 * time.Millisecond, Refresh: 60 * second}
 		})},
+		{web(grouped, nginx, leased(2*second)), inside(grouped, every(100*time.Millisecond), vips("192.0.2.101/24", "fe80::101/64"))},
+		{dual(grouped, noPreempt, weight), web(named("other", 53, "192.0.2.103/24"), grouped, noPreempt, func(c *Config) { c.Interface, c.StartupDelay = "eth1", 20*second })},
 	}
 }
 
@@ -118,6 +120,14 @@ func randomBytes(seed uint64, n int) []byte {
 // runPlay plays data and returns what it did.
 func runPlay(t rapid.TB, data []byte) *engineTest {
 	t.Helper()
+	p := playThrough(t, data)
+	p.end()
+	return p.engineTest
+}
+
+// playThrough plays data and returns how it stands then.
+func playThrough(t rapid.TB, data []byte) *play {
+	t.Helper()
 	p := &play{engineTest: newBare(t), data: data}
 	if adopted := playAdopted(p.byte()); len(adopted) > 0 {
 		p.do(&Adopt{Routers: adopted})
@@ -125,9 +135,9 @@ func runPlay(t rapid.TB, data []byte) *engineTest {
 	for len(p.data) > 0 {
 		p.step()
 		p.wantQuiet()
+		p.wantSums()
 	}
-	p.end()
-	return p.engineTest
+	return p
 }
 
 // playAdopted is which routers a byte lets go on over a restart: 0 is none.

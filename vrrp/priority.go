@@ -31,19 +31,3 @@ func skew(v Version, priority uint8, interval time.Duration) time.Duration {
 func downInterval(v Version, priority uint8, interval time.Duration) time.Duration {
 	return downIntervals*interval + skew(v, priority, interval)
 }
-
-// weigh applies the weights of checks as keepalived does: a positive weight
-// counts while the check passes, a negative one while it fails; the sum stays
-// within 1 to 254; an address owner is not weighed.
-func weigh(base uint8, checks []Check, failing func(name string) bool) uint8 {
-	if base == PriorityOwner {
-		return base
-	}
-	n := int(base)
-	for _, c := range checks {
-		if c.OnFailure == Weigh && (c.Weight < 0) == failing(c.Name) {
-			n += c.Weight
-		}
-	}
-	return uint8(min(max(n, 1), PriorityOwner-1))
-}

@@ -72,7 +72,7 @@ func TestWeigh(t *testing.T) {
 			for _, f := range tt.failing {
 				failing[f] = true
 			}
-			got := weigh(tt.base, tt.checks, func(name string) bool { return failing[name] })
+			got := total(weigh(tt.base, tt.checks, func(name string) bool { return failing[name] }))
 			if got != tt.want {
 				t.Errorf("priority %d, want %d", got, tt.want)
 			}
@@ -90,10 +90,10 @@ func TestWeighIsMonotone(t *testing.T) {
 		}
 		failing := map[string]bool{}
 		fails := func(name string) bool { return failing[name] }
-		before := weigh(base, list, fails)
+		before := total(weigh(base, list, fails))
 		for _, c := range list {
 			failing[c.Name] = true
-			after := weigh(base, list, fails)
+			after := total(weigh(base, list, fails))
 			if after > before || after < 1 {
 				t.Fatalf("when %s fails too the priority goes from %d to %d", c.Name, before, after)
 			}
