@@ -72,8 +72,9 @@ type Explanation struct {
 	Mates []string
 	// Order is the order of the operator to hand over that is open.
 	Order *OpenOrder
-	// TroubleUntil is when what keeps the node from holding the addresses is tried
-	// again; zero when nothing does.
+	// Troubles are what keeps the node from holding the addresses, and demotes it
+	// until TroubleUntil, when it tries again.
+	Troubles     []string
 	TroubleUntil time.Time
 	// Routers explains the virtual routers, in the order of those of Status.
 	Routers []RouterExplanation
@@ -155,7 +156,7 @@ func (e *Engine) Explain(now time.Time, name string) []Explanation {
 }
 
 func (i *instance) explain(now time.Time, foreseen map[uint64][]Change) Explanation {
-	x := Explanation{At: now, Status: i.status(now), Terms: i.sum()}
+	x := Explanation{At: now, Status: i.status(now), Terms: i.sum(), Troubles: i.troubles()}
 	for _, c := range i.checks() {
 		s := i.e.checks[c.Name]
 		x.Checks = append(x.Checks, CheckStatus{c.Name, s.known, s.healthy, s.since, s.reason})

@@ -59,6 +59,7 @@ func commands() []command {
 		rehearseCommand(),
 		runCommand(),
 		statusCommand(),
+		explainCommand(),
 		eventsCommand(),
 		drainCommand(),
 		undrainCommand(),

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -46,6 +47,15 @@ func (f *fake) Events() *history.History { return f.events }
 func (f *fake) Status(ctx context.Context) (*Status, error) { return f.status(ctx) }
 
 func (f *fake) Reload(ctx context.Context, who string) (*Reloaded, error) { return f.reload(ctx, who) }
+
+func (f *fake) Explain(_ context.Context, instance string) (*Explained, error) {
+	if instance == "wep" {
+		return nil, &Refused{errors.New("there is no instance")}
+	}
+	x := sampleExplained()
+	x.Instances[0].Name = cmp.Or(instance, "web")
+	return x, nil
+}
 
 // sample answers at once.
 func sample() *fake {

@@ -2,6 +2,8 @@
 // with JSON on a unix socket.
 //
 //	GET  /v1/status   Status
+//	GET  /v1/explain  Explained, of instance=NAME or of all, or 422 and Error when
+//	                  there is none of that name
 //	GET  /v1/events   Events, or a stream of Event and Lost with follow=true
 //	POST /v1/reload   Reloaded, or 422 and Error when the file is refused
 //	POST /v1/drain    DrainOrder: Operated, once a peer has taken over or nobody did
@@ -28,5 +30,6 @@
 // configured group. Changing anything takes root or the owner. With curl:
 //
 //	curl --unix-socket /run/holdfast/holdfast.sock http://holdfast/v1/status
+//	curl --unix-socket /run/holdfast/holdfast.sock 'http://holdfast/v1/explain?instance=web'
 //	curl --unix-socket /run/holdfast/holdfast.sock -d '{"instances":["web"],"for":"30m"}' http://holdfast/v1/drain
 package control

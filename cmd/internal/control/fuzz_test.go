@@ -236,6 +236,7 @@ func fuzzRequests() []string {
 		"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n",
 		"POST /v1/reload HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
 		"POST /v1/reload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\nGET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+		"GET /v1/explain?instance=%77eb&instance=;x HTTP/1.1\r\nHost: x\r\n\r\n",
 		"POST /v1/drain HTTP/1.1\r\nHost: x\r\nContent-Length: 21\r\n\r\n{\"instances\":[\"web\"]}",
 		"POST /v1/failover HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n[]",
 		"HEAD /v1/status HTTP/1.0\r\n\r\n",

@@ -26,6 +26,9 @@ type Backend interface {
 	Status(ctx context.Context) (*Status, error)
 	// Reload reads the configuration again. who is the asking user, for the log.
 	Reload(ctx context.Context, who string) (*Reloaded, error)
+	// Explain tells why this node is or is not master of an instance, or of each
+	// when the name is empty.
+	Explain(ctx context.Context, instance string) (*Explained, error)
 	// Events is the history of what happened.
 	Events() *history.History
 	Operator
@@ -132,6 +135,7 @@ func NewServer(b Backend) *Server {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, _ *http.Request) (any, error) { return b.Status(ctx) }))
 	mux.HandleFunc("POST /v1/reload", s.change(func(ctx context.Context, who string, _ *http.Request) (any, error) { return b.Reload(ctx, who) }))
+	mux.HandleFunc("GET /v1/explain", s.ask(s.explain))
 	mux.Handle("GET /v1/events", s.events(b.Events()))
 	s.operate(mux)
 	mux.HandleFunc("/", notFound)

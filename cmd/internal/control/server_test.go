@@ -66,6 +66,12 @@ func TestRequests(t *testing.T) {
 	}{
 		{"GET", "/v1/status", 200, `"node": "lb1"`},
 		{"GET", "/v1/status?x=y", 200, `"node": "lb1"`},
+		{"GET", "/v1/explain", 200, `"name": "web"`},
+		{"GET", "/v1/explain?instance=dns", 200, `"name": "dns"`},
+		{"GET", "/v1/explain?instance=wep", 422, `"error": "there is no instance"`},
+		{"GET", "/v1/explain?instance=a&instance=b", 422, "there is one parameter, instance, once: not instance=a\\u0026instance=b"},
+		{"GET", "/v1/explain?name=web", 422, "there is one parameter, instance, once: not name=web"},
+		{"POST", "/v1/explain", 404, "there is no POST /v1/explain"},
 		{"POST", "/v1/reload", 200, `"version": 1`},
 		{"GET", "/v1/reload", 404, "there is no GET /v1/reload: try GET /v1/status"},
 		{"POST", "/v1/status", 404, "there is no POST /v1/status: try GET /v1/status"},

@@ -72,7 +72,7 @@ func (d *Daemon) begin(what, who string, s *control.Selection, answer func(*cont
 	for _, name := range s.Instances {
 		at := slices.Index(names, name)
 		if at < 0 {
-			return nil, nil, &control.Refused{Err: noInstance(name, names)}
+			return nil, nil, &control.Refused{Err: nothingDone(noInstance(name, names))}
 		}
 		if g := d.cfg.Instances[at].Group; g != "" {
 			groups[g] = true
@@ -91,12 +91,20 @@ func (d *Daemon) begin(what, who string, s *control.Selection, answer func(*cont
 // noInstance tells that there is no instance of a name, and which may be meant.
 func noInstance(name string, names []string) error {
 	if near := config.Nearest(name, names); near != "" {
-		return fmt.Errorf("there is no instance %q: did you mean %q? Nothing was done", name, near)
+		return fmt.Errorf("there is no instance %q: did you mean %q?", name, near)
 	}
 	if len(names) > 5 {
 		names = append(names[:5:5], fmt.Sprintf("and %d more", len(names)-5))
 	}
-	return fmt.Errorf("there is no instance %q, only %s; nothing was done", name, strings.Join(names, ", "))
+	return fmt.Errorf("there is no instance %q, only %s", name, strings.Join(names, ", "))
+}
+
+// nothingDone adds to a refusal that it is all that came of an order.
+func nothingDone(err error) error {
+	if strings.HasSuffix(err.Error(), "?") {
+		return fmt.Errorf("%w Nothing was done", err)
+	}
+	return fmt.Errorf("%w; nothing was done", err)
 }
 
 // standing returns how an instance is now.
