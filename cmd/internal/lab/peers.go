@@ -31,6 +31,7 @@ var peerPaths = map[string]string{
 	"vrrpd":                   "frr/usr/lib/frr/vrrpd",
 	"promtool":                "prometheus/usr/bin/promtool",
 	"chromium-headless-shell": "chromium/usr/lib/chromium/chromium-headless-shell",
+	"mandoc":                  "shells/usr/bin/mandoc",
 }
 
 // FindPeer looks for one of these among the programs which .ci/peers unpacked
