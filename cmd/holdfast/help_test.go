@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -14,7 +15,7 @@ func TestHelp(t *testing.T) {
 	if n := strings.Count(list.String(), "\n"); n > 24 {
 		t.Errorf("the list of commands is %d lines long, a screen has 24", n)
 	}
-	for _, c := range commands() {
+	for _, c := range slices.Concat(commands(), hiddenCommands()) {
 		var help bytes.Buffer
 		c.help(&help)
 		if len(c.examples) == 0 {

@@ -29,7 +29,7 @@ type environment struct {
 	stdout, stderr io.Writer
 }
 
-// command is a subcommand. Its help, the man page and the completions of the
+// command is a subcommand. Its help, the manual page and the completions of the
 // shells are made from what is here.
 type command struct {
 	name, short string
@@ -72,6 +72,20 @@ func commands() []command {
 	}
 }
 
+// hiddenCommands are for packages and for the shells; the list of commands
+// leaves them out.
+func hiddenCommands() []command { return []command{manCommand(), completionCommand()} }
+
+// find returns a command by its name, nil when there is none.
+func find(name string) *command {
+	for _, c := range slices.Concat(commands(), hiddenCommands()) {
+		if c.name == name {
+			return &c
+		}
+	}
+	return nil
+}
+
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
@@ -88,11 +102,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return help(env, args)
 	case "-version", "--version":
 		name = "version"
+	case "__complete": // what the shells ask; its arguments are another command's
+		return complete(env, args)
 	}
-	for _, c := range commands() {
-		if c.name == name {
-			return c.call(env, args)
-		}
+	if c := find(name); c != nil {
+		return c.call(env, args)
 	}
 	return env.noCommand(name)
 }
@@ -216,11 +230,9 @@ func help(env *environment, args []string) int {
 		usage(env.stdout)
 		return exitDone
 	}
-	for _, c := range commands() {
-		if c.name == args[0] {
-			c.help(env.stdout)
-			return exitDone
-		}
+	if c := find(args[0]); c != nil {
+		c.help(env.stdout)
+		return exitDone
 	}
 	return env.noCommand(args[0])
 }
