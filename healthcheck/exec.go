@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -50,7 +51,11 @@ func (e *execProber) Probe(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p, err := start(e.config.Command, e.environment(), e.account.credential)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EPERM) && e.account.credential != nil:
+		return "", fmt.Errorf("start %s as user %q: %w: the daemon may not become another user; run it as root, with systemd by scripts-as-root.conf",
+			e.config.Command[0], e.config.User, syscall.EPERM)
+	case err != nil:
 		return "", err
 	}
 	select {

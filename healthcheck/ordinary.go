@@ -9,9 +9,12 @@ import (
 // ordinary calls start on a thread whose children are of ordinary priority,
 // however urgent this process is. The thread itself stays urgent: were it made
 // to wait for a busy host, all of the process that needs what it holds would
-// wait with it.
+// wait with it. Nor do they get the capabilities that systemd gave to this
+// process when it runs as a user of its own; the thread itself keeps them.
 func ordinary(start func() error) error {
 	runtime.LockOSThread()
+	// Before Linux 4.3 there are none, and to clear what is clear is no error.
+	_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 	before, err := unix.SchedGetAttr(0, 0)
 	if err != nil || before.Policy == unix.SCHED_NORMAL && before.Nice >= 0 {
 		defer runtime.UnlockOSThread()

@@ -95,3 +95,37 @@ func TestOrdinaryPassesErrors(t *testing.T) {
 		}
 	})
 }
+
+// A daemon with few capabilities says what it lacks to run a check as somebody
+// else.
+func TestExecAsAnotherUserIsRefused(t *testing.T) {
+	requireRoot(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread ends here
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var sets [2]unix.CapUserData
+		if err := errors.Join(unix.Capget(&header, &sets[0]), drop(&header, &sets, unix.CAP_SETUID, unix.CAP_SETGID)); err != nil {
+			t.Error(err)
+			return
+		}
+		check := execCheck("/bin/true")
+		check.Exec.User = "nobody"
+		_, err := newExec("refused", check.Exec).Probe(t.Context())
+		const want = `start /bin/true as user "nobody": operation not permitted: the daemon may not become another user; run it as root, with systemd by scripts-as-root.conf`
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}()
+	<-done
+}
+
+// drop takes capabilities from the thread.
+func drop(header *unix.CapUserHeader, sets *[2]unix.CapUserData, list ...int) error {
+	for _, c := range list {
+		sets[c/32].Effective &^= 1 << (c % 32)
+		sets[c/32].Permitted &^= 1 << (c % 32)
+	}
+	return unix.Capset(header, &sets[0])
+}

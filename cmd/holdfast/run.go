@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
+	"os/user"
+	"strconv"
 	"syscall"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
@@ -32,6 +36,9 @@ Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.`,
 
 func runDaemon(env *environment, path string) int {
 	cfg, warnings, err := load(path)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w\n  let the daemon's group read it: chgrp %s %s && chmod g+r %[3]s", err, ownGroup(), path)
+	}
 	if err != nil {
 		return env.failAll(err)
 	}
@@ -58,4 +65,13 @@ func runDaemon(env *environment, path string) int {
 		return env.fail(err)
 	}
 	return exitDone
+}
+
+// ownGroup is the name of the group of this process, or its number.
+func ownGroup() string {
+	id := strconv.Itoa(os.Getegid())
+	if g, err := user.LookupGroupId(id); err == nil {
+		return g.Name
+	}
+	return id
 }

@@ -100,7 +100,10 @@ func admit(path, group string) error {
 	if err != nil {
 		return fmt.Errorf("control group %q has no numeric id: %w", group, err)
 	}
-	if err := os.Chown(path, -1, gid); err != nil {
+	switch err := os.Chown(path, -1, gid); {
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("cannot give control socket %s to group %s, which this user is not in: add it with usermod --append --groups, then restart", path, group)
+	case err != nil:
 		return fmt.Errorf("cannot give control socket %s to group %s: %w", path, group, reason(err))
 	}
 	if err := os.Chmod(path, 0o660); err != nil {
