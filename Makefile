@@ -19,7 +19,18 @@ GO ?= go
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+MANDIR ?= $(PREFIX)/share/man
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+DOCDIR ?= $(PREFIX)/share/doc/holdfast
+REFERENCE ?= $(SYSCONFDIR)/holdfast/holdfast.toml.reference
 DESTDIR ?=
+# What is installed; it also writes its manual.
+PROGRAM ?= bin/holdfast
+INSTALLED = $(UNITDIR)/holdfast.service $(MANDIR)/man8/holdfast.8 $(MANDIR)/man5/holdfast.toml.5 \
+	$(BASHDIR)/holdfast $(ZSHDIR)/_holdfast $(FISHDIR)/holdfast.fish
 # The version to show; by default what Go knows from the checkout.
 VERSION ?=
 # More for go test, such as -v or -run Handover.
@@ -118,21 +129,34 @@ clock: ## set this machine's wall clock to and fro, and see that nothing moves (
 	HOLDFAST_CLOCK=1 $(GO) test -count=1 -v -timeout 10m -run '^TestWallClock$$' $(TESTFLAGS) ./cmd/holdfast
 
 .PHONY: install
-install: $(if $(wildcard bin/holdfast),,build) ## install program, systemd unit, reference (PREFIX, SYSCONFDIR, UNITDIR, DESTDIR)
-	install -Dm755 bin/holdfast '$(DESTDIR)$(PREFIX)/bin/holdfast'
-	install -d '$(DESTDIR)$(UNITDIR)'
-	sed -e '1{/^# Copy to/d;}' -e 's|/usr/local/bin/holdfast|$(PREFIX)/bin/holdfast|' -e 's|/etc/holdfast/|$(SYSCONFDIR)/holdfast/|' \
+install: $(if $(wildcard $(PROGRAM)),,build) ## install program, systemd unit, manual, completions (PREFIX, SYSCONFDIR, UNITDIR, ZSHDIR, DESTDIR)
+	install -Dm755 '$(PROGRAM)' '$(DESTDIR)$(PREFIX)/bin/holdfast'
+	install -d $(foreach dir,$(UNITDIR) $(MANDIR)/man5 $(MANDIR)/man8 $(BASHDIR) $(ZSHDIR) $(FISHDIR),'$(DESTDIR)$(dir)')
+	sed -e '1,/^\[Unit]/{/^#/d;}' -e 's|/usr/local/bin/holdfast|$(PREFIX)/bin/holdfast|' -e 's|/etc/holdfast/|$(SYSCONFDIR)/holdfast/|' \
 		examples/holdfast.service >'$(DESTDIR)$(UNITDIR)/holdfast.service'
-	chmod 644 '$(DESTDIR)$(UNITDIR)/holdfast.service'
-	install -Dm644 cmd/internal/config/reference.toml '$(DESTDIR)$(SYSCONFDIR)/holdfast/holdfast.toml.reference'
-	@[[ -e '$(DESTDIR)$(SYSCONFDIR)/holdfast/holdfast.toml' ]] || \
-		echo 'Write $(SYSCONFDIR)/holdfast/holdfast.toml (all keys: holdfast.toml.reference beside it), then: systemctl enable --now holdfast'
+	'$(PROGRAM)' man 8 >'$(DESTDIR)$(MANDIR)/man8/holdfast.8'
+	'$(PROGRAM)' man 5 >'$(DESTDIR)$(MANDIR)/man5/holdfast.toml.5'
+	'$(PROGRAM)' completion bash >'$(DESTDIR)$(BASHDIR)/holdfast'
+	'$(PROGRAM)' completion zsh >'$(DESTDIR)$(ZSHDIR)/_holdfast'
+	'$(PROGRAM)' completion fish >'$(DESTDIR)$(FISHDIR)/holdfast.fish'
+	chmod 644 $(INSTALLED:%='$(DESTDIR)%')
+	install -Dm644 examples/holdfast.sysusers '$(DESTDIR)$(SYSUSERSDIR)/holdfast.conf'
+	install -Dm644 examples/scripts-as-root.conf '$(DESTDIR)$(DOCDIR)/examples/scripts-as-root.conf'
+	install -Dm644 cmd/internal/config/reference.toml '$(DESTDIR)$(REFERENCE)'
+	@[[ -n '$(DESTDIR)' ]] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers holdfast.conf
+	@[[ -n '$(DESTDIR)' || -e '$(SYSCONFDIR)/holdfast/holdfast.toml' ]] || \
+		echo 'Write $(SYSCONFDIR)/holdfast/holdfast.toml (all keys: man holdfast.toml), then: systemctl enable --now holdfast'
 
 .PHONY: uninstall
 uninstall: ## remove what install put there; holdfast.toml stays
-	rm -f '$(DESTDIR)$(PREFIX)/bin/holdfast' '$(DESTDIR)$(UNITDIR)/holdfast.service' \
-		'$(DESTDIR)$(SYSCONFDIR)/holdfast/holdfast.toml.reference'
+	rm -f '$(DESTDIR)$(PREFIX)/bin/holdfast' $(INSTALLED:%='$(DESTDIR)%') '$(DESTDIR)$(SYSUSERSDIR)/holdfast.conf' \
+		'$(DESTDIR)$(DOCDIR)/examples/scripts-as-root.conf' '$(DESTDIR)$(REFERENCE)'
+	rmdir '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(DOCDIR)' 2>/dev/null || true
 	rmdir '$(DESTDIR)$(SYSCONFDIR)/holdfast' 2>/dev/null || true
+
+.PHONY: deb
+deb: build ## build a Debian package in bin (VERSION=…; needs dpkg)
+	VERSION='$(VERSION)' examples/debian/build bin/holdfast bin
 
 .PHONY: clean
 clean: ## remove what was built and fetched

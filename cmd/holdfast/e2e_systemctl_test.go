@@ -1,32 +1,36 @@
 package main
 
-// The unit under a real systemd: process 1 of a host of the lab.
+// The package and its unit under a real systemd: process 1 of a Debian system on
+// a host of the lab.
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/lab"
 )
 
-const systemdPath = "/lib/systemd/systemd"
-
-// bootScript makes a control group of a name the root of what systemd sees, and
-// becomes systemd, with no units but those in /run/units.
+// bootScript waits for the files that a test adds, and becomes systemd. Beside
+// the unit there is nothing to do: not even what other units a system has.
 const bootScript = `
-mount --make-rprivate / &&
-mount -t proc proc /proc &&
-mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
-mkdir /sys/fs/cgroup/$0 &&
-echo 0 > /sys/fs/cgroup/$0/cgroup.procs &&
-umount /sys/fs/cgroup &&
-exec unshare --cgroup sh -c '
-	mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
-	exec ` + systemdPath + ` --system --unit=boot.target --log-target=console'
+while [ ! -e /run/boot ]; do sleep 0.02; done
+rm -r /lib/systemd/system-generators /lib/systemd/system/*.wants /etc/systemd/system/*.wants
+exec /lib/systemd/systemd --system --unit=multi-user.target --log-target=null
+`
+
+// bootTargets do nothing, in place of those that a system has.
+var bootTargets = []string{"sysinit", "basic", "shutdown", "network-pre", "multi-user"}
+
+// whoCheck writes down who runs checks, and what it may do.
+const whoCheck = `
+[[check]]
+name = "who"
+exec = ["/bin/sh", "-c", "id -un >/run/holdfast/who; grep CapEff: /proc/self/status >/run/holdfast/capabilities"]
+timeout = "10s"
 `
 
 // cgroupScript does something to the control group of a name, outside of any
@@ -42,10 +46,8 @@ func cgroupScript(name, script string) ([]byte, error) {
 func bootable(t *testing.T) string {
 	t.Helper()
 	require(t, os.Geteuid() == 0, "root")
-	for _, path := range []string{systemdPath, "/usr/bin/systemctl"} {
-		_, err := os.Stat(path)
-		require(t, err == nil, "systemd: "+path)
-	}
+	_, err := lab.FindSystem()
+	require(t, err == nil, fmt.Sprint(err))
 	name := fmt.Sprintf("holdfast-test-%d-%s", os.Getpid(), strings.ToLower(t.Name()))
 	if out, err := cgroupScript(name, `mkdir "$0" && rmdir "$0"`); err != nil {
 		t.Skipf("this test needs control groups of its own: %v: %s", err, out)
@@ -58,82 +60,70 @@ func bootable(t *testing.T) string {
 	return name
 }
 
-// unitText is the unit of the examples as make install changes it, for a program
-// and a configuration elsewhere.
-func unitText(t testing.TB) string {
-	t.Helper()
-	text, err := os.ReadFile("../../examples/holdfast.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.NewReplacer("/usr/local/bin/holdfast", selfPath(), "/etc/holdfast/holdfast.toml", "/run/holdfast.toml").Replace(string(text))
+// machine is a system that systemd runs.
+type machine struct {
+	*lab.System
+	t testing.TB
 }
 
-// boot starts systemd on the node, and the unit with it.
-func (n *node) boot(cgroup, config string) {
+// boot starts systemd on a node, in a system of its own.
+func (n *node) boot(cgroup string) *machine {
 	n.t.Helper()
-	n.configure(config)
-	if err := n.MkdirAll("/run/units/holdfast.service.d"); err != nil {
-		n.t.Fatal(err)
+	m := &machine{n.newSystem(cgroup, "sh", "-c", bootScript), n.t}
+	for _, target := range bootTargets {
+		m.write("/etc/systemd/system/"+target+".target", "[Unit]\nDefaultDependencies=no\n")
 	}
-	files := map[string]string{
-		"holdfast.service":             unitText(n.t),
-		"holdfast.service.d/test.conf": "[Service]\nEnvironment=" + beHoldfast + "=1\nStandardOutput=append:/run/log\nStandardError=append:/run/log\n",
-		"boot.target":                  "[Unit]\nWants=holdfast.service\n",
-	}
-	for _, target := range []string{"sysinit", "basic", "shutdown", "network-pre"} {
-		files[target+".target"] = "[Unit]\nDefaultDependencies=no\n"
-	}
-	for name, text := range files {
-		if err := n.WriteFile("/run/units/"+name, text, 0o644); err != nil {
-			n.t.Fatal(err)
-		}
-	}
-	c := n.Command(n.t.Context(), "unshare", "--mount", "--ipc", "sh", "-c", bootScript, cgroup)
-	c.Env = append(os.Environ(), "SYSTEMD_UNIT_PATH=/run/units", "container=holdfast-lab")
-	var err error
-	if n.daemon, err = n.StartCommand(c); err != nil {
-		n.t.Fatal(err)
-	}
+	m.write("/etc/systemd/system/holdfast.service.d/log.conf", "[Service]\nStandardOutput=append:/run/daemon.log\nStandardError=append:/run/daemon.log\n")
+	m.write("/run/boot", "")
 	n.t.Cleanup(func() {
 		if n.t.Failed() {
-			out, err := n.systemctl("status", "holdfast")
+			out, err := m.systemctl("status", "holdfast")
 			n.t.Logf("systemctl status: %v: %s", err, out)
-			n.t.Logf("log of the daemon on %s:\n%s", n.Name(), n.log())
+			n.t.Logf("log of the daemon on %s:\n%s", n.Name(), m.log())
 		}
 	})
-	eventually(n.t, settled, "the unit is active", func() bool {
-		out, _ := n.systemctl("is-active", "holdfast")
-		return strings.TrimSpace(out) == "active"
+	eventually(n.t, settled, "systemd runs", func() bool {
+		out, _ := m.systemctl("is-system-running")
+		return strings.TrimSpace(out) == "running"
 	})
+	return m
+}
+
+func (m *machine) write(path, text string) {
+	m.t.Helper()
+	if err := m.WriteFile(path, text, 0o644); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
 // log is what all daemons of the unit wrote.
-func (n *node) log() string { text, _ := n.ReadFile("/run/log"); return text }
+func (m *machine) log() string { text, _ := m.ReadFile("/run/daemon.log"); return text }
 
-// systemctl is run where systemd is.
-func (n *node) systemctl(args ...string) (string, error) {
-	n.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	enter := []string{"--target", strconv.Itoa(n.daemon.PID()), "--mount", "--pid", "--cgroup", "--ipc", "systemctl"}
-	out, err := n.Command(ctx, "nsenter", append(enter, args...)...).CombinedOutput()
-	return string(out), err
+func (m *machine) systemctl(args ...string) (string, error) {
+	m.t.Helper()
+	return inside(m.t, m.System, "systemctl", args...)
 }
 
-// mustSystemctl is systemctl that succeeds, and how long it took.
-func (n *node) mustSystemctl(args ...string) time.Duration {
-	n.t.Helper()
+// run runs a command that succeeds, and returns how long it took.
+func (m *machine) run(name string, args ...string) time.Duration {
+	m.t.Helper()
 	began := time.Now()
-	if out, err := n.systemctl(args...); err != nil {
-		n.t.Fatalf("systemctl %s: %v: %s", strings.Join(args, " "), err, out)
+	if out := mustInside(m.t, m.System, name, args...); strings.TrimSpace(out) != "" {
+		m.t.Logf("%s %s: %s", name, strings.Join(args, " "), strings.TrimSpace(out))
 	}
 	return time.Since(began)
 }
 
-// TestUnitUnderSystemd has systemd restart the unit, start it again after a kill,
-// reload and stop it, with the peer watching: only the stop moves the addresses,
-// and nothing is lost.
+// state is what systemd says of the unit.
+func (m *machine) state() string {
+	m.t.Helper()
+	out, _ := m.systemctl("show", "holdfast", "--property=ActiveState,NRestarts,StatusText")
+	return strings.ReplaceAll(strings.TrimSpace(out), "\n", " ")
+}
+
+// TestUnitUnderSystemd installs the package, has systemd restart the unit, start
+// it again after a kill, upgrade, reload and remove it, with the peer watching:
+// only the removal moves the addresses, and nothing is lost.
 func TestUnitUnderSystemd(t *testing.T) {
 	t.Parallel()
 	const interval = time.Second
@@ -141,7 +131,15 @@ func TestUnitUnderSystemd(t *testing.T) {
 	l := newLab(t)
 	n := nodes(t, l, 2)
 	d := &duo{a: n[0], b: n[1], client: newClient(t, l)}
-	d.a.boot(cgroup, bothTOML(highest, interval.String()))
+	a := d.a.boot(cgroup)
+	packages(t, a.System, "1.0.0", "1.1.0")
+	a.run("dpkg", "--install", "/root/holdfast_1.0.0.deb")
+	if s := a.state(); !strings.Contains(s, "ActiveState=inactive") {
+		t.Errorf("without a configuration the unit is %s", s)
+	}
+	config := bothTOML(highest, interval.String()) + whoCheck
+	a.write("/etc/holdfast/holdfast.toml", config)
+	a.run("systemctl", "start", "holdfast")
 	for _, vip := range []string{vipFour, vipSix} {
 		eventually(t, settled, "a has "+vip, func() bool { return d.a.has(vip) })
 	}
@@ -158,44 +156,81 @@ func TestUnitUnderSystemd(t *testing.T) {
 	peer := d.b.story()
 	held := d.watchBoth(t)
 	began := time.Now()
-	for round, c := range []struct{ name, verb, option string }{
-		{"restart", "restart", ""}, {"killed", "kill", "--signal=KILL"},
+	runsAs(t, a, "holdfast", "0000000000000000")
+	for round, c := range []struct {
+		name    string
+		command []string
+	}{
+		{"restart", []string{"systemctl", "restart", "holdfast"}},
+		{"killed", []string{"systemctl", "kill", "--signal=KILL", "holdfast"}},
+		{"upgrade", []string{"dpkg", "--install", "/root/holdfast_1.1.0.deb"}},
 	} {
-		args := []string{c.verb, "holdfast"}
-		if c.option != "" {
-			args = append(args, c.option)
-		}
 		at := time.Now()
-		took := d.a.mustSystemctl(args...)
-		eventually(t, detection(interval, lower), "both instances went on", func() bool {
-			return strings.Count(d.a.log(), "went on as master") == 2*(round+1)
+		took := a.run(c.command[0], c.command[1:]...)
+		eventually(t, detection(interval, lower)+settled, "both instances went on", func() bool {
+			return strings.Count(a.log(), "went on as master") == 2*(round+1)
 		})
-		t.Logf("measured: %s: systemctl took %s, went on as master after %s", c.name, ms(took), ms(time.Since(at)))
-		// Until the peer would have noticed, and the lease have run out.
-		during(t, detection(interval, lower)-time.Since(at)+room, "a alone has the addresses", func() bool {
-			return d.a.has(vipFour) && d.a.has(vipSix) && !d.b.has(vipFour) && !d.b.has(vipSix)
-		})
+		t.Logf("measured: %s: the command took %s, went on as master after %s", c.name, ms(took), ms(time.Since(at)))
 	}
-	d.a.mustSystemctl("reload", "holdfast")
-	if out, _ := d.a.systemctl("show", "holdfast", "--property=ActiveState,NRestarts,StatusText"); !strings.Contains(out, "ActiveState=active") ||
-		!strings.Contains(out, "NRestarts=1") || !strings.Contains(out, "StatusText=2 master") {
-		t.Errorf("systemd says %s", out)
+	// Until the peer would have noticed, and the lease have run out.
+	during(t, detection(interval, lower)+room, "a alone has the addresses", func() bool {
+		return d.a.has(vipFour) && d.a.has(vipSix) && !d.b.has(vipFour) && !d.b.has(vipSix)
+	})
+	a.run("systemctl", "reload", "holdfast")
+	if s := a.state(); !strings.Contains(s, "ActiveState=active") || !strings.Contains(s, "StatusText=2 master") {
+		t.Errorf("systemd says %s", s)
 	}
-	if strings.Contains(d.a.log(), "went wrong") || strings.Contains(d.a.log(), "[ERROR]") {
+	refusedUpgrade(t, a, config)
+
+	// Scripts that need more.
+	a.run("mkdir", "-p", "/etc/systemd/system/holdfast.service.d")
+	a.run("cp", "/usr/share/doc/holdfast/examples/scripts-as-root.conf", "/etc/systemd/system/holdfast.service.d/")
+	a.write("/etc/holdfast/holdfast.toml", config+"\n[[check]]\nname = \"nobody\"\nexec = [\"/bin/sh\", \"-c\", \"[ $(id -un) = nobody ]\"]\nuser = \"nobody\"\ntimeout = \"10s\"\n")
+	a.run("systemctl", "daemon-reload")
+	a.run("systemctl", "restart", "holdfast")
+	runsAs(t, a, "root", "")
+
+	if strings.Contains(a.log(), "went wrong") || strings.Contains(a.log(), "[ERROR]") {
 		t.Error("the daemon has something to tell")
 	}
 	for _, h := range held {
 		h.wantAlways(t, "a")
 	}
 	sameStory(t, d.b, peer)
-	took := d.a.mustSystemctl("stop", "holdfast")
+	took := a.run("dpkg", "--remove", "holdfast")
 	for n, vip := range []string{vipFour, vipSix} {
 		only(t, room, vip, d.b, d.a)
 		served(t, d.probes[n], d.b)
 	}
-	t.Logf("measured: the stop took %s", ms(took))
-	if text, err := d.a.ReadFile("/run/holdfast/journal.json"); err == nil {
-		t.Errorf("after the stop there is a journal: %s", text)
+	t.Logf("measured: the removal took %s", ms(took))
+	if text, err := a.ReadFile("/run/holdfast/journal.json"); err == nil {
+		t.Errorf("after the removal there is a journal: %s", text)
 	}
 	d.lossless(t, began)
+}
+
+// runsAs waits until the check has told that it is a user, with capabilities.
+func runsAs(t *testing.T, a *machine, user, capabilities string) {
+	t.Helper()
+	eventually(t, settled, "checks run as "+user, func() bool {
+		who, _ := a.ReadFile("/run/holdfast/who")
+		has, _ := a.ReadFile("/run/holdfast/capabilities")
+		return who == user+"\n" && strings.Contains(has, capabilities)
+	})
+}
+
+// refusedUpgrade tries an upgrade to a version that refuses the configuration:
+// the daemon that runs must go on.
+func refusedUpgrade(t *testing.T, a *machine, config string) {
+	t.Helper()
+	pid := mustInside(t, a.System, "systemctl", "show", "--property=MainPID", "holdfast")
+	a.write("/etc/holdfast/holdfast.toml", config+"[nonsense]\n")
+	out := mustInside(t, a.System, "dpkg", "--install", "/root/holdfast_1.1.0.deb")
+	if !strings.Contains(out, "refuses /etc/holdfast/holdfast.toml, so the old one goes on running") {
+		t.Errorf("the upgrade says: %s", out)
+	}
+	if now := mustInside(t, a.System, "systemctl", "show", "--property=MainPID", "holdfast"); now != pid {
+		t.Errorf("the daemon was %s, is %s", pid, now)
+	}
+	a.write("/etc/holdfast/holdfast.toml", config)
 }

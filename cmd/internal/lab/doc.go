@@ -4,7 +4,7 @@
 // tests and the benchmarks share it.
 //
 // It needs Linux and root, and no program: everything goes through netlink and
-// system calls. It never touches the interfaces, the mounts or the files of the
+// system calls, but for a [System], which needs those of util-linux. It never touches the interfaces, the mounts or the files of the
 // machine it runs on. The namespaces have no names; they are held by threads
 // and file descriptors of this process, and the processes on the hosts die with
 // it, so nothing is left behind even when it is killed.

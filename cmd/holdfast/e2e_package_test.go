@@ -1,0 +1,162 @@
+package main
+
+// The Debian package in a fresh system.
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/lab"
+)
+
+// packageBuilder builds packages around a script that runs this test binary in
+// place of the program. It returns the name and the bytes of one.
+func packageBuilder(t *testing.T) func(version string) (name, deb string) {
+	t.Helper()
+	_, err := exec.LookPath("dpkg-deb")
+	require(t, err == nil, "dpkg-deb")
+	dir := t.TempDir()
+	program := filepath.Join(dir, "program")
+	script := fmt.Sprintf("#!/bin/sh\nexport %s=1\n[ ! -x /opt/program ] || exec /opt/program \"$@\"\nexec %s \"$@\"\n", beHoldfast, selfPath())
+	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return func(version string) (name, deb string) {
+		t.Helper()
+		c := exec.Command("../../examples/debian/build", program, dir)
+		c.Env = append(os.Environ(), "VERSION="+version, "COMPRESS=none", "SOURCE_DATE_EPOCH=1766620800")
+		var complaints strings.Builder
+		c.Stderr = &complaints
+		out, err := c.Output()
+		if err != nil {
+			t.Fatalf("build the package: %v: %s", err, &complaints)
+		}
+		path := strings.TrimSpace(string(out))
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return filepath.Base(path), string(text)
+	}
+}
+
+// packages builds the package in some versions and puts them into a system's
+// /root.
+func packages(t *testing.T, s *lab.System, versions ...string) {
+	t.Helper()
+	build := packageBuilder(t)
+	for _, v := range versions {
+		_, deb := build(v)
+		if err := s.WriteFile("/root/holdfast_"+v+".deb", deb, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestPackageIsReproducible builds the same package twice, and looks at how
+// versions are told to Debian.
+func TestPackageIsReproducible(t *testing.T) {
+	t.Parallel()
+	build := packageBuilder(t)
+	name, deb := build("v1.2.0-rc1")
+	if !strings.HasPrefix(name, "holdfast_1.2.0~rc1_") {
+		t.Errorf("a candidate is %s, which Debian takes for later than the release", name)
+	}
+	if _, again := build("v1.2.0-rc1"); again != deb {
+		t.Error("the package is another one when it is built again")
+	}
+	if name, _ := build("v1.2.0-3-gabc1234"); !strings.HasPrefix(name, "holdfast_1.2.0+3.gabc1234_") {
+		t.Errorf("a commit after the release is %s", name)
+	}
+}
+
+// installed is the version of the package that dpkg knows, and how it is.
+func installed(t *testing.T, s *lab.System) string {
+	t.Helper()
+	out, _ := inside(t, s, "dpkg-query", "--show", "--showformat=${Version} ${db:Status-Status}", "holdfast")
+	return out
+}
+
+// TestPackage installs, upgrades, removes and purges the package where no
+// systemd runs, as in an image that is being made.
+func TestPackage(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newLab(t), "lb1", "192.0.2.1/24")
+	s := n.newSystem("", "sleep", "infinity")
+	packages(t, s, "1.0.0", "1.1.0")
+	if out := mustInside(t, s, "dpkg", "--install", "/root/holdfast_1.0.0.deb"); !strings.Contains(out, "holdfast: write /etc/holdfast/holdfast.toml") {
+		t.Errorf("the installation does not tell what to do next:\n%s", out)
+	}
+	if out := mustInside(t, s, "dpkg", "--verify", "holdfast"); out != "" {
+		t.Errorf("not as packed: %s", out)
+	}
+	if out := mustInside(t, s, "systemctl", "is-enabled", "holdfast"); strings.TrimSpace(out) != "enabled" {
+		t.Errorf("the unit is %s", out)
+	}
+	for _, page := range []string{"man8/holdfast.8", "man5/holdfast.toml.5"} {
+		mustInside(t, s, "sh", "-c", "zcat /usr/share/man/"+page+".gz | mandoc -T lint -W warning")
+	}
+
+	// A configuration with a secret belongs to root, and the daemon can read it.
+	const mine = completedTOML + "# mine\n"
+	if err := s.WriteFile("/etc/holdfast/holdfast.toml", mine, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if out := mustInside(t, s, "runuser", "-u", "holdfast", "--", "holdfast", "check"); !strings.Contains(out, "holdfast.toml is good: 2 instances") {
+		t.Errorf("holdfast check: %s", out)
+	}
+	kept := func(when string) {
+		t.Helper()
+		if text, err := s.ReadFile("/etc/holdfast/holdfast.toml"); err != nil || text != mine {
+			t.Errorf("%s the configuration is (%v) %q", when, err, text)
+		}
+		if out := mustInside(t, s, "stat", "-c", "%A %U %G", "/etc/holdfast/holdfast.toml"); out != "-rw-r----- root holdfast\n" {
+			t.Errorf("%s the configuration is %s", when, out)
+		}
+	}
+	mustInside(t, s, "dpkg", "--install", "/root/holdfast_1.1.0.deb")
+	kept("after the upgrade")
+	if got := installed(t, s); got != "1.1.0 installed" {
+		t.Errorf("after the upgrade: %s", got)
+	}
+	mustInside(t, s, "mkdir", "/var/lib/holdfast")
+	mustInside(t, s, "dpkg", "--remove", "holdfast")
+	kept("after the removal")
+	if out, err := inside(t, s, "test", "-e", "/usr/bin/holdfast"); err == nil {
+		t.Errorf("the program is still there %s", out)
+	}
+	mustInside(t, s, "dpkg", "--purge", "holdfast")
+	if out := mustInside(t, s, "find", "/etc", "/usr", "/var", "/run", "-name", "*holdfast*", "-not", "-path", "/usr/share/*", "-not", "-path", "/var/backups/*"); out != "" {
+		t.Errorf("after the purge there is still:\n%s", out)
+	}
+}
+
+// TestUnitExposure has systemd judge the unit.
+func TestUnitExposure(t *testing.T) {
+	analyze, err := exec.LookPath("systemd-analyze")
+	require(t, err == nil, "systemd-analyze")
+	unit := filepath.Join(t.TempDir(), "holdfast.service")
+	text, err := os.ReadFile("../../examples/holdfast.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(unit, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(analyze, "security", "--no-pager", "--offline=true", unit).CombinedOutput()
+	m := regexp.MustCompile(`exposure level for holdfast.service: ([0-9.]+)`).FindStringSubmatch(string(out))
+	if m == nil {
+		t.Fatalf("systemd-analyze: %v\n%s", err, out)
+	}
+	score, err := strconv.ParseFloat(m[1], 64)
+	t.Logf("measured: exposure %s, %v", m[1], err)
+	if err != nil || score > 2.5 {
+		t.Errorf("the unit is more exposed than 2.5:\n%s", out)
+	}
+}
