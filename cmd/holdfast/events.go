@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
 )
 
 func eventsCommand() command {
@@ -149,17 +150,14 @@ func several(n uint64, what string) string {
 type eventPrinter struct {
 	w      io.Writer
 	width  int // of the terminal; 0 when it is none
-	colour bool
+	ink    screen.Ink
 	day    string // that was shown last
 	column int    // the width of the names of instances
 }
 
 func newEventPrinter(w io.Writer) *eventPrinter {
-	p := &eventPrinter{w: w, column: 4}
-	if p.width = terminalWidth(w); p.width > 0 {
-		p.colour = os.Getenv("NO_COLOR") == ""
-	}
-	return p
+	t := screen.Of(w)
+	return &eventPrinter{w: w, width: t.Width, ink: screen.Ink(t.Colour), column: 4}
 }
 
 // maxName is the widest column for names: longer ones push their line to the right.
@@ -178,56 +176,27 @@ func (p *eventPrinter) event(e *control.Event, _ []byte) {
 			break
 		}
 	}
-	p.column = max(p.column, min(len(e.Instance), maxName))
-	head := fmt.Sprintf("%s  %-*s  ", at.Format("15:04:05"), p.column, printable(e.Instance))
-	lines := wrap(printable(text), p.width-len(head))
+	name := screen.Clean(e.Instance)
+	p.column = max(p.column, min(screen.Width(name), maxName))
+	name += strings.Repeat(" ", max(0, p.column-screen.Width(name)))
+	head := fmt.Sprintf("%s  %s  ", at.Format("15:04:05"), name)
+	room := p.width - screen.Width(head)
+	lines := screen.Wrap(screen.Clean(text), room, room)
 	for n, line := range lines {
 		if n > 0 {
-			head = strings.Repeat(" ", len(head))
+			head = strings.Repeat(" ", screen.Width(head))
 		}
-		fmt.Fprintf(p.w, "%s%s\n", head, p.paint(e.Severity, line))
+		fmt.Fprintf(p.w, "%s%s\n", head, p.ink.Paint(severityStyle(e.Severity), line))
 	}
 }
 
-// paint colours a text by severity.
-func (p *eventPrinter) paint(severity, text string) string {
-	code := map[string]string{"warning": "33", "error": "1;31"}[severity]
-	if !p.colour || code == "" {
-		return text
+// severityStyle is how an event looks.
+func severityStyle(severity string) screen.Style {
+	switch severity {
+	case "warning":
+		return screen.Warn
+	case "error":
+		return screen.Alarm
 	}
-	return "\x1b[" + code + "m" + text + "\x1b[0m"
-}
-
-// printable keeps what a check or a hook wrote from driving the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
-}
-
-// leastWidth is how wide text is at least: below, wrapping makes nothing better.
-const leastWidth = 20
-
-// wrap breaks a text between words into lines of a width.
-func wrap(text string, width int) []string {
-	if width < leastWidth {
-		return []string{text}
-	}
-	var lines []string
-	line, runes := "", 0
-	for word := range strings.SplitSeq(text, " ") {
-		n := len([]rune(word))
-		if line != "" && runes+1+n > width {
-			lines = append(lines, line)
-			line, runes = "", 0
-		}
-		if line != "" {
-			line, runes = line+" ", runes+1
-		}
-		line, runes = line+word, runes+n
-	}
-	return append(lines, line)
+	return screen.Plain
 }

@@ -29,7 +29,7 @@ func night() []*control.Event {
 func TestEventLines(t *testing.T) {
 	var out bytes.Buffer
 	p := newEventPrinter(&out)
-	if p.width != 0 || p.colour {
+	if p.width != 0 || bool(p.ink) {
 		t.Error("a buffer is taken for a terminal")
 	}
 	for _, e := range night() {
@@ -50,7 +50,7 @@ Wed 25 Nov 2026
 
 	out.Reset()
 	p = newEventPrinter(&out)
-	p.width, p.colour = 60, true
+	p.width, p.ink = 60, true
 	for _, e := range night()[1:4] {
 		p.event(e, nil)
 	}

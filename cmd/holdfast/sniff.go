@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/sniff"
 )
 
@@ -143,21 +141,6 @@ func (o *sniffOptions) printer(w io.Writer) (p sniff.Printer) {
 		return &sniff.Changes{Printer: p}
 	}
 	return p
-}
-
-// terminal tells how wide a terminal is, 0 for anything else, and whether it is
-// to have colours.
-func terminal(w io.Writer) (width int, color bool) {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0, false
-	}
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	if err != nil {
-		return 0, false
-	}
-	color = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	return max(40, int(size.Col)), color
 }
 
 // enough tells whether as many packets were shown as were asked for.

@@ -2,23 +2,25 @@ package main
 
 import (
 	"io"
-	"os"
 
-	"golang.org/x/sys/unix"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
 )
 
 // terminalWidth is how many columns the terminal behind w has, 0 when w is none.
-func terminalWidth(w io.Writer) int {
-	f, ok := w.(*os.File)
-	if !ok {
-		return 0
+func terminalWidth(w io.Writer) int { return screen.Of(w).Width }
+
+// terminal tells how wide a terminal is, 0 for anything else, and whether it is
+// to have colours.
+func terminal(w io.Writer) (width int, color bool) {
+	t := screen.Of(w)
+	if t.Is() {
+		t.Width = max(40, t.Width)
 	}
-	size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ)
-	switch {
-	case err != nil:
-		return 0
-	case size.Col == 0: // a terminal that does not know
-		return 80
-	}
-	return int(size.Col)
+	return t.Width, t.Colour
 }
+
+// printable keeps what a check or a hook wrote from driving the terminal.
+func printable(s string) string { return screen.Clean(s) }
+
+// wrap breaks a text between words into lines of a width.
+func wrap(text string, width int) []string { return screen.Wrap(text, width, width) }
