@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
 )
 
 var statusNow = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -135,7 +136,7 @@ web  INIT for 0s: waiting
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var b bytes.Buffer
-			printStatus(&b, &tt.st, statusNow)
+			tell(&b, screen.Terminal{}, &tt.st, statusNow)
 			if diff := cmp.Diff(tt.want, b.String()); diff != "" {
 				t.Errorf("text (-want +got):\n%s", diff)
 			}
