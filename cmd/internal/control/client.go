@@ -38,8 +38,18 @@ func NewClient(path string) *Client {
 
 // Status asks for the state of the daemon. raw is the document as it came.
 func (c *Client) Status(ctx context.Context) (st *Status, raw []byte, err error) {
+	return c.status(ctx, "/v1/status")
+}
+
+// StatusWithProbes is Status with the last probes of each check.
+func (c *Client) StatusWithProbes(ctx context.Context) (*Status, error) {
+	st, _, err := c.status(ctx, "/v1/status?recent=true")
+	return st, err
+}
+
+func (c *Client) status(ctx context.Context, path string) (st *Status, raw []byte, err error) {
 	st = &Status{}
-	raw, err = c.call(ctx, http.MethodGet, "/v1/status", st)
+	raw, err = c.call(ctx, http.MethodGet, path, st)
 	if err == nil && st.Version != Version {
 		return nil, raw, fmt.Errorf("the daemon speaks version %d, this program version %d: use the holdfast of the same release", st.Version, Version)
 	}

@@ -1,7 +1,7 @@
 // Package control is how people and programs talk to a running daemon: HTTP
 // with JSON on a unix socket.
 //
-//	GET  /v1/status   Status
+//	GET  /v1/status   Status; with recent=true also the last probes of each check
 //	GET  /v1/explain  Explained, of instance=NAME or of all, or 422 and Error when
 //	                  there is none of that name
 //	GET  /v1/events   Events, or a stream of Event and Lost with follow=true

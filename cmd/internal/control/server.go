@@ -136,7 +136,7 @@ type credKey struct{}
 func NewServer(b Backend) *Server {
 	s := &Server{backend: b, patience: requestTimeout}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, _ *http.Request) (any, error) { return b.Status(ctx) }))
+	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, r *http.Request) (any, error) { return status(ctx, b, r) }))
 	mux.HandleFunc("POST /v1/reload", s.change(func(ctx context.Context, who string, _ *http.Request) (any, error) { return b.Reload(ctx, who) }))
 	mux.HandleFunc("GET /v1/explain", s.ask(s.explain))
 	mux.Handle("GET /v1/events", s.events(b.Events()))
@@ -157,6 +157,17 @@ func NewServer(b Backend) *Server {
 		},
 	}
 	return s
+}
+
+// status leaves out what was not asked for.
+func status(ctx context.Context, b Backend, r *http.Request) (any, error) {
+	st, err := b.Status(ctx)
+	if err == nil && r.URL.Query().Get("recent") != "true" {
+		for n := range st.Checks {
+			st.Checks[n].Recent = nil
+		}
+	}
+	return st, err
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {

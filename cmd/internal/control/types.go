@@ -179,6 +179,18 @@ type Check struct {
 	Passed  uint64 `json:"passed"`
 	Failed  uint64 `json:"failed"`
 	Changes uint64 `json:"changes"`
+	// Recent are the last probes, at most [RecentProbes], the latest at the end;
+	// only when asked for.
+	Recent []Probe `json:"recent,omitempty"`
+}
+
+// RecentProbes is how many probes of each check are kept.
+const RecentProbes = 30
+
+// Probe is how one probe of a check went.
+type Probe struct {
+	DurationMS float64 `json:"duration_ms"`
+	Passed     bool    `json:"passed"`
 }
 
 // Event is one thing that happened.

@@ -107,6 +107,7 @@ func (d *Daemon) checkStatus(s *vrrp.Snapshot) []control.Check {
 		}
 		if p := d.telemetry.probes[name]; p != nil {
 			c.Passed, c.Failed, c.Changes = p.passed, p.failed, p.changes
+			c.Recent = p.recently()
 			if last := p.last; !last.IsZero() {
 				c.LastAt = &last
 			}

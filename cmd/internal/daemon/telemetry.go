@@ -22,10 +22,21 @@ type telemetry struct {
 	renewed                     map[uint64]time.Time // leases, by serial of the router
 }
 
-// probes counts the probes of a check.
+// probes counts the probes of a check, and knows the last ones.
 type probes struct {
 	passed, failed, changes uint64
 	last                    time.Time
+	recent                  [control.RecentProbes]control.Probe // a ring
+}
+
+// recently lists the last probes, the latest at the end.
+func (p *probes) recently() []control.Probe {
+	all := p.passed + p.failed
+	list := make([]control.Probe, 0, len(p.recent))
+	for n := all - min(all, uint64(len(p.recent))); n < all; n++ {
+		list = append(list, p.recent[n%uint64(len(p.recent))])
+	}
+	return list
 }
 
 // latenessBounds are the upper ends of the buckets. At the shortest adverts, of
@@ -89,6 +100,7 @@ func (t *telemetry) probed(r *healthcheck.Result) {
 		return
 	}
 	p.last = r.At
+	p.recent[(p.passed+p.failed)%uint64(len(p.recent))] = control.Probe{DurationMS: milliseconds(r.Duration), Passed: r.OK}
 	if r.OK {
 		p.passed++
 	} else {
