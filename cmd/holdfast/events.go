@@ -121,7 +121,7 @@ func followEvents(env *environment, daemon *control.Client, q control.EventQuery
 	note := func(format string, args ...any) { fmt.Fprintf(env.stderr, "holdfast: "+format+"\n", args...) }
 	err := daemon.FollowOn(ctx, q, control.Follower{
 		Event: show,
-		Lost:  func(n uint64) { note("%s lost: this reader was too slow or away for too long", several(n, "event")) },
+		Lost:  func(n uint64) { note("%s", lostText(n)) },
 		Gone:  func(err error) { note("%v; waiting for it to come back", err) },
 		Back: func(anew bool) {
 			if anew {
@@ -156,8 +156,7 @@ type eventPrinter struct {
 }
 
 func newEventPrinter(w io.Writer) *eventPrinter {
-	t := screen.Of(w)
-	return &eventPrinter{w: w, width: t.Width, ink: screen.Ink(t.Colour), column: 4}
+	return &eventPrinter{w: w, width: terminalWidth(w), ink: screen.Ink(screen.Of(w).Colour), column: 4}
 }
 
 // maxName is the widest column for names: longer ones push their line to the right.
@@ -176,18 +175,22 @@ func (p *eventPrinter) event(e *control.Event, _ []byte) {
 			break
 		}
 	}
+	p.widen(e.Instance)
 	name := screen.Clean(e.Instance)
-	p.column = max(p.column, min(screen.Width(name), maxName))
 	name += strings.Repeat(" ", max(0, p.column-screen.Width(name)))
 	head := fmt.Sprintf("%s  %s  ", at.Format("15:04:05"), name)
-	room := p.width - screen.Width(head)
-	lines := screen.Wrap(screen.Clean(text), room, room)
+	lines := wrap(printable(text), p.width-screen.Width(head))
 	for n, line := range lines {
 		if n > 0 {
 			head = strings.Repeat(" ", screen.Width(head))
 		}
 		fmt.Fprintf(p.w, "%s%s\n", head, p.ink.Paint(severityStyle(e.Severity), line))
 	}
+}
+
+// widen makes room for the name of an instance.
+func (p *eventPrinter) widen(name string) {
+	p.column = max(p.column, min(screen.Width(screen.Clean(name)), maxName))
 }
 
 // severityStyle is how an event looks.

@@ -61,6 +61,7 @@ func commands() []command {
 		statusCommand(),
 		explainCommand(),
 		eventsCommand(),
+		watchCommand(),
 		drainCommand(),
 		undrainCommand(),
 		failoverCommand(),
@@ -184,7 +185,11 @@ func flagProblem(flags *flag.FlagSet, err error) string {
 	}
 	var value, name string
 	if n, _ := fmt.Sscanf(text, "invalid boolean value %q for -%s", &value, &name); n == 2 {
-		return fmt.Sprintf("flag --%s is there or not: it takes no value such as %q", strings.TrimSuffix(name, ":"), value)
+		name = strings.TrimSuffix(name, ":")
+		if what := taken(flags.Lookup(name)); what != anotherValue { // or none
+			return fmt.Sprintf("flag --%s takes %s, not %q", name, what, value)
+		}
+		return fmt.Sprintf("flag --%s is there or not: it takes no value such as %q", name, value)
 	}
 	if n, _ := fmt.Sscanf(text, "invalid value %q for flag -%s", &value, &name); n == 2 {
 		name = strings.TrimSuffix(name, ":")
@@ -192,6 +197,8 @@ func flagProblem(flags *flag.FlagSet, err error) string {
 	}
 	return text
 }
+
+const anotherValue = "another value"
 
 // taken says what values a flag takes.
 func taken(f *flag.Flag) string {
@@ -203,7 +210,7 @@ func taken(f *flag.Flag) string {
 			return "a whole number"
 		}
 	}
-	return "another value"
+	return anotherValue
 }
 
 func indexOf(args []string, words ...string) int {

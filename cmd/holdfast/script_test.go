@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,7 +29,9 @@ import (
 //	holdfast STATUS [ARGUMENT ...]   the program; it must exit with STATUS
 //	nobody STATUS [ARGUMENT ...]     the same as a user without rights
 //	daemon NAME [ARGUMENT ...]       holdfast run, left running until the end
-//	quit NAME                        end it with SIGTERM; its log is the output
+//	leave NAME ARGUMENT ...          the program, left running until the end
+//	await NAME REGEXP                until it has written that
+//	quit NAME [STATUS]               end it with SIGTERM; what it wrote is the output
 //	dead NAME                        end it with SIGKILL
 //	listen PATH                      a socket that somebody else listens on
 //	head BYTES FILE NEW              the beginning of a file
@@ -53,6 +56,8 @@ func TestScripts(t *testing.T) {
 			"holdfast": func(ts *testscript.TestScript, neg bool, args []string) { scriptRun(ts, neg, args, os.Geteuid()) },
 			"nobody":   func(ts *testscript.TestScript, neg bool, args []string) { scriptRun(ts, neg, args, 65534) },
 			"daemon":   scriptDaemon,
+			"leave":    scriptLeave,
+			"await":    scriptAwait,
 			"quit":     scriptQuit,
 			"dead":     scriptDead,
 			"listen":   scriptListen,
@@ -142,14 +147,7 @@ func scriptDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: daemon NAME [ARGUMENT ...]")
 	}
-	d := &scriptProcess{cmd: scriptCommand(ts, os.Geteuid(), append([]string{"run"}, args[1:]...)), out: &logBuffer{}, done: make(chan struct{})}
-	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
-	ts.Check(d.cmd.Start())
-	ts.Value(daemonsKey{}).(daemons)[args[0]] = d
-	go func() {
-		d.err = d.cmd.Wait()
-		close(d.done)
-	}()
+	d := scriptStart(ts, args[0], append([]string{"run"}, args[1:]...))
 	client := control.NewClient(ts.MkAbs("run/holdfast.sock"))
 	for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		select {
@@ -166,8 +164,44 @@ func scriptDaemon(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+func scriptStart(ts *testscript.TestScript, name string, args []string) *scriptProcess {
+	d := &scriptProcess{cmd: scriptCommand(ts, os.Geteuid(), args), out: &logBuffer{}, done: make(chan struct{})}
+	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
+	ts.Check(d.cmd.Start())
+	ts.Value(daemonsKey{}).(daemons)[name] = d
+	go func() {
+		d.err = d.cmd.Wait()
+		close(d.done)
+	}()
+	return d
+}
+
+func scriptLeave(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: leave NAME ARGUMENT ...")
+	}
+	scriptStart(ts, args[0], args[1:])
+}
+
+func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await NAME REGEXP")
+	}
+	d := ts.Value(daemonsKey{}).(daemons)[args[0]]
+	if d == nil {
+		ts.Fatalf("there is no %s", args[0])
+	}
+	want, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	for until := time.Now().Add(10 * time.Second); !want.MatchString(d.out.String()); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			ts.Fatalf("it has not written %q, but\n%s", args[1], d.out)
+		}
+	}
+}
+
 func scriptEnd(ts *testscript.TestScript, args []string, sig syscall.Signal) *scriptProcess {
-	if len(args) != 1 {
+	if len(args) == 0 {
 		ts.Fatalf("which daemon?")
 	}
 	list := ts.Value(daemonsKey{}).(daemons)
@@ -188,8 +222,14 @@ func scriptEnd(ts *testscript.TestScript, args []string, sig syscall.Signal) *sc
 }
 
 func scriptQuit(ts *testscript.TestScript, _ bool, args []string) {
-	if d := scriptEnd(ts, args, syscall.SIGTERM); d.err != nil {
-		ts.Fatalf("the daemon ended: %v\n%s", d.err, d.out)
+	want := 0
+	if len(args) == 2 {
+		var err error
+		want, err = strconv.Atoi(args[1])
+		ts.Check(err)
+	}
+	if d := scriptEnd(ts, args, syscall.SIGTERM); d.cmd.ProcessState.ExitCode() != want {
+		ts.Fatalf("it ended with %v, want %d\n%s", d.cmd.ProcessState, want, d.out)
 	}
 }
 

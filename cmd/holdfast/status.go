@@ -11,7 +11,7 @@ import (
 )
 
 func statusCommand() command {
-	return command{
+	c := command{
 		name: "status", short: "tell who is master and why",
 		args: "[INSTANCE ...]", most: anyNumber,
 		long: `
@@ -20,25 +20,36 @@ state, since when and why, who is master, which addresses are here and which
 checks fail. Several instances on a wide terminal are a table.`,
 		examples: []example{
 			{"holdfast status", "one glance"},
-			{"holdfast status web", "one instance"},
+			{"holdfast status web --watch", "one instance, again on each change and every 2s"},
 			{"holdfast status --json", "the whole state, for programs"},
 		},
 		exit: `0 all is well, 1 an instance is in fault or demoted, in conflict
 with another master, master without an address, or one of its addresses is on
 another interface of this host as well, 3 no daemon answers. Instances that were
-not asked for do not count.`,
-		setup: func(flags *flag.FlagSet) runner {
-			asJSON := flags.Bool("json", false, "print the whole state as JSON, for programs")
-			socket := socketFlags(flags)
-			return func(env *environment, args []string) int {
-				path, err := socket()
-				if err != nil {
-					return env.failAll(err)
-				}
-				return status(env, path, args, *asJSON)
-			}
-		},
+not asked for do not count. With --watch it tells of the last state.`,
 	}
+	c.setup = func(flags *flag.FlagSet) runner {
+		var often every
+		asJSON := flags.Bool("json", false, "print the whole state as JSON, for programs")
+		flags.Var(&often, "watch", "tell it again on each change and every 2s, or as often as --watch=5s says")
+		flags.Var(&often, "w", "short for --watch")
+		socket := socketFlags(flags)
+		return func(env *environment, args []string) int {
+			if *asJSON && often > 0 {
+				c.misused(env, "choose one of --json and --watch; 'holdfast events -f --json' is for programs that follow")
+				return exitUsage
+			}
+			path, err := socket()
+			switch {
+			case err != nil:
+				return env.failAll(err)
+			case often > 0:
+				return watchStatus(env, control.NewClient(path), args, time.Duration(often))
+			}
+			return status(env, path, args, *asJSON)
+		}
+	}
+	return c
 }
 
 // status tells the state of some instances, or of all when none is named.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
@@ -25,15 +26,26 @@ func choose(st *control.Status, instances []string) error {
 			return noInstance(name, all)
 		}
 	}
+	chooseFrom(st, instances)
+	return nil
+}
+
+// chooseFrom is choose for names that need not be there any more.
+func chooseFrom(st *control.Status, instances []string) {
+	if len(instances) == 0 {
+		return
+	}
 	st.Instances = slices.DeleteFunc(st.Instances, func(i control.Instance) bool { return !slices.Contains(instances, i.Name) })
 	st.Checks = slices.DeleteFunc(st.Checks, func(c control.Check) bool {
 		return !slices.ContainsFunc(st.Instances, func(i control.Instance) bool { return slices.Contains(i.Checks, c.Name) })
 	})
-	return nil
 }
 
 // noInstance tells that there is no instance of a name, and which may be meant.
 func noInstance(name string, all []string) error {
+	if _, err := time.ParseDuration(name); err == nil {
+		return fmt.Errorf("there is no instance %q: how often to watch is written --watch=%s", name, name)
+	}
 	if near := config.Nearest(name, all); near != "" {
 		return fmt.Errorf("there is no instance %q: did you mean %q?", name, near)
 	}

@@ -56,16 +56,16 @@ type column struct {
 // leastWhy is the least width for the reason.
 const leastWhy = 24
 
-// tableColumns are those of a state as it is now.
-func tableColumns(st *control.Status, now time.Time) []column {
+// tableColumns are those for a terminal of a width.
+func tableColumns(st *control.Status, width int, now time.Time) []column {
 	states := map[string]string{}
 	for _, c := range st.Checks {
 		states[c.Name] = c.State
 	}
 	return []column{
-		{"INSTANCE", 0, 24, func(i *control.Instance) string { return i.Name }},
+		{"INSTANCE", 0, max(8, min(24, width/3)), func(i *control.Instance) string { return i.Name }},
 		{"STATE", 0, 6, func(i *control.Instance) string { return strings.ToUpper(i.State) }},
-		{"BUT", 10, 20, butCell},
+		{"BUT", 10, max(8, min(20, width/4)), butCell},
 		{"FOR", 8, 8, func(i *control.Instance) string { return age(now.Sub(i.Since)) }},
 		{"PRIORITY", 6, 8, priorityCell},
 		{"MASTER", 9, 30, masterCell},
@@ -93,7 +93,7 @@ type row struct {
 // instanceTable lays a line for each instance out. Without the room for all columns
 // the least of them are left out.
 func instanceTable(st *control.Status, width int, now time.Time, ink screen.Ink) (head string, rows []row) {
-	columns := tableColumns(st, now)
+	columns := tableColumns(st, width, now)
 	cells := make([][]string, len(st.Instances))
 	widths := make([]int, len(columns)) // 0 for a column with nothing in it
 	for n := range st.Instances {

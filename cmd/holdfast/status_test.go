@@ -194,10 +194,13 @@ func TestFlagProblem(t *testing.T) {
 		`invalid boolean value "no" for -json: parse error`: `flag --json is there or not: it takes no value such as "no"`,
 		"bad flag syntax: --=x":                             "bad flag syntax: --=x",
 		`invalid value "2" for flag -pause: parse error`:    `flag --pause takes a duration such as "2s", not "2"`,
+		`invalid boolean value "soon" for -watch: x`:        `flag --watch takes a duration such as "2s", not "soon"`,
 		`invalid value "-1" for flag -seed: parse error`:    `flag --seed takes a whole number, not "-1"`,
 	}
 	flags := flag.NewFlagSet("x", flag.ContinueOnError)
 	flags.Duration("pause", 0, "")
+	flags.Bool("json", false, "")
+	flags.Var(new(every), "watch", "")
 	flags.Uint64("seed", 0, "")
 	for in, want := range tests {
 		if got := flagProblem(flags, errors.New(in)); got != want {

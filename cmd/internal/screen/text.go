@@ -82,6 +82,24 @@ func Cut(s string, cells int) string {
 	return s[:end] + Ellipsis
 }
 
+// Clip is Cut for a line with colours in it, without an ellipsis.
+func Clip(line string, cells int) string {
+	colour := false // within the sequence of one
+	for at, r := range line {
+		switch {
+		case r == '\x1b':
+			colour = true
+		case colour:
+			colour = r != 'm'
+		default:
+			if cells -= cellsOf(r); cells < 0 {
+				return line[:at] + "\x1b[0m"
+			}
+		}
+	}
+	return line
+}
+
 // Pad is Cut, filled up with spaces.
 func Pad(s string, cells int) string {
 	s = Cut(s, cells)
