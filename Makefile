@@ -47,8 +47,9 @@ DEPTH ?= 2
 # Of each mix of the simulation, and the first of them.
 SEEDS ?= 10000
 FIRST ?= 1
-# Which rows of the table of handovers, a pattern such as planned.
+# Which rows of the tables of handovers and of cost, a pattern such as planned.
 HANDOVER ?= .
+COST ?= .
 
 GOFUMPT := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -99,12 +100,13 @@ sim: ## simulate SEEDS bad days of each mix, from FIRST on (default 10000 from 1
 	HOLDFAST_SIM_SEEDS=$(SEEDS) HOLDFAST_SIM_FIRST=$(FIRST) HOLDFAST_SIM_MIX=$${MIX:-} $(GO) test -count=1 -timeout 24h -run '^TestSeeds$$' $(TESTFLAGS) ./vrrp/sim
 
 .PHONY: bench
-bench: ## run the benchmarks, last the handovers beside keepalived (root; HANDOVER=row HANDOVER_ROUNDS=3 HANDOVER_JSON=file)
+bench: ## run the benchmarks, last those beside keepalived (root; COST=row HANDOVER=row; COST_ROUNDS, COST_TIME, COST_JSON, HANDOVER_ROUNDS, HANDOVER_JSON)
 	$(NEEDROOT)
 	.ci/peers keepalived
-	$(GO) test -p 1 -run '^$$' -bench . -skip '^Benchmark(Handover|Idle)' -benchmem $(TESTFLAGS) ./...
-	HOLDFAST_REQUIRE=1 $(GO) test -run '^$$' -bench '^BenchmarkIdle$$' $(TESTFLAGS) ./cmd/holdfast
-	HOLDFAST_REQUIRE=1 $(GO) test -run '^$$' -bench '^BenchmarkHandover$$/$(HANDOVER)' -timeout 60m $(TESTFLAGS) ./cmd/holdfast
+	@echo 'This takes about an hour and a half. Leave the machine alone meanwhile.'
+	$(GO) test -p 1 -run '^$$' -bench . -skip '^Benchmark(Handover|Cost)' -benchmem $(TESTFLAGS) ./...
+	HOLDFAST_REQUIRE=1 $(GO) test -run '^$$' -bench '^BenchmarkCost$$/$(COST)' -timeout 0 $(TESTFLAGS) ./cmd/holdfast
+	HOLDFAST_REQUIRE=1 $(GO) test -run '^$$' -bench '^BenchmarkHandover$$/$(HANDOVER)' -timeout 0 $(TESTFLAGS) ./cmd/holdfast
 
 .PHONY: busy
 busy: ## load this machine for HOLDFAST_BUSY (default 60s) and see that nothing moves (root)

@@ -7,7 +7,6 @@ package main
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -69,12 +68,7 @@ func BenchmarkHandover(b *testing.B) {
 	require(b, os.Geteuid() == 0, "root")
 	_, err := lab.FindPeer("keepalived")
 	require(b, err == nil, "keepalived (run .ci/peers)")
-	rounds := 3
-	if s := os.Getenv("HANDOVER_ROUNDS"); s != "" {
-		if rounds, err = strconv.Atoi(s); err != nil || rounds < 1 {
-			b.Fatalf("HANDOVER_ROUNDS is %q: want a number from 1 on", s)
-		}
-	}
+	rounds := roundsFrom(b, "HANDOVER_ROUNDS", 3)
 	var table handoverTable
 	for _, h := range handovers {
 		b.Run(h.name, func(b *testing.B) {
@@ -96,7 +90,7 @@ func BenchmarkHandover(b *testing.B) {
 	}
 	fmt.Printf("\n%s\n", &table)
 	if path := os.Getenv("HANDOVER_JSON"); path != "" {
-		if err := table.write(path); err != nil {
+		if err := writeJSON(path, &table); err != nil {
 			b.Error(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
@@ -24,11 +25,13 @@ type program struct {
 	reload func(n *node, config string)
 	// failed is when the program said that a node's check fails.
 	failed func(n *node) time.Time
+	// master is in each line of its log that says that an instance became master.
+	master string
 }
 
 var programs = []*program{
-	{"holdfast", holdfastScene, func(n *node, config string) { n.run(config) }, func(n *node, config string) { n.reload(config) }, holdfastFailed},
-	{"keepalived", keepalivedScene, startKeepalived, reloadKeepalived, keepalivedFailed},
+	{"holdfast", holdfastScene, startHoldfast, func(n *node, config string) { n.reload(config) }, holdfastFailed, " to=master "},
+	{"keepalived", keepalivedScene, startKeepalived, reloadKeepalived, keepalivedFailed, "Entering MASTER STATE"},
 }
 
 // scene is what both nodes are configured with, whichever the program.
@@ -74,17 +77,39 @@ func (s *scene) addresses(instance int) []string {
 		}
 		return list
 	case s.instances > 0:
-		return []string{fmt.Sprintf("10.51.0.%d/16", instance)}
+		return []string{fmt.Sprintf("10.%d.0.%d/16", 51+(instance-1)/perPort, (instance-1)%perPort+1)}
 	case s.more:
 		return []string{vipFour + "/24", "192.0.2.101/24"}
 	}
 	return []string{vipFour + "/24"}
 }
 
+// perPort is how many instances an interface can have.
+const perPort = 255
+
+// ports are the interfaces: one on the switch, or as many cables as it takes.
+func (s *scene) ports() []string {
+	if s.instances <= perPort {
+		return []string{"eth0"}
+	}
+	var list []string
+	for n := range (s.instances + perPort - 1) / perPort {
+		list = append(list, fmt.Sprintf("p%d", n))
+	}
+	return list
+}
+
+// place is the interface and the VRID of an instance, which counts from 1.
+func (s *scene) place(instance int) (ifname string, vrid int) {
+	return s.ports()[(instance-1)/perPort], (instance-1)%perPort + 1
+}
+
 func holdfastScene(s *scene, priority int) string {
 	var b strings.Builder
 	for i := range max(1, s.instances) {
-		b.WriteString(namedTOML(fmt.Sprintf("i%d", i+1), i+1, priority, s.interval.String(), s.addresses(i+1)))
+		ifname, vrid := s.place(i + 1)
+		text := namedTOML(fmt.Sprintf("i%d", i+1), vrid, priority, s.interval.String(), s.addresses(i+1))
+		b.WriteString(strings.Replace(text, `"eth0"`, strconv.Quote(ifname), 1))
 	}
 	switch s.check {
 	case flagDemotes:
@@ -114,8 +139,9 @@ func keepalivedScene(s *scene, priority int) string {
 		state = "MASTER"
 	}
 	for i := range max(1, s.instances) {
-		fmt.Fprintf(&b, "vrrp_instance i%d {\n state %s\n interface eth0\n virtual_router_id %d\n version 3\n priority %d\n advert_int %g\n%s%s}\n",
-			i+1, state, i+1, priority, s.interval.Seconds(), track, keepalivedAddresses(s.addresses(i+1)))
+		ifname, vrid := s.place(i + 1)
+		fmt.Fprintf(&b, "vrrp_instance i%d {\n state %s\n interface %s\n virtual_router_id %d\n version 3\n priority %d\n advert_int %g\n%s%s}\n",
+			i+1, state, ifname, vrid, priority, s.interval.Seconds(), track, keepalivedAddresses(s.addresses(i+1)))
 	}
 	return b.String()
 }
@@ -130,6 +156,17 @@ func keepalivedAddresses(list []string) string {
 		return block("virtual_ipaddress", list)
 	}
 	return block("virtual_ipaddress", list[:most]) + block("virtual_ipaddress_excluded", list[most:])
+}
+
+// startHoldfast starts the program as it is installed.
+func startHoldfast(n *node, config string) {
+	n.t.Helper()
+	n.configure(config)
+	p, err := n.Start(builtProgram(n.t), "run", "--config", "/run/holdfast.toml")
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.daemon = p
 }
 
 func startKeepalived(n *node, config string) {
@@ -149,6 +186,26 @@ func reloadKeepalived(n *node, config string) {
 	if err := n.daemon.Signal(syscall.SIGHUP); err != nil {
 		n.t.Fatal(err)
 	}
+}
+
+// becameMaster counts how often an instance of the node did.
+func (p *program) becameMaster(n *node) int { return strings.Count(n.daemon.Output(), p.master) }
+
+// keepalivedVersion is what that program says of itself, such as 2.2.7.
+func keepalivedVersion(t testing.TB) string {
+	t.Helper()
+	p, err := lab.FindPeer("keepalived")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(p.Path, "--version")
+	c.Env = append(os.Environ(), p.Env...)
+	out, err := c.CombinedOutput()
+	words := strings.Fields(string(out))
+	if err != nil || len(words) < 2 {
+		t.Fatalf("the version of keepalived: %v: %s", err, out)
+	}
+	return strings.TrimPrefix(words[1], "v")
 }
 
 func holdfastFailed(n *node) time.Time {

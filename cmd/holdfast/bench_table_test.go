@@ -262,15 +262,6 @@ func (t *handoverTable) late() (worst float64) {
 	return worst
 }
 
-// write stores all samples as JSON.
-func (t *handoverTable) write(path string) error {
-	text, err := json.MarshalIndent(t, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the figures: %w", err)
-	}
-	return os.WriteFile(path, append(text, '\n'), 0o644)
-}
-
 const wantTable = `Median / worst, and the most that Holdfast promises; rounds: 2; priorities 200 and 150, %d processors
 The client asks 2000 times a second; each of 4000 addresses every 250ms
 In a planned handover of Holdfast both hold the address for a moment, so that nothing is lost
@@ -335,7 +326,7 @@ func TestHandoverTable(t *testing.T) {
 	}
 
 	path := filepath.Join(t.TempDir(), "figures.json")
-	if err := table.write(path); err != nil {
+	if err := writeJSON(path, &table); err != nil {
 		t.Fatal(err)
 	}
 	stored, err := os.ReadFile(path)

@@ -12,8 +12,15 @@ const beHoldfast = "HOLDFAST_TEST_BE_THE_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(beHoldfast) != "" {
+		if len(os.Args) > 1 && otherPrograms[os.Args[1]] != nil {
+			otherPrograms[os.Args[1]](os.Args[2:])
+		}
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Setenv(beHoldfast, "1") // for the children
-	os.Exit(m.Run())
+	code := m.Run()
+	if buildDir != "" {
+		os.RemoveAll(buildDir)
+	}
+	os.Exit(code)
 }

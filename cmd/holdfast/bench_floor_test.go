@@ -1,0 +1,143 @@
+package main
+
+// The floor: what it costs to send and to receive adverts with nothing around
+// it. Its system calls are hidden from Go's scheduler, which would wait for them
+// on a thread of its own.
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// otherPrograms are what the test binary can be beside holdfast, by the first
+// argument. They do not return.
+var otherPrograms = map[string]func(args []string){
+	"bare-sender":   func(args []string) { endBare(bareSender(args)) },
+	"bare-receiver": func([]string) { endBare(bareReceiver()) },
+}
+
+// bareLoop sends the adverts of a scene from the first node and receives them
+// on the second.
+var bareLoop = &program{name: "bare loop", start: func(n *node, config string) {
+	n.t.Helper()
+	args := []string{"bare-receiver"}
+	if config != "" {
+		args = []string{"bare-sender", config}
+	}
+	c := n.Command(context.Background(), selfPath(), args...)
+	c.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1") // nobody else wants to run
+	p, err := n.StartCommand(c)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.daemon = p
+}, render: func(s *scene, priority int) string {
+	if priority != firstPriority {
+		return ""
+	}
+	return fmt.Sprintf("%d/%v", s.instances, s.interval)
+}}
+
+func endBare(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(exitRefused)
+}
+
+// bareSocket is a socket for VRRP on eth0.
+func bareSocket() (fd int, err error) {
+	ifi, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return 0, err
+	}
+	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 112); err != nil {
+		return 0, err
+	}
+	m := &unix.IPMreqn{Multiaddr: vrrpGroup.As4(), Ifindex: int32(ifi.Index)}
+	for _, err := range []error{
+		unix.BindToDevice(fd, ifi.Name),
+		unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_IF, m),
+		unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, m),
+		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, 255),
+		unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 0),
+	} {
+		if err != nil {
+			return 0, err
+		}
+	}
+	return fd, nil
+}
+
+// bareSender sends all adverts once an interval, from one buffer.
+func bareSender(args []string) error {
+	var count int
+	var every string
+	if _, err := fmt.Sscanf(args[0], "%d/%s", &count, &every); err != nil {
+		return err
+	}
+	interval, err := time.ParseDuration(every)
+	if err != nil {
+		return err
+	}
+	fd, err := bareSocket()
+	if err != nil {
+		return err
+	}
+	to := unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: vrrpGroup.As4()}
+	headers, vectors := make([]unix.Mmsghdr, count), make([]unix.Iovec, count)
+	for n := range headers {
+		p := vrrp.Packet{
+			Version: vrrp.Version3, VRID: uint8(n + 1), Priority: firstPriority, Interval: interval,
+			Addresses: []netip.Addr{netip.AddrFrom4([4]byte{10, 51, 0, byte(n + 1)})},
+		}
+		text, err := p.AppendTo(nil, netip.MustParseAddr("192.0.2.1"), vrrpGroup, false)
+		if err != nil {
+			return err
+		}
+		vectors[n] = unix.Iovec{Base: unsafe.SliceData(text), Len: uint64(len(text))}
+		headers[n].Hdr = unix.Msghdr{Name: (*byte)(unsafe.Pointer(&to)), Namelen: unix.SizeofSockaddrInet4, Iov: &vectors[n], Iovlen: 1}
+	}
+	var next unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &next); err != nil {
+		return err
+	}
+	for {
+		for rest := headers; len(rest) > 0; {
+			n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), uintptr(unsafe.Pointer(&rest[0])), uintptr(len(rest)), 0, 0, 0)
+			if errno != 0 {
+				return errno
+			}
+			rest = rest[n:]
+		}
+		next = unix.NsecToTimespec(next.Nano() + int64(interval))
+		unix.RawSyscall6(unix.SYS_CLOCK_NANOSLEEP, unix.CLOCK_MONOTONIC, unix.TIMER_ABSTIME, uintptr(unsafe.Pointer(&next)), 0, 0, 0)
+	}
+}
+
+// bareReceiver receives whatever comes, and forgets it.
+func bareReceiver() error {
+	fd, err := bareSocket()
+	if err != nil {
+		return err
+	}
+	const batch, size = 64, 128
+	headers, vectors, buf := make([]unix.Mmsghdr, batch), make([]unix.Iovec, batch), make([]byte, batch*size)
+	for n := range headers {
+		vectors[n] = unix.Iovec{Base: &buf[n*size], Len: size}
+		headers[n].Hdr = unix.Msghdr{Iov: &vectors[n], Iovlen: 1}
+	}
+	for {
+		_, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&headers[0])), batch, unix.MSG_WAITFORONE, 0, 0)
+		if errno != 0 && errno != unix.EINTR {
+			return errno
+		}
+	}
+}
