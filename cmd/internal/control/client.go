@@ -30,10 +30,29 @@ func NewClient(path string) *Client {
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "unix", path)
+				return dial(ctx, path)
 			},
 		},
 	}}
+}
+
+// dialPatience is how long a client waits to get into the queue of the socket.
+const dialPatience = 5 * time.Second
+
+func dial(ctx context.Context, path string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialPatience)
+	defer cancel()
+	for {
+		c, err := (&net.Dialer{}).DialContext(ctx, "unix", path)
+		if !errors.Is(err, syscall.EAGAIN) {
+			return c, err
+		}
+		select { // the queue is full
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // Status asks for the state of the daemon. raw is the document as it came.
@@ -100,6 +119,8 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("%w on %s: the socket is left over from a daemon that died; start it again", ErrNotRunning, c.path)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("may not open %s: use sudo, or, to read only, join the group set in [control]", c.path)
+	case errors.Is(err, syscall.EAGAIN): // more wait to be let in than the kernel queues
+		return fmt.Errorf("the daemon on %s is busy: too many clients wait for it; try again", c.path)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		return fmt.Errorf("%w on %s any more: it ended before it had answered; 'holdfast status' tells how things are now", ErrNotRunning, c.path)
 	}

@@ -26,6 +26,14 @@
 // events that the reader was too slow for. With "Accept: text/event-stream" they
 // are server-sent events, which go on after a Last-Event-ID.
 //
+// However many ask, the loop is asked for a status so often at most, and those who
+// ask at a time share the answer, which is never older than their question. There
+// are 128 connections at most, 32 of them for root and the owner of the daemon
+// alone, and 32 of any other user: who comes beyond them gets 503 and Error. Those
+// who may only read wait where they ask more than 200 times a second, all together.
+// A request must come within 30 seconds, its header within 5 and in 16 KiB, and an
+// answer must be read within 10.
+//
 // Whoever may open the socket may read: root, the owner of the daemon and the
 // configured group. Changing anything takes root or the owner. With curl:
 //

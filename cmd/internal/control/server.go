@@ -1,11 +1,13 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -40,11 +42,19 @@ type Refused struct{ Err error }
 func (r *Refused) Error() string { return r.Err.Error() }
 func (r *Refused) Unwrap() error { return r.Err }
 
-// Limits that keep a slow or abusive client from costing much.
+// Limits that keep a slow or abusive client from costing much; those on
+// connections are with [guard].
 const (
 	headerTimeout  = 5 * time.Second
 	requestTimeout = 30 * time.Second
-	maxHeader      = 16 << 10
+	// answerTimeout is how long a client may take to read an answer.
+	answerTimeout = 10 * time.Second
+	// maxHeader is also how long a URL may be.
+	maxHeader = 16 << 10
+	// othersGap is the time between two requests of those who may only read, all
+	// together, beyond the first othersBurst; trustedGap is that of the rest.
+	othersGap, othersBurst   = 5 * time.Millisecond, 50
+	trustedGap, trustedBurst = time.Millisecond, 500
 )
 
 // Listen opens the socket. A socket that a dead daemon left is replaced; one
@@ -125,25 +135,35 @@ func reason(err error) error {
 
 // Server answers requests on a listener.
 type Server struct {
-	http     http.Server
-	backend  Backend
-	patience time.Duration // for the backend
+	// Trouble, when not nil, hears what is wrong with the socket or the server.
+	Trouble func(message string)
+
+	http            http.Server
+	backend         Backend
+	patience        time.Duration // for the backend
+	others, trusted *pace
 }
 
 type credKey struct{}
 
 // NewServer returns a server for a backend.
 func NewServer(b Backend) *Server {
-	s := &Server{backend: b, patience: requestTimeout}
+	s := &Server{
+		backend: b, patience: requestTimeout,
+		others: newPace(othersGap, othersBurst), trusted: newPace(trustedGap, trustedBurst),
+	}
+	status := map[bool]*shared[document]{false: s.share(false), true: s.share(true)}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, r *http.Request) (any, error) { return status(ctx, b, r) }))
+	mux.HandleFunc("GET /v1/status", s.ask(func(ctx context.Context, r *http.Request) (any, error) {
+		return status[r.URL.Query().Get("recent") == "true"].get(ctx)
+	}))
 	mux.HandleFunc("POST /v1/reload", s.change(func(ctx context.Context, who string, _ *http.Request) (any, error) { return b.Reload(ctx, who) }))
 	mux.HandleFunc("GET /v1/explain", s.ask(s.explain))
 	mux.Handle("GET /v1/events", s.events(b.Events()))
 	s.operate(mux)
 	mux.HandleFunc("/", notFound)
 	s.http = http.Server{
-		Handler: asWritten(mux),
+		Handler: s.paced(asWritten(mux)),
 		// OPTIONS * is no different from what else there is not.
 		DisableGeneralOptionsHandler: true,
 
@@ -152,22 +172,62 @@ func NewServer(b Backend) *Server {
 		WriteTimeout:      2 * requestTimeout,
 		IdleTimeout:       requestTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          log.New(complaints{s}, "", 0),
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-			return context.WithValue(ctx, credKey{}, peer(c))
+			if a, ok := c.(*admitted); ok {
+				ctx = context.WithValue(ctx, credKey{}, a.cred)
+			}
+			return ctx
 		},
 	}
 	return s
 }
 
-// status leaves out what was not asked for.
-func status(ctx context.Context, b Backend, r *http.Request) (any, error) {
-	st, err := b.Status(ctx)
-	if err == nil && r.URL.Query().Get("recent") != "true" {
-		for n := range st.Checks {
-			st.Checks[n].Recent = nil
+// share has those who ask for the status at the same time share an answer, with
+// or without the recent probes of the checks.
+func (s *Server) share(recent bool) *shared[document] {
+	return newShared(func() time.Duration { return s.patience }, func(ctx context.Context) (document, error) {
+		st, err := s.backend.Status(ctx)
+		if err != nil {
+			return nil, err
 		}
+		if !recent {
+			for n := range st.Checks {
+				st.Checks[n].Recent = nil
+			}
+		}
+		return encode(st)
+	})
+}
+
+// complaints is where net/http tells what went wrong: only a panic is ours, all else is
+// the client's.
+type complaints struct{ s *Server }
+
+func (c complaints) Write(line []byte) (int, error) {
+	if bytes.Contains(line, []byte("panic")) {
+		c.s.tell(string(line))
 	}
-	return st, err
+	return len(line), nil
+}
+
+func (s *Server) tell(message string) {
+	if s.Trouble != nil {
+		s.Trouble(strings.TrimSpace(message))
+	}
+}
+
+// paced makes those wait who ask too fast.
+func (s *Server) paced(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := s.others
+		if cred, _ := r.Context().Value(credKey{}).(*unix.Ucred); mayChange(cred) {
+			p = s.trusted
+		}
+		if p.wait(r.Context()) == nil { // else nobody waits any more
+			next.ServeHTTP(w, r)
+		}
+	})
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
@@ -188,7 +248,10 @@ func asWritten(mux http.Handler) http.Handler {
 
 // Serve answers until Close. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	busy := func(why string) {
+		s.tell("the control socket takes no clients at the moment: " + why)
+	}
+	if err := s.http.Serve(newGuard(l, busy)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	return nil
@@ -303,13 +366,29 @@ func peer(c net.Conn) *unix.Ucred {
 	return cred
 }
 
-func answer(w http.ResponseWriter, code int, v any) {
+// document is an answer in JSON.
+type document []byte
+
+// encode renders an answer.
+func encode(v any) (document, error) {
 	text, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
-		http.Error(w, `{"error":"cannot encode the answer"}`, http.StatusInternalServerError)
-		return
+		return nil, fmt.Errorf("cannot encode the answer: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	text, ok := v.(document)
+	if !ok {
+		var err error
+		if text, err = encode(v); err != nil {
+			code, text = http.StatusInternalServerError, document(`{"error":"cannot encode the answer"}`)
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
+	// Its text is in memory until it is read. A recorder has no deadline.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
 	w.WriteHeader(code)
-	w.Write(append(text, '\n'))
+	w.Write(text)
 }

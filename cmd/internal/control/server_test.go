@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
@@ -136,42 +135,6 @@ func TestHangingBackend(t *testing.T) {
 	}
 	if _, _, err := NewClient(path).Status(t.Context()); err == nil || err.Error() != "the daemon did not answer in time" {
 		t.Errorf("the client said %v", err)
-	}
-}
-
-// TestManyClients asks from a thousand connections at once, beside some that
-// connect and say nothing and some that stop in the middle.
-func TestManyClients(t *testing.T) {
-	path, _ := serve(t, sample())
-	for n := range 100 {
-		c, err := net.Dial("unix", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if n%2 == 0 {
-			io.WriteString(c, "GET /v1/status HT")
-		}
-	}
-	var wg sync.WaitGroup
-	errs := make(chan error, 1000)
-	for range 1000 {
-		wg.Go(func() {
-			_, _, err := NewClient(path).Status(t.Context())
-			errs <- err
-		})
-	}
-	wg.Wait()
-	close(errs)
-	failed := 0
-	for err := range errs {
-		if err != nil {
-			failed++
-			t.Logf("%v", err)
-		}
-	}
-	if failed > 0 {
-		t.Errorf("%d of 1000 clients got no answer", failed)
 	}
 }
 

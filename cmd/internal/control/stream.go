@@ -1,8 +1,10 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -35,11 +37,7 @@ func (s *Server) events(h *history.History) http.Handler {
 			return nil, err
 		}
 		list, last, lost := q.past(h)
-		doc := &Events{Version: Version, History: h.ID(), Last: max(last, h.Read(0, 0).Last), Lost: lost, Events: make([]*Event, 0, len(list))}
-		for _, e := range list {
-			doc.Events = append(doc.Events, e.Event)
-		}
-		return doc, nil
+		return encodeEvents(Events{Version: Version, History: h.ID(), Last: max(last, h.Read(0, 0).Last), Lost: lost}, list)
 	})
 	stream := StreamEvents(h)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -49,6 +47,26 @@ func (s *Server) events(h *history.History) http.Handler {
 		}
 		all(w, r)
 	})
+}
+
+// encodeEvents renders a list of events, one a line, as they are kept.
+func encodeEvents(head Events, list []history.Entry) (document, error) {
+	text, err := json.Marshal(head)
+	if err != nil {
+		return nil, err
+	}
+	text, ok := bytes.CutSuffix(text, []byte("null}")) // its events
+	if !ok {
+		return nil, errors.New("cannot encode the events")
+	}
+	text = append(text, '[')
+	for n, e := range list {
+		if n > 0 {
+			text = append(text, ',')
+		}
+		text = append(append(text, "\n  "...), e.JSON...)
+	}
+	return append(text, "\n]}\n"...), nil
 }
 
 func waitReady(ctx context.Context, h *history.History) error {

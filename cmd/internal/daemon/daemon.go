@@ -211,6 +211,9 @@ func (d *Daemon) serve() (stop func()) {
 		return func() {}
 	}
 	s := control.NewServer(backend{d})
+	s.Trouble = func(message string) {
+		d.record(history.Event{Kind: history.KindDaemon, Severity: history.Warning, Text: oneLine(message)}, "control socket", "trouble", message)
+	}
 	d.workers.Go(func() {
 		if err := s.Serve(d.opts.Control); err != nil {
 			d.failure("nobody can ask this daemon any more", err)
