@@ -5,8 +5,10 @@ import "time"
 // Config describes one hook.
 type Config struct {
 	// On lists the states whose entry runs the hook: "master", "backup",
-	// "fault" and "stop"; none means all. "rival", which must be asked for,
-	// runs it when a master hears another one.
+	// "fault" and "stop"; none means all. What is no state must be asked for:
+	// "rival" runs it when a master hears another one, "check" when a check of
+	// the instance passes or fails from now on, "address" when somebody else
+	// meddled with an address. With [Keepalived] there are states alone.
 	On []string
 	// Instances lists the instances whose events run the hook; none means all.
 	Instances []string

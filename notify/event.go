@@ -15,8 +15,13 @@ type Event struct {
 	Sequence uint64
 	Instance string
 	// State is the new state: master, backup, fault or stop; or what is told
-	// beside these, such as rival. Previous is the one before.
+	// beside these: rival, check or address. Previous is the one before, or with
+	// what is no state the one at that time.
 	State, Previous string
+	// Check is the name of the check that it is about.
+	Check string
+	// Change is what happened to that check or to an address: see the constants.
+	Change string
 	// Reason is one plain clause, such as "no advert from 192.0.2.1 for 3.4s".
 	Reason string
 	// Priority is the effective priority of this node.
@@ -45,6 +50,8 @@ type message struct {
 	Addresses []string  `json:"addresses"`
 	Interface string    `json:"interface"`
 	Peer      string    `json:"peer"`
+	Check     string    `json:"check"`
+	Change    string    `json:"change"`
 	At        time.Time `json:"at"`
 }
 
@@ -62,6 +69,8 @@ func (e *Event) json() ([]byte, error) {
 		Addresses: append([]string{}, e.Addresses...), // never null
 		Interface: e.Interface,
 		Peer:      e.Peer,
+		Check:     e.Check,
+		Change:    e.Change,
 		At:        e.At,
 	})
 	return append(b, '\n'), err
@@ -82,6 +91,8 @@ func (e *Event) environment() []string {
 		"HOLDFAST_ADDRESSES=" + strings.Join(e.Addresses, " "),
 		"HOLDFAST_INTERFACE=" + e.Interface,
 		"HOLDFAST_PEER=" + e.Peer,
+		"HOLDFAST_CHECK=" + e.Check,
+		"HOLDFAST_CHANGE=" + e.Change,
 	}
 	for i := range env {
 		env[i] = withoutNUL(env[i])

@@ -18,6 +18,8 @@ func sample() Event {
 		Addresses: []string{"192.0.2.100/24", "2001:db8::100/128"},
 		Interface: "eth0",
 		Peer:      "192.0.2.1",
+		Check:     "nginx",
+		Change:    ChangeFailing,
 		At:        time.Date(2026, 1, 2, 3, 4, 5, 600_000_000, time.UTC),
 		Node:      "lb1",
 	}
@@ -30,9 +32,9 @@ func TestEventJSON(t *testing.T) {
 	}{
 		"everything": {sample(), `{"version":1,"sequence":17,"node":"lb1","instance":"web","state":"master","previous":"backup",` +
 			`"reason":"no advert from 192.0.2.1 for 3.4s","priority":150,"addresses":["192.0.2.100/24","2001:db8::100/128"],` +
-			`"interface":"eth0","peer":"192.0.2.1","at":"2026-01-02T03:04:05.6Z"}` + "\n"},
+			`"interface":"eth0","peer":"192.0.2.1","check":"nginx","change":"failing","at":"2026-01-02T03:04:05.6Z"}` + "\n"},
 		"nothing is null or missing": {Event{}, `{"version":1,"sequence":0,"node":"","instance":"","state":"","previous":"","reason":"",` +
-			`"priority":0,"addresses":[],"interface":"","peer":"","at":"0001-01-01T00:00:00Z"}` + "\n"},
+			`"priority":0,"addresses":[],"interface":"","peer":"","check":"","change":"","at":"0001-01-01T00:00:00Z"}` + "\n"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -62,6 +64,8 @@ func TestEventEnvironment(t *testing.T) {
 		"HOLDFAST_ADDRESSES=192.0.2.100/24 2001:db8::100/128",
 		"HOLDFAST_INTERFACE=eth0",
 		"HOLDFAST_PEER=192.0.2.1",
+		"HOLDFAST_CHECK=nginx",
+		"HOLDFAST_CHANGE=failing",
 	}
 	if diff := cmp.Diff(want, e.environment()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

@@ -122,8 +122,8 @@ func (q *Queue) Set(hooks []Config) {
 
 // Post runs the hooks that want the event, after those of the earlier events of
 // the same instance. It never blocks. When too many events of an instance wait,
-// the oldest one is dropped, which an outcome tells. The only error is
-// [ErrClosed].
+// the oldest one is dropped, one that is no state before any that is, which an
+// outcome tells. The only error is [ErrClosed].
 func (q *Queue) Post(e Event) error { return q.put(e, nil) }
 
 // put queues an event some of whose hooks may have run.
@@ -154,9 +154,10 @@ func (q *Queue) put(e Event, ran []string) error {
 
 func (l *line) push(j job) {
 	if len(l.pending) >= maxPending {
+		at := max(0, slices.IndexFunc(l.pending, func(j job) bool { return !isState(j.event.State) }))
 		l.dropped++
-		l.lastDropped = l.pending[0].event
-		l.pending = slices.Delete(l.pending, 0, 1)
+		l.lastDropped = l.pending[at].event
+		l.pending = slices.Delete(l.pending, at, at+1)
 	}
 	l.pending = append(l.pending, j)
 }

@@ -186,6 +186,26 @@ func TestQueueDropsTheOldest(t *testing.T) {
 	})
 }
 
+// What is no state makes room for states.
+func TestQueueDropsStatesLast(t *testing.T) {
+	l := &line{}
+	for n := range maxPending {
+		state := "backup"
+		if n == 3 || n == 5 {
+			state = "check"
+		}
+		l.push(job{event: event("web", uint64(n), state)})
+	}
+	var dropped []uint64
+	for range 4 {
+		l.push(job{event: event("web", 0, "master")})
+		dropped = append(dropped, l.lastDropped.Sequence)
+	}
+	if diff := cmp.Diff([]uint64{3, 5, 0, 1}, dropped); diff != "" || len(l.pending) != maxPending || l.dropped != 4 {
+		t.Errorf("%d wait and %d were dropped, in the order (-want +got)\n%s", len(l.pending), l.dropped, diff)
+	}
+}
+
 func TestQueueCloseGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(time.Minute, hook("/one"))

@@ -14,11 +14,29 @@ const (
 	StateBackup = "backup"
 	StateFault  = "fault"
 	StateStop   = "stop"
-	// StateRival is no state but an event: another master was heard.
-	StateRival = "rival"
+	// These are no states but what else happens: another master was heard, a
+	// check passes or fails from now on, somebody else meddled with an address.
+	StateRival   = "rival"
+	StateCheck   = "check"
+	StateAddress = "address"
 )
 
-var states = []string{StateMaster, StateBackup, StateFault, StateStop, StateRival}
+// What became of a check, or of an address.
+const (
+	ChangeHealthy = "healthy"
+	ChangeFailing = "failing"
+	// ChangeRepaired is what somebody removed or changed and this node put right,
+	// ChangeRefused what the kernel does not take, ChangeElsewhere what somebody
+	// has configured on another interface as well.
+	ChangeRepaired  = "repaired"
+	ChangeRefused   = "refused"
+	ChangeElsewhere = "elsewhere"
+)
+
+var states = []string{StateMaster, StateBackup, StateFault, StateStop, StateRival, StateCheck, StateAddress}
+
+// isState tells a state from what else happens.
+func isState(s string) bool { return s != StateRival && s != StateCheck && s != StateAddress }
 
 // Validate reports everything that is wrong with c. It looks at c alone, never
 // at the host: a program that is missing makes the [Outcome] an error.
@@ -28,6 +46,8 @@ func (c *Config) Validate() error {
 	for i, s := range c.On {
 		if !slices.Contains(states, s) {
 			bad("on: %q must be one of %s", s, strings.Join(states, ", "))
+		} else if c.Style == Keepalived && !isState(s) {
+			bad("on: %q is no state: keepalived knows nothing of it", s)
 		}
 		if slices.Contains(c.On[:i], s) {
 			bad("on: %q is listed twice", s)
@@ -63,7 +83,7 @@ func (c *Config) Validate() error {
 
 // wants tells whether the hook is to run for an event.
 func (c *Config) wants(e *Event) bool {
-	return (len(c.On) == 0 && e.State != StateRival || slices.Contains(c.On, e.State)) &&
+	return (len(c.On) == 0 && isState(e.State) || slices.Contains(c.On, e.State)) &&
 		(len(c.Instances) == 0 || slices.Contains(c.Instances, e.Instance))
 }
 

@@ -27,8 +27,8 @@ func TestValidateRefuses(t *testing.T) {
 		edit func(*Config)
 		want string
 	}{
-		"state":             {func(c *Config) { c.On = []string{"primary"} }, `on: "primary" must be one of master, backup, fault, stop, rival`},
-		"state in capitals": {func(c *Config) { c.On = []string{"MASTER"} }, `on: "MASTER" must be one of master, backup, fault, stop, rival`},
+		"state":             {func(c *Config) { c.On = []string{"primary"} }, `on: "primary" must be one of master, backup, fault, stop, rival, check, address`},
+		"state in capitals": {func(c *Config) { c.On = []string{"MASTER"} }, `on: "MASTER" must be one of master, backup, fault, stop, rival, check, address`},
 		"state twice":       {func(c *Config) { c.On = []string{"stop", "stop"} }, `on: "stop" is listed twice`},
 		"empty instance":    {func(c *Config) { c.Instances = []string{""} }, "instances: a name is empty"},
 		"instance twice":    {func(c *Config) { c.Instances = []string{"a", "b", "a"} }, `instances: "a" is listed twice`},
@@ -36,6 +36,7 @@ func TestValidateRefuses(t *testing.T) {
 		"relative":          {func(c *Config) { c.Exec = []string{"notify.sh"} }, `exec: program "notify.sh" must be an absolute path`},
 		"NUL":               {func(c *Config) { c.Exec = []string{"/x", "\x00"} }, `exec: argument "\x00" contains a NUL byte`},
 		"no timeout":        {func(c *Config) { c.Timeout = 0 }, "timeout 0s must be more than 0"},
+		"no state":          {func(c *Config) { c.On, c.Style = []string{"stop", "check"}, Keepalived }, `on: "check" is no state: keepalived knows nothing of it`},
 		"style":             {func(c *Config) { c.Style = 9 }, "style 9 must be Holdfast or Keepalived"},
 	}
 	for name, tt := range tests {
@@ -60,7 +61,7 @@ func TestValidateReportsAll(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	want := []string{
-		`on: "x" must be one of master, backup, fault, stop, rival`,
+		`on: "x" must be one of master, backup, fault, stop, rival, check, address`,
 		"instances: a name is empty",
 		"exec: the command is empty",
 		"timeout 0s must be more than 0",
@@ -104,20 +105,22 @@ func TestStyleString(t *testing.T) {
 	}
 }
 
-// A rival is told to those alone who ask for it.
-func TestRivalIsAskedFor(t *testing.T) {
+// What is no state is told to those alone who ask for it.
+func TestOthersAreAskedFor(t *testing.T) {
 	for _, tt := range []struct {
 		on   []string
 		want bool
 	}{
 		{nil, false},
 		{[]string{StateMaster}, false},
-		{[]string{StateRival}, true},
-		{[]string{StateMaster, StateRival}, true},
+		{[]string{StateRival, StateCheck, StateAddress}, true},
+		{[]string{StateMaster, StateRival, StateCheck, StateAddress}, true},
 	} {
-		c := Config{On: tt.on, Exec: []string{"/bin/true"}, Timeout: 1}
-		if got := c.wants(&Event{State: StateRival}); got != tt.want {
-			t.Errorf("on %q: told %v, want %v", tt.on, got, tt.want)
+		for _, state := range []string{StateRival, StateCheck, StateAddress} {
+			c := Config{On: tt.on, Exec: []string{"/bin/true"}, Timeout: 1}
+			if got := c.wants(&Event{State: state}); got != tt.want {
+				t.Errorf("on %q: told of %s: %v, want %v", tt.on, state, got, tt.want)
+			}
 		}
 	}
 }

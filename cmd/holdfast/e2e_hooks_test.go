@@ -117,6 +117,60 @@ func TestHooksInOrder(t *testing.T) {
 	checkRecords(t, lb2, 5*2+3)
 }
 
+// Hooks that ask for it hear of checks and of addresses, in order with the states.
+func TestHooksOnOccasions(t *testing.T) {
+	l := newLab(t)
+	lb1 := newNode(t, l, "lb1", "192.0.2.1/24")
+	const hook = `#!/bin/sh
+read -r json
+echo "$HOLDFAST_STATE $HOLDFAST_CHANGE $HOLDFAST_CHECK, $HOLDFAST_PREVIOUS $HOLDFAST_PRIORITY: $HOLDFAST_REASON" >> /run/hooks
+echo "$json" | grep -q "\"state\":\"$HOLDFAST_STATE\".*\"check\":\"$HOLDFAST_CHECK\",\"change\":\"$HOLDFAST_CHANGE\"" || echo "$json" >> /run/hooks
+`
+	must(t, lb1.WriteFile("/run/record.sh", hook, 0o755))
+	must(t, lb1.WriteFile("/run/states.sh", "#!/bin/sh\necho $* >> /run/states\n", 0o755))
+	lb1.setFlag(true)
+	lb1.run(lifeTOML(150, flagCheckTOML("fall = 1", "rise = 1", `on_failure = "release"`),
+		"[[notify]]\non = [\"master\", \"fault\", \"check\", \"address\"]\nexec = [\"/run/record.sh\"]\n",
+		"[[notify]]\nexec = [\"/run/states.sh\"]\nstyle = \"keepalived\"\n"))
+	lb1.state(5*time.Second, "web", "master")
+	hooks := func(want ...string) {
+		t.Helper()
+		var got string
+		defer func() {
+			if t.Failed() {
+				t.Logf("the hooks were told\n%s", got)
+			}
+		}()
+		eventually(t, 5*time.Second, fmt.Sprintf("hooks tell %q", want), func() bool {
+			got, _ = lb1.ReadFile("/run/hooks")
+			lines := strings.Split(strings.TrimSpace(got), "\n")
+			return slices.EqualFunc(lines, want, func(line, begin string) bool { return strings.HasPrefix(line, begin) })
+		})
+	}
+	told := []string{"master  , backup 150: "}
+	hooks(told...)
+	must(t, lb1.RemoveAddress("eth0", lifeVIP+"/24"))
+	told = append(told, "address repaired , master 150: address was removed by somebody else and put back: "+lifeVIP+"/24")
+	hooks(told...)
+	must(t, lb1.AddAddress("lo", lifeVIP+"/32"))
+	told = append(told, "address elsewhere , master 150: "+lifeVIP+" also on lo, where this host may answer for it")
+	hooks(told...)
+	must(t, lb1.RemoveAddress("lo", lifeVIP+"/32"))
+	lb1.setFlag(false)
+	told = append(told, "check failing flag, master 150: check flag fails", "fault  , master ")
+	hooks(told...)
+	lb1.setFlag(true)
+	told = append(told, "check healthy flag, fault 150: check flag passes", "master  , backup 150: ")
+	hooks(told...)
+	lb1.stop()
+	states, err := lb1.ReadFile("/run/states")
+	must(t, err)
+	if strings.Contains(states, "CHECK") || strings.Contains(states, "ADDRESS") || !strings.Contains(states, "INSTANCE web FAULT ") {
+		t.Errorf("a script for keepalived was told\n%s", states)
+	}
+	t.Logf("measured: hooks were told %d things in order", len(told))
+}
+
 // checkRecords checks that the hooks of a node were told of every transition
 // that its log has, at least so many, and that each follows from the one
 // before.

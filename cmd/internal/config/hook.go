@@ -9,12 +9,16 @@ import (
 )
 
 // hookEvents are the words notify.on knows.
-var hookEvents = []string{"master", "backup", "fault", "stop", "rival", "check", "address"}
+var hookEvents = append([]string{"master", "backup", "fault", "stop"}, hookOccasions...)
+
+// hookOccasions are those that are no states.
+var hookOccasions = []string{"rival", "check", "address"}
 
 // hook is a [[notify]] on its way to a [notify.Config].
 type hook struct {
 	*section
 	notify.Config
+	on        []placed[string]
 	instances []placed[string]
 }
 
@@ -30,6 +34,7 @@ func newHook(s *section) *hook {
 	}
 	if word, ok := s.choice("style", "holdfast", "keepalived"); ok && word == "keepalived" {
 		h.Style = notify.Keepalived
+		h.onlyStates()
 	}
 	return h
 }
@@ -42,7 +47,16 @@ func (h *hook) readOn() {
 			h.src.problem(it.at, didYouMean(it.value, hookEvents), "on %q must be %s", it.value, orList(hookEvents))
 		}
 	}
-	h.On = values(items)
+	h.on, h.On = items, values(items)
+}
+
+// onlyStates refuses what keepalived's scripts never hear of.
+func (h *hook) onlyStates() {
+	for _, it := range h.on {
+		if slices.Contains(hookOccasions, it.value) {
+			h.src.problem(it.at, `make another [[notify]] for it, without style`, "on %q is no state: style = \"keepalived\" tells only what keepalived knows", it.value)
+		}
+	}
 }
 
 func (h *hook) readKind() {

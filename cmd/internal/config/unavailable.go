@@ -23,8 +23,6 @@ var unavailable = []feature{
 	{"check.file", isString, "a file check"},
 	{"notify.webhook", isString, "webhook"},
 	{"notify.fifo", isString, "fifo"},
-	{"notify.on", equals("check"), `on "check"`},
-	{"notify.on", equals("address"), `on "address"`},
 }
 
 func isString(v any) bool {

@@ -84,23 +84,6 @@ func (d *Daemon) hook(t *vrrp.Transition) {
 	}
 }
 
-// rival queues the hooks that want to hear of another master.
-func (d *Daemon) rival(n *vrrp.Notice) {
-	e := notify.Event{
-		Instance: n.Instance, State: notify.StateRival, Previous: vrrp.StateMaster.String(),
-		Reason: "another master is heard: " + n.Detail, Interface: n.Interface, Peer: n.Peer.String(),
-		At: d.now, Node: d.cfg.Node.Name,
-	}
-	for i := range d.cfg.Instances {
-		if c := &d.cfg.Instances[i]; c.Name == n.Instance {
-			e.Priority, e.Addresses = int(c.Priority), prefixStrings(c.Addresses)
-		}
-	}
-	if err := d.hooks.Post(e); err != nil {
-		d.hookNotRun(&e, err)
-	}
-}
-
 func prefixStrings(list []netip.Prefix) []string {
 	out := make([]string, len(list))
 	for n, p := range list {
@@ -111,9 +94,7 @@ func prefixStrings(list []netip.Prefix) []string {
 
 // notice tells what people may have to mend.
 func (d *Daemon) notice(n *vrrp.Notice) {
-	if n.Kind == vrrp.NoticeRival {
-		d.rival(n)
-	}
+	d.noticeHook(n)
 	args := []any{"instance", n.Instance, "family", n.Family.String(), "interface", n.Interface}
 	if n.Peer.IsValid() {
 		args = append(args, "peer", n.Peer.String())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
+	"github.com/holdfast-vrrp/holdfast/notify"
 	"github.com/holdfast-vrrp/holdfast/vip"
 )
 
@@ -84,6 +85,9 @@ func (d *Daemon) lookElsewhere(iface string) {
 			Text: fmt.Sprintf("%s: %s also on %s, where this host may answer for it", o.instance, few(list), iface),
 		}, "a virtual address is on another interface as well, where this host may answer for it",
 			"instance", o.instance, "interface", o.iface, "other", iface, "addresses", few(list))
+		d.occasion(notify.StateAddress, named(o.instance), func(e *notify.Event) {
+			e.Change, e.Reason = notify.ChangeElsewhere, few(list)+" also on "+iface+", where this host may answer for it"
+		})
 	}
 	gone := 0
 	for addr := range before {

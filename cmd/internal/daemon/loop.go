@@ -224,6 +224,7 @@ func (d *Daemon) checkDone(r healthcheck.Result) {
 		if !known {
 			return // the last result of a check that a reload removed
 		}
+		_, before := d.results[r.Check]
 		d.results[r.Check] = r
 		d.telemetry.probed(&r)
 		if !r.Changed {
@@ -238,6 +239,7 @@ func (d *Daemon) checkDone(r healthcheck.Result) {
 		} else {
 			d.record(e, "check fails", args...)
 		}
+		d.checkHook(r, !before)
 		d.step(&vrrp.CheckChanged{Check: r.Check, Healthy: r.Healthy, Reason: r.Output})
 		d.tellDue = true
 	})

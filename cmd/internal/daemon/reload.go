@@ -106,8 +106,8 @@ func (d *Daemon) apply(cfg *config.Config) {
 		return !slices.ContainsFunc(cfg.Checks, func(c healthcheck.Config) bool { return c.Name == name })
 	})
 	d.hooks.Set(cfg.Hooks)
-	d.setOwners()
 	d.step(&vrrp.Configure{Instances: cfg.Instances})
+	d.setOwners()
 	for _, r := range d.results { // an instance may have begun to use a known check
 		d.step(&vrrp.CheckChanged{Check: r.Check, Healthy: r.Healthy, Reason: r.Output})
 	}
