@@ -221,16 +221,19 @@ const patienceForFirst = 5 * time.Second
 
 // listen shows what comes over the links. begun is false when it cannot capture.
 func (o *sniffOptions) listen(ctx context.Context, env *environment, s *sniff.Session) (begun bool, err error) {
-	c, err := sniff.OpenCapture(sniff.CaptureOptions{Interfaces: o.interfaces, Announcements: o.arp, Promiscuous: o.promiscuous})
+	c, err := sniff.OpenCapture(sniff.CaptureOptions{
+		Interfaces: o.interfaces, Announcements: o.arp, Promiscuous: o.promiscuous,
+		Tell: func(news string) { fmt.Fprintln(env.stderr, news) },
+	})
 	if err != nil {
 		return false, err
 	}
 	defer c.Close()
 	s.Watch.WantAnnouncements = o.arp
-	all, down := c.Interfaces()
+	all, deaf := c.Interfaces()
 	fmt.Fprintf(env.stderr, "listening for VRRP on %s; Ctrl-C ends and sums up\n", andFew(all))
-	if len(down) > 0 {
-		fmt.Fprintf(env.stderr, "down now: %s\n", andFew(down))
+	if len(deaf) > 0 {
+		fmt.Fprintf(env.stderr, "nothing is heard where a link is down: %s\n", andFew(deaf))
 	}
 	err = o.capture(ctx, env, s, c)
 	if n := c.Lost(); n > 0 {
@@ -260,7 +263,7 @@ func (o *sniffOptions) capture(ctx context.Context, env *environment, s *sniff.S
 			err = s.Advance(wake) // and not now: a packet may have come since
 			if !hint.IsZero() && !now.Before(hint) {
 				hint = time.Time{}
-				fmt.Fprintf(env.stderr, "no advert for %v: nobody is master here, or something on the way drops IP protocol 112 or its multicast\n", patienceForFirst)
+				fmt.Fprintf(env.stderr, "no advert%s for %v: nobody is master here, or something on the way drops IP protocol 112 or its multicast\n", o.wanted(), patienceForFirst)
 			}
 		case err == nil:
 			err = s.Frame(f)
@@ -269,6 +272,18 @@ func (o *sniffOptions) capture(ctx context.Context, env *environment, s *sniff.S
 			return err
 		}
 	}
+}
+
+// wanted says which virtual routers are looked at, unless it is all.
+func (o *sniffOptions) wanted() string {
+	if len(o.vrids) == 0 {
+		return ""
+	}
+	var list []string
+	for _, v := range o.vrids {
+		list = append(list, strconv.Itoa(int(v)))
+	}
+	return " of vrid " + andFew(list)
 }
 
 // andFew names things unless there are many of them.

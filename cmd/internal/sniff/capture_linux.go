@@ -5,16 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
-
-	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
 // CaptureOptions say what to capture.
@@ -26,6 +21,9 @@ type CaptureOptions struct {
 	Announcements bool
 	// Promiscuous also takes what is sent to other hosts.
 	Promiscuous bool
+	// Tell is called by Next when an interface can no longer be heard, or can be
+	// again. It may be nil.
+	Tell func(news string)
 }
 
 // Capture captures frames from the interfaces of this host. It sees what other
@@ -34,8 +32,10 @@ type Capture struct {
 	file    *os.File
 	raw     rawConn
 	opts    CaptureOptions
-	names   map[int]string // of the interfaces captured, by index
+	names   map[int]string    // of the interfaces captured, by index
+	states  map[string]string // what they are in, by name
 	scanned time.Time
+	empty   time.Time // when there was last nothing to read
 	lost    int
 	member  int // a socket that is a member of the group of IPv6, or -1
 	buf     []byte
@@ -47,13 +47,9 @@ type rawConn interface {
 	Read(f func(fd uintptr) bool) error
 }
 
-// rescan is how often to look for interfaces that have come or changed their
-// index.
-const rescan = 2 * time.Second
-
 // OpenCapture begins to capture.
 func OpenCapture(o CaptureOptions) (*Capture, error) {
-	c := &Capture{opts: o, member: -1, buf: make([]byte, cookedHeader+maxPacket), oob: make([]byte, 256)}
+	c := &Capture{opts: o, member: -1, empty: time.Now(), buf: make([]byte, cookedHeader+maxPacket), oob: make([]byte, 256)}
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if errors.Is(err, unix.EPERM) {
 		return nil, errors.New("capturing needs root or the capability CAP_NET_RAW: use sudo")
@@ -112,90 +108,6 @@ func networkOrder(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(binary.BigEndian.AppendUint16(nil, v))
 }
 
-// scan looks which interfaces there are and joins the groups on new ones.
-func (c *Capture) scan() error {
-	list, err := net.Interfaces()
-	if err != nil {
-		return fmt.Errorf("list the interfaces: %w", err)
-	}
-	names := map[int]string{}
-	for _, i := range list {
-		wanted := slices.Contains(c.opts.Interfaces, i.Name) || len(c.opts.Interfaces) == 0 && i.Flags&net.FlagLoopback == 0
-		if !wanted {
-			continue
-		}
-		names[i.Index] = i.Name
-		if _, known := c.names[i.Index]; !known {
-			c.join(i.Index)
-		}
-	}
-	c.names, c.scanned = names, time.Now()
-	return nil
-}
-
-// join makes the interface pass the groups of VRRP, which a network card drops
-// when no program wants them. Interfaces without such a filter refuse, and pass
-// all anyway.
-//
-// A switch may withhold an IPv6 group from hosts that have not reported to be
-// members, which those of IPv4 on the link need not (RFC 4541 section 2.1.2).
-func (c *Capture) join(index int) {
-	if c.member >= 0 {
-		m := &unix.IPv6Mreq{Multiaddr: vrrp.GroupIPv6.As16(), Interface: uint32(index)}
-		_ = unix.SetsockoptIPv6Mreq(c.member, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP, m)
-	}
-	_ = c.raw.Control(func(fd uintptr) {
-		groups := []MAC{groupMAC(vrrp.GroupIPv4), groupMAC(vrrp.GroupIPv6)}
-		if c.opts.Announcements {
-			groups = append(groups, MAC{0x33, 0x33, 0, 0, 0, 1}) // all nodes
-		}
-		for _, g := range groups {
-			m := &unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_MULTICAST, Alen: uint16(len(g))}
-			copy(m.Address[:], g[:])
-			_ = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, m)
-		}
-		if c.opts.Promiscuous {
-			m := &unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC}
-			_ = unix.SetsockoptPacketMreq(int(fd), unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, m)
-		}
-	})
-}
-
-// missing tells of an interface that there is not.
-func (c *Capture) missing() error {
-	list, err := net.Interfaces()
-	if err != nil {
-		return fmt.Errorf("list the interfaces: %w", err)
-	}
-	var have []string
-	for _, i := range list {
-		have = append(have, i.Name)
-	}
-	for _, name := range c.opts.Interfaces {
-		if !slices.Contains(have, name) {
-			return fmt.Errorf("there is no interface %s; there are %s", name, strings.Join(have, ", "))
-		}
-	}
-	if len(c.names) == 0 {
-		return errors.New("there is no interface to capture from but the loopback one: name it with -i lo to capture there")
-	}
-	return nil
-}
-
-// Interfaces names those that are captured, and Down those of them that are
-// down.
-func (c *Capture) Interfaces() (all, down []string) {
-	for index, name := range c.names {
-		all = append(all, name)
-		if i, err := net.InterfaceByIndex(index); err == nil && i.Flags&net.FlagUp == 0 {
-			down = append(down, name)
-		}
-	}
-	slices.Sort(all)
-	slices.Sort(down)
-	return all, down
-}
-
 // Next waits for the next frame, whose data are valid until the next call. At
 // the deadline, unless that is zero, the error is [os.ErrDeadlineExceeded]; when
 // ctx is done it is that of ctx.
@@ -216,17 +128,16 @@ func (c *Capture) Next(ctx context.Context, deadline time.Time) (Frame, error) {
 		if ctx.Err() != nil {
 			continue // done before the deadline was set
 		}
+		if time.Since(c.scanned) >= rescan {
+			if err := c.scan(); err != nil {
+				return Frame{}, err
+			}
+		}
 		f, ok, err := c.receive()
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			now := time.Now()
-			if !deadline.IsZero() && !now.Before(deadline) {
+			if !deadline.IsZero() && !time.Now().Before(deadline) {
 				return Frame{}, err
-			}
-			if now.Sub(c.scanned) >= rescan {
-				if err := c.scan(); err != nil {
-					return Frame{}, err
-				}
 			}
 		case err != nil:
 			return Frame{}, fmt.Errorf("capture: %w", err)
@@ -264,7 +175,10 @@ func (c *Capture) take(fd uintptr) (f Frame, ok, there bool, err error) {
 	n, oobn, _, from, err := unix.Recvmsg(int(fd), c.buf[cookedHeader:], c.oob, unix.MSG_DONTWAIT)
 	switch err {
 	case nil:
-	case unix.EAGAIN, unix.EINTR:
+	case unix.EAGAIN:
+		c.empty = time.Now()
+		return f, false, false, nil
+	case unix.EINTR:
 		return f, false, false, nil
 	case unix.ENETDOWN: // told once when an interface goes down
 		return f, false, true, nil
@@ -280,7 +194,7 @@ func (c *Capture) take(fd uintptr) (f Frame, ok, there bool, err error) {
 // frame makes a frame of a packet and of what the kernel says of it.
 func (c *Capture) frame(ll *unix.SockaddrLinklayer, n int, oob []byte) (Frame, bool) {
 	name, wanted := c.names[ll.Ifindex]
-	if !wanted {
+	if !wanted || ll.Hatype == unix.ARPHRD_LOOPBACK && ll.Pkttype == unix.PACKET_OUTGOING { // which comes in as well
 		return Frame{}, false
 	}
 	be := binary.BigEndian
@@ -291,7 +205,7 @@ func (c *Capture) frame(ll *unix.SockaddrLinklayer, n int, oob []byte) (Frame, b
 	be.PutUint16(h[8:], ll.Hatype)
 	h[10], h[11] = ll.Pkttype, ll.Halen
 	copy(h[12:], ll.Addr[:])
-	f := Frame{Time: time.Now().Round(0), Interface: name, Link: LinkCooked2, Data: c.buf[:cookedHeader+n], Length: cookedHeader + n}
+	f := Frame{Time: time.Now(), Interface: name, Link: LinkCooked2, Data: c.buf[:cookedHeader+n], Length: cookedHeader + n}
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return f, true
@@ -301,7 +215,7 @@ func (c *Capture) frame(ll *unix.SockaddrLinklayer, n int, oob []byte) (Frame, b
 		case m.Header.Level == unix.SOL_SOCKET && m.Header.Type == unix.SO_TIMESTAMPNS:
 			var ts unix.Timespec
 			if n, err := binary.Decode(m.Data, binary.NativeEndian, &ts); err == nil && n > 0 {
-				f.Time = time.Unix(ts.Unix())
+				f.Time = stamp(f.Time, c.empty, time.Unix(ts.Unix()))
 			}
 		case m.Header.Level == unix.SOL_PACKET && m.Header.Type == unix.PACKET_AUXDATA:
 			var aux unix.TpacketAuxdata
@@ -311,6 +225,14 @@ func (c *Capture) frame(ll *unix.SockaddrLinklayer, n int, oob []byte) (Frame, b
 		}
 	}
 	return f, true
+}
+
+// stamp makes the time of a frame of what the kernel stamped it with by the wall
+// clock: one that keeps its distance to others when that clock is set. The frame
+// is not older than the moment at which there was nothing to read.
+func stamp(now, empty, wall time.Time) time.Time {
+	age := now.Round(0).Sub(wall)
+	return now.Add(-max(0, min(age, now.Sub(empty))))
 }
 
 // Lost is how many frames the kernel has dropped because they were not read

@@ -167,28 +167,28 @@ func (j *JSON) Event(e Event) error {
 
 type routerJSON struct {
 	common
-	Interface   string       `json:"interface"`
-	VLANs       []uint16     `json:"vlans,omitempty"`
-	VRID        uint8        `json:"vrid"`
-	Family      string       `json:"family"`
-	Source      netip.Addr   `json:"source"`
-	Destination netip.Addr   `json:"destination"`
-	Stray       bool         `json:"stray"`
-	State       string       `json:"state,omitempty"`
-	Protocol    vrrp.Version `json:"protocol"`
-	Priority    uint8        `json:"priority"`
-	IntervalMS  int64        `json:"interval_ms"`
-	Addresses   []netip.Addr `json:"addresses"`
-	SourceMAC   string       `json:"source_mac,omitempty"`
-	Packets     int          `json:"packets"`
-	Adverts     int          `json:"adverts"`
-	Releases    int          `json:"releases"`
-	First       time.Time    `json:"first"`
-	Last        time.Time    `json:"last"`
-	Rate        float64      `json:"rate"` // a second
-	MeanMS      float64      `json:"mean_ms"`
-	JitterMS    float64      `json:"jitter_ms"`
-	LongestMS   float64      `json:"longest_ms"`
+	Interface    string       `json:"interface"`
+	VLANs        []uint16     `json:"vlans,omitempty"`
+	VRID         uint8        `json:"vrid"`
+	Family       string       `json:"family"`
+	Source       netip.Addr   `json:"source"`
+	Destinations []netip.Addr `json:"destinations"` // the group, or unicast peers
+	Stray        bool         `json:"stray"`
+	State        string       `json:"state,omitempty"`
+	Protocol     vrrp.Version `json:"protocol"`
+	Priority     uint8        `json:"priority"`
+	IntervalMS   int64        `json:"interval_ms"`
+	Addresses    []netip.Addr `json:"addresses"`
+	SourceMAC    string       `json:"source_mac,omitempty"`
+	Packets      int          `json:"packets"`
+	Adverts      int          `json:"adverts"`
+	Releases     int          `json:"releases"`
+	First        time.Time    `json:"first"`
+	Last         time.Time    `json:"last"`
+	Rate         float64      `json:"rate"` // a second
+	MeanMS       float64      `json:"mean_ms"`
+	JitterMS     float64      `json:"jitter_ms"`
+	LongestMS    float64      `json:"longest_ms"`
 	// Findings counts warnings and faults by kind.
 	Findings map[Kind]int `json:"findings"`
 	Severity string       `json:"severity"` // the worst
@@ -200,12 +200,13 @@ type summaryJSON struct {
 	Last      *time.Time `json:"last"`
 	Packets   int        `json:"packets"`
 	Untracked int        `json:"untracked"`
+	Forgotten int        `json:"forgotten"`
 	Routers   int        `json:"routers"`
 }
 
 // Summary writes the routers, and the end.
 func (j *JSON) Summary(s Summary) error {
-	end := summaryJSON{common: common{Version, docSummary}, Packets: s.Packets, Untracked: s.Untracked}
+	end := summaryJSON{common: common{Version, docSummary}, Packets: s.Packets, Untracked: s.Untracked, Forgotten: s.Forgotten}
 	if !s.First.IsZero() {
 		end.First, end.Last = &s.First, &s.Last
 	}
@@ -215,7 +216,7 @@ func (j *JSON) Summary(s Summary) error {
 		}
 		err := j.write(routerJSON{
 			common: common{Version, docRouter}, Interface: r.Interface, VLANs: r.VLANs, VRID: r.VRID, Family: r.Family.String(),
-			Source: r.Source, Destination: r.Destination, Stray: r.Stray, State: r.State,
+			Source: r.Source, Destinations: append([]netip.Addr{}, r.Destinations...), Stray: r.Stray, State: r.State,
 			Protocol: r.Version, Priority: r.Priority, IntervalMS: r.Interval.Milliseconds(),
 			Addresses: append([]netip.Addr{}, r.Addresses...), SourceMAC: r.SourceMAC.known(),
 			Packets: r.Packets, Adverts: r.Adverts, Releases: r.Releases, First: r.First, Last: r.Last,

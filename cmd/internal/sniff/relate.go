@@ -26,14 +26,14 @@ func (r *router) meets(o *router) bool {
 	switch {
 	case o == r || o.source == r.source:
 		return false
-	case !r.unicast() || !o.unicast():
+	case !r.unicast || !o.unicast:
 		return true
 	}
-	return r.destination == o.source || o.destination == r.source || r.destination == o.destination
+	return r.sendsTo(o.source) || o.sendsTo(r.source) || slices.ContainsFunc(r.streams, func(s *stream) bool { return o.sendsTo(s.destination) })
 }
 
-// unicast tells whether the router sends to a peer.
-func (r *router) unicast() bool { return !r.destination.IsMulticast() && r.destination != broadcast }
+// unicast tells whether the packet was sent to a peer.
+func (a *Advert) unicast() bool { return !a.Destination.IsMulticast() && a.Destination != broadcast }
 
 var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
@@ -117,7 +117,7 @@ func why(r *router, a *Advert, better *router) string {
 		}
 	}
 	switch v2 := a.Version == vrrp.Version2; {
-	case r.unicast() != better.unicast():
+	case r.unicast != better.unicast:
 		return "one speaks unicast, the other multicast"
 	case a.Version != b.Version:
 		return fmt.Sprintf("they speak versions %d and %d", a.Version, b.Version)
@@ -177,8 +177,8 @@ func differences(r *router, a *Advert, o *router) (list []difference) {
 	add := func(kind Kind, how Severity, mine, theirs any, format string, args ...any) {
 		list = append(list, difference{Finding{kind, how, fmt.Sprintf(format, args...)}, fmt.Sprint(mine), fmt.Sprint(theirs)})
 	}
-	if r.unicast() != o.unicast() {
-		add(KindDelivery, Fault, r.destination, o.destination, "sent to %v, %v sends to %v: one speaks unicast, the other multicast", r.destination, o.source, o.destination)
+	if r.unicast != o.unicast {
+		add(KindDelivery, Fault, a.Destination, b.Destination, "sent to %v, %v sends to %v: one speaks unicast, the other multicast", a.Destination, o.source, b.Destination)
 	}
 	if a.Version != b.Version {
 		add(KindVersions, Fault, a.Version, b.Version, "version %d, %v speaks version %d: each ignores the other", a.Version, o.source, b.Version)
@@ -224,9 +224,14 @@ func without(a, b []netip.Addr) (list []netip.Addr) {
 	return list
 }
 
+// handing is how long a master that has handed over may go on answering for the
+// addresses: it serves until hosts know its successor.
+const handing = 1 * time.Second
+
 // announced holds an announcement against who is master.
 func (v *virtual) announced(n *Announcement) {
 	var masters []string
+	var told *router
 	for _, r := range v.routers {
 		if r.state != claiming || !slices.Contains(r.advert.Addresses, n.Address) || r.mac == (MAC{}) {
 			continue
@@ -237,7 +242,11 @@ func (v *virtual) announced(n *Announcement) {
 			}
 			return
 		}
+		if answer := n.Form == ARPAnswer || n.Form == NAAnswer; answer && n.Time.Sub(r.spell) < handing {
+			return
+		}
 		masters = append(masters, fmt.Sprintf("%v at %v", r.source, r.mac))
+		told = r
 	}
 	find := func(how Severity, format string, args ...any) {
 		n.Findings = append(n.Findings, Finding{KindAnnouncer, how, fmt.Sprintf(format, args...)})
@@ -247,5 +256,8 @@ func (v *virtual) announced(n *Announcement) {
 		find(Warning, "%v asks whether %v is free: it is about to use it", n.MAC, n.Address)
 	case len(masters) > 0:
 		find(Fault, "%v says that it has %v, but its master is %s: traffic goes to the wrong host", n.MAC, n.Address, strings.Join(masters, " and "))
+	}
+	if told != nil {
+		told.count(n.Findings)
 	}
 }

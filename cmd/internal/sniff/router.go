@@ -12,14 +12,23 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
-// routerKey tells routers apart. One that sends to several peers, or in both
-// versions, is several.
+// routerKey tells routers apart. One that speaks both versions, or unicast and
+// multicast, is two.
 type routerKey struct {
 	virtualKey
-	source, destination netip.Addr
-	version             vrrp.Version
+	source  netip.Addr
+	version vrrp.Version
+	unicast bool
 	// stray is set for packets that are no adverts; carp for those of CARP.
 	stray, carp bool
+}
+
+// stream is what a router sends to one destination: the group, or a peer.
+type stream struct {
+	destination netip.Addr
+	// interval and last are of its last advert.
+	interval time.Duration
+	last     time.Time
 }
 
 // standing is what a router says of itself.
@@ -41,7 +50,10 @@ type router struct {
 
 	state       standing
 	advert      Advert // the last one
+	streams     []*stream
 	first, last time.Time
+	// pace is how often adverts are due.
+	pace time.Duration
 	// spell is since when it has been claiming.
 	spell time.Time
 	// usual is the interval before the last change of it, priority the last one
@@ -67,8 +79,8 @@ type router struct {
 
 // interval is how often adverts are due.
 func (r *router) interval() time.Duration {
-	if i := r.advert.Interval; i > 0 {
-		return i
+	if r.pace > 0 {
+		return r.pace
 	}
 	return time.Second
 }
@@ -76,9 +88,45 @@ func (r *router) interval() time.Duration {
 // down is how long the router may be silent.
 func (r *router) down() time.Duration { return 3*r.interval() + slack }
 
-// alive tells whether the router claims to be master at a moment.
+// alive tells whether the router claims to be master at a moment. One that is
+// beaten and misses its turn has given way.
 func (r *router) alive(t time.Time) bool {
-	return r.state == claiming && t.Sub(r.last) < r.down()
+	since := t.Sub(r.last)
+	return r.state == claiming && since < r.down() && (!r.beaten || since <= r.interval()*3/2+slack)
+}
+
+// stream finds or adds the one to a destination; nil when there are too many.
+func (r *router) stream(destination netip.Addr) *stream {
+	for _, s := range r.streams {
+		if s.destination == destination {
+			return s
+		}
+	}
+	if len(r.streams) == maxPeers {
+		return nil
+	}
+	s := &stream{destination: destination}
+	r.streams = append(r.streams, s)
+	return s
+}
+
+// sendsTo tells whether an address is a peer of the router.
+func (r *router) sendsTo(destination netip.Addr) bool {
+	return slices.ContainsFunc(r.streams, func(s *stream) bool { return s.destination == destination })
+}
+
+// keepPace notes how often adverts are due. The one that comes before a quick
+// release has a short interval and no successor, so a shorter one counts when
+// it was said twice.
+func (r *router) keepPace(a *Advert, s *stream) {
+	if !a.sound() && r.advert.sound() || a.Priority == vrrp.PriorityRelease {
+		return
+	}
+	r.pace = a.Interval
+	if s != nil {
+		r.pace = max(a.Interval, s.interval)
+		s.interval = a.Interval
+	}
 }
 
 func (r *router) deadline() (t time.Time) {
@@ -90,8 +138,6 @@ func (r *router) deadline() (t time.Time) {
 	}
 	return t
 }
-
-func (r *router) heard(t time.Time) { r.last = t }
 
 // count adds up what is more than news.
 func (r *router) count(list []Finding) {
@@ -125,7 +171,7 @@ func (r *router) due(now time.Time) (events []Event) {
 		return events
 	}
 	r.state = silent
-	if r.elsewhere() || r.outdone(end) {
+	if r.elsewhere() || r.beaten && r.conflict.IsZero() || r.outdone(end) {
 		r.state = yielded
 		if !r.conflict.IsZero() {
 			events = append(events, r.event(end, KindOneMaster, News, "%s", r.settled()))
@@ -147,7 +193,7 @@ func (r *router) outdone(t time.Time) bool {
 // elsewhere tells whether the same host claims in another version.
 func (r *router) elsewhere() bool {
 	return slices.ContainsFunc(r.virtual.routers, func(o *router) bool {
-		return o != r && o.source == r.source && o.destination == r.destination && o.state == claiming
+		return o != r && o.source == r.source && o.unicast == r.unicast && o.state == claiming
 	})
 }
 
@@ -212,16 +258,20 @@ func (r *router) changedMAC(a *Advert) {
 }
 
 // timing counts the advert and judges when it came.
-func (r *router) timing(a *Advert) {
-	r.packets++
+func (r *router) timing(a *Advert, s *stream) {
 	if a.Priority == vrrp.PriorityRelease {
 		r.releases++
 		return
 	}
 	r.adverts++
 	r.priority = a.Priority
-	since := a.Time.Sub(r.last)
-	if r.state != claiming || since <= 0 || since >= r.down() {
+	if s == nil {
+		return
+	}
+	before := s.last
+	s.last = a.Time
+	since := a.Time.Sub(before)
+	if before.Before(r.spell) || !r.alive(a.Time) || since <= 0 || since >= r.down() {
 		return
 	}
 	want := r.interval()
@@ -255,7 +305,7 @@ func (r *router) release(a *Advert) {
 
 // claims deals with an advert: a new spell begins or the one there is goes on.
 func (r *router) claims(a *Advert, was standing) {
-	if was == claiming && a.Time.Sub(r.last) < r.down() {
+	if was == claiming && r.alive(a.Time) {
 		return
 	}
 	r.spell, r.state = a.Time, claiming
@@ -268,7 +318,7 @@ func (r *router) claims(a *Advert, was standing) {
 
 // pendingAnnouncement notes what a new master has to announce.
 func (r *router) pendingAnnouncement(a *Advert, wanted bool) {
-	if !wanted || !a.has(KindTakeover) && !a.has(KindPreempt) && !a.has(KindBack) {
+	if !wanted || !a.has(KindTakeover) && !a.has(KindPreempt) {
 		return
 	}
 	r.announceBy = a.Time.Add(announceWithin)

@@ -23,7 +23,7 @@ type Session struct {
 func (s *Session) Frame(f Frame) error {
 	if a, ok := DecodeAdvert(f); ok {
 		if len(s.VRIDs) > 0 && (!a.Decoded || !slices.Contains(s.VRIDs, a.VRID)) {
-			return nil
+			return s.events(s.Watch.See(f.Time))
 		}
 		s.Adverts++
 		events := s.Watch.Advert(&a)
@@ -32,12 +32,12 @@ func (s *Session) Frame(f Frame) error {
 		}
 		return s.Printer.Advert(&a)
 	}
-	if !s.Announcements {
-		return nil
+	n, ok := Announcement{}, false
+	if s.Announcements {
+		n, ok = DecodeAnnouncement(f)
 	}
-	n, ok := DecodeAnnouncement(f)
 	if !ok {
-		return nil
+		return s.events(s.Watch.See(f.Time))
 	}
 	events, ours := s.Watch.Announcement(&n)
 	if err := s.events(events); err != nil || !ours {

@@ -14,18 +14,21 @@ type Summary struct {
 	// First and Last are the times of the first frame and of the latest one.
 	First, Last time.Time
 	// Packets counts all, Untracked those of routers beyond the number that is
-	// told apart.
-	Packets, Untracked int
-	Routers            []RouterSummary
+	// told apart. Forgotten counts routers that made room, long after they were
+	// heard last.
+	Packets, Untracked, Forgotten int
+	Routers                       []RouterSummary
 }
 
 // RouterSummary is one router on one link in one virtual router.
 type RouterSummary struct {
-	Interface           string
-	VLANs               []uint16
-	VRID                uint8
-	Family              vrrp.Family
-	Source, Destination netip.Addr
+	Interface string
+	VLANs     []uint16
+	VRID      uint8
+	Family    vrrp.Family
+	Source    netip.Addr
+	// Destinations are the group, or the peers of unicast.
+	Destinations []netip.Addr
 	// Stray is set for packets that are no adverts, of which only Packets, First,
 	// Last and Counts are told.
 	Stray bool
@@ -42,7 +45,7 @@ type RouterSummary struct {
 	Packets, Adverts, Releases int
 	First, Last                time.Time
 	// Mean and Jitter, the standard deviation, are of the time from advert to
-	// advert while it was master, but for those that were lost or out of turn.
+	// advert to the same destination while it was master, but for those that were lost or out of turn.
 	// Longest is the longest of all. They are zero before there were two, Jitter
 	// before there were three.
 	Mean, Jitter, Longest time.Duration
@@ -52,7 +55,7 @@ type RouterSummary struct {
 	Worst Severity
 }
 
-// Rate is how many adverts came a second while the router was heard.
+// Rate is how many packets came a second while the router was heard.
 func (s *RouterSummary) Rate() float64 {
 	if d := s.Last.Sub(s.First).Seconds(); d > 0 && s.Packets > 1 {
 		return float64(s.Packets-1) / d
@@ -62,7 +65,7 @@ func (s *RouterSummary) Rate() float64 {
 
 // Summary tells what was seen until now, ordered by link, VRID and family.
 func (w *Watch) Summary() Summary {
-	s := Summary{First: w.first, Last: w.now, Packets: w.packets, Untracked: w.untracked}
+	s := Summary{First: w.first, Last: w.now, Packets: w.packets, Untracked: w.untracked, Forgotten: w.forgotten}
 	list := slices.Clone(w.order)
 	slices.SortStableFunc(list, func(a, b *router) int {
 		return cmp.Or(cmp.Compare(a.iface, b.iface), slices.Compare(a.vlans, b.vlans), cmp.Compare(a.vrid, b.vrid),
@@ -79,8 +82,11 @@ const stateConflict = "conflict"
 func (r *router) summary(now time.Time) RouterSummary {
 	s := RouterSummary{
 		Interface: r.iface, VLANs: r.vlans, VRID: r.vrid, Family: vrrp.FamilyOf(r.source),
-		Source: r.source, Destination: r.destination, Stray: r.stray,
+		Source: r.source, Stray: r.stray,
 		Packets: r.packets, First: r.first, Last: r.last, Counts: r.counts, Worst: r.worst,
+	}
+	for _, d := range r.streams {
+		s.Destinations = append(s.Destinations, d.destination)
 	}
 	if r.stray {
 		return s

@@ -163,6 +163,9 @@ func (t *Text) Summary(s Summary) error {
 	if s.Untracked > 0 {
 		fmt.Fprintf(&b, "%s of further routers were not counted: somebody floods this network?\n", count(s.Untracked, "packet"))
 	}
+	if s.Forgotten > 0 {
+		fmt.Fprintf(&b, "%s, heard last long ago, made room for others\n", count(s.Forgotten, "router"))
+	}
 	title := ""
 	for _, r := range s.Routers {
 		if h := heading(&r); h != title {
@@ -188,8 +191,8 @@ func heading(r *RouterSummary) string {
 // router writes the lines about one router.
 func (t *Text) router(b *strings.Builder, r *RouterSummary) {
 	name := r.Source.String()
-	if !r.Destination.IsMulticast() {
-		name += " > " + r.Destination.String()
+	if len(r.Destinations) > 0 && !r.Destinations[0].IsMulticast() {
+		name += " > " + listAddrs(r.Destinations)
 	}
 	when := fmt.Sprintf("%s to %s", t.clock(r.First), t.clock(r.Last))
 	if r.First.Equal(r.Last) {

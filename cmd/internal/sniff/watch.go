@@ -2,6 +2,7 @@ package sniff
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -29,11 +30,12 @@ const (
 	// others.
 	rememberFor = 1 * time.Hour
 
-	// maxRouters, maxRivals of them in one virtual router, and maxAddresses bound
-	// what is remembered, so that a flood of invented routers cannot eat all
-	// memory.
+	// maxRouters, maxRivals of them in one virtual router, maxPeers of each, and
+	// maxAddresses bound what is remembered, so that a flood of invented routers
+	// cannot eat all memory.
 	maxRouters   = 4096
 	maxRivals    = 16
+	maxPeers     = 64
 	maxAddresses = 1 << 16
 )
 
@@ -84,6 +86,7 @@ type Watch struct {
 	addresses map[placedAddress]*virtual
 	packets   int
 	untracked int // packets of routers beyond maxRouters
+	forgotten int // routers, to make room
 }
 
 // placedAddress is an address on a link.
@@ -103,7 +106,7 @@ func NewWatch() *Watch {
 // Advert takes the next packet and adds to its findings. It returns what
 // happened before.
 func (w *Watch) Advert(a *Advert) []Event {
-	events := w.see(a.Time)
+	events := w.See(a.Time)
 	w.packets++
 	r := w.router(a)
 	if r == nil {
@@ -113,14 +116,17 @@ func (w *Watch) Advert(a *Advert) []Event {
 	if a.advertises() {
 		w.claim(r, a)
 	} else {
-		r.packets++
-		r.heard(a.Time)
+		r.stream(a.Destination)
+		r.last = a.Time
 	}
+	r.packets++
 	r.count(a.Findings)
 	return events
 }
 
-func (w *Watch) see(t time.Time) []Event {
+// See takes note of the time of a frame, whatever it is. It returns what has
+// happened until then.
+func (w *Watch) See(t time.Time) []Event {
 	if w.first.IsZero() {
 		w.first = t
 	}
@@ -135,7 +141,11 @@ func (w *Watch) see(t time.Time) []Event {
 func (w *Watch) stepBack(t time.Time) {
 	w.now, w.next = t, time.Time{}
 	for _, r := range w.order {
-		for _, at := range []*time.Time{&r.last, &r.spell, &r.conflict, &r.announceBy} {
+		times := []*time.Time{&r.last, &r.spell, &r.conflict, &r.announceBy}
+		for _, s := range r.streams {
+			times = append(times, &s.last)
+		}
+		for _, at := range times {
 			if at.After(t) {
 				*at = t
 			}
@@ -175,9 +185,9 @@ func (w *Watch) wake(t time.Time) {
 
 // claim deals with an advert, or a release.
 func (w *Watch) claim(r *router, a *Advert) {
-	was, v := r.state, r.virtual
+	was, v, s := r.state, r.virtual, r.stream(a.Destination)
 	r.changes(a)
-	r.timing(a)
+	r.timing(a, s)
 	v.compare(r, a)
 	if a.Priority == vrrp.PriorityRelease {
 		r.release(a)
@@ -186,6 +196,7 @@ func (w *Watch) claim(r *router, a *Advert) {
 		v.elect(r, a)
 	}
 	w.remember(r, a)
+	r.keepPace(a, s)
 	r.last = a.Time
 	if a.sound() || !r.advert.sound() {
 		r.advert = *a
@@ -211,15 +222,23 @@ func (w *Watch) remember(r *router, a *Advert) {
 func (w *Watch) router(a *Advert) *router {
 	key := routerKey{
 		virtualKey: virtualKey{placeOf(a.Interface, a.VLANs), a.Source.Is6(), a.VRID},
-		source:     a.Source, destination: a.Destination, version: a.Version, stray: !a.advertises(), carp: a.has(KindCARP),
+		source:     a.Source, version: a.Version, unicast: a.unicast(), stray: !a.advertises(), carp: a.has(KindCARP),
 	}
 	if r := w.routers[key]; r != nil {
 		return r
 	}
 	v := w.virtuals[key.virtualKey]
-	if len(w.routers) == maxRouters || v != nil && len(v.routers) == maxRivals && !key.stray {
-		return nil
+	switch {
+	case v != nil && len(v.routers) == maxRivals && !key.stray:
+		if !w.forget(v.routers, a.Time) {
+			return nil
+		}
+	case len(w.routers) == maxRouters:
+		if !w.forget(w.order, a.Time) {
+			return nil
+		}
 	}
+	v = w.virtuals[key.virtualKey] // unless it was forgotten with its last router
 	if v == nil {
 		v = &virtual{virtualKey: key.virtualKey, told: map[pair]string{}}
 		w.virtuals[key.virtualKey] = v
@@ -233,11 +252,35 @@ func (w *Watch) router(a *Advert) *router {
 	return r
 }
 
+// forget makes room for a router: the one of a list that was heard last before
+// all others goes, if that is long ago. ok is false when there is none.
+func (w *Watch) forget(list []*router, now time.Time) (ok bool) {
+	old := slices.MinFunc(list, func(a, b *router) int { return a.last.Compare(b.last) })
+	if now.Sub(old.last) < rememberFor {
+		return false
+	}
+	is := func(r *router) bool { return r == old }
+	delete(w.routers, old.routerKey)
+	w.order = slices.DeleteFunc(w.order, is)
+	w.forgotten++
+	v := old.virtual
+	v.routers = slices.DeleteFunc(v.routers, is)
+	maps.DeleteFunc(v.told, func(p pair, _ string) bool { return p.a == old.source || p.b == old.source })
+	if v.master == old {
+		v.master = nil
+	}
+	if !slices.ContainsFunc(w.order, func(r *router) bool { return r.virtual == v }) {
+		delete(w.virtuals, v.virtualKey)
+		maps.DeleteFunc(w.addresses, func(_ placedAddress, of *virtual) bool { return of == v })
+	}
+	return true
+}
+
 // Announcement takes the next announcement and adds to its findings. It returns
 // what happened before, and whether the address is one of a virtual router
 // here.
 func (w *Watch) Announcement(n *Announcement) (events []Event, ours bool) {
-	events = w.see(n.Time)
+	events = w.See(n.Time)
 	v := w.addresses[placedAddress{placeOf(n.Interface, n.VLANs), n.Address}]
 	if v == nil {
 		return events, false
