@@ -3,8 +3,10 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,6 +43,7 @@ type sniffed struct {
 		Kind string `json:"kind"`
 		Text string `json:"text"`
 	} `json:"finding"`
+	VRID    int    `json:"vrid"` // of a router
 	State   string `json:"state"`
 	Adverts int    `json:"adverts"`
 }
@@ -309,5 +312,118 @@ func TestSniffPaused(t *testing.T) {
 		t.Errorf("%d silences were told, there were %d", told, silences)
 	}
 	t.Logf("measured: slept three times through 7 adverts of 100 ms, %d silences told", told)
+	n.stop()
+}
+
+// TestSniffHandover has three nodes hand over and return, multicast and in a
+// unicast mesh: nothing of it is a fault, and each router is one.
+func TestSniffHandover(t *testing.T) {
+	l := newLab(t)
+	var nodes []*node
+	addrs := []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}
+	for n, a := range addrs {
+		nodes = append(nodes, newNode(t, l, fmt.Sprintf("lb%d", n+1), a+"/24"))
+	}
+	s := newSniffer(t, nodes[2].Host, "--arp")
+	for n, nd := range nodes {
+		var peers []string
+		for m, a := range addrs {
+			if m != n {
+				peers = append(peers, strconv.Quote(a))
+			}
+		}
+		both := instanceTOML(150-10*n, "200ms", []string{"192.0.2.100/24"}) + fmt.Sprintf(`
+[[instance]]
+name = "mesh"
+interface = "eth0"
+vrid = 52
+priority = %d
+addresses = ["192.0.2.101/24"]
+advert_interval = "200ms"
+peers = [%s]
+`, 150-10*n, strings.Join(peers, ", "))
+		nd.run(both)
+		if n == 0 {
+			eventually(t, patience, "lb1 is master", func() bool {
+				return nd.instance("web").State == "master" && nd.instance("mesh").State == "master"
+			})
+		}
+	}
+	for _, nd := range nodes[1:] {
+		eventually(t, patience, nd.Name()+" is backup", func() bool {
+			return nd.instance("web").State == "backup" && nd.instance("mesh").State == "backup"
+		})
+	}
+	at := len(s.lines())
+	for range 2 {
+		nodes[0].order(0, "took over", "drain")
+		_, at = s.await("lb2 takes over", at, func(d *sniffed) bool { // from lb1, or from lb3 that was sooner
+			return d.Source == addrs[1] && (slices.Contains(d.found(), "takeover") || slices.Contains(d.found(), "preempt"))
+		})
+		nodes[0].order(0, "", "undrain")
+		_, at = s.await("lb1 returns", at, func(d *sniffed) bool { return d.Source == addrs[0] && slices.Contains(d.found(), "preempt") })
+		eventually(t, patience, "lb1 is master", func() bool {
+			return nodes[0].instance("web").State == "master" && nodes[0].instance("mesh").State == "master"
+		})
+	}
+	for n := range slices.Backward(nodes) {
+		nodes[n].stop()
+	}
+	if err := s.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	routers := map[string]bool{}
+	for _, d := range s.lines() {
+		for _, kind := range []string{"two_masters", "silent", "announcer", "duplicate_source", "checksums"} {
+			if d.Kind != "router" && (d.Finding.Kind == kind || slices.Contains(d.found(), kind)) {
+				t.Errorf("a sound hand-over is told as %s: %s at %v: %s%s", kind, d.Source, d.Time, d.Finding.Text, d.Findings)
+			}
+		}
+		if key := fmt.Sprint(d.VRID, d.Source); d.Kind == "router" {
+			if routers[key] {
+				t.Errorf("there are two routers %s", key)
+			}
+			routers[key] = true
+		}
+	}
+	t.Logf("measured: %d routers in two virtual routers through two drains", len(routers))
+}
+
+// TestSniffLinks pulls the cable, and the interface, of a sniffer.
+func TestSniffLinks(t *testing.T) {
+	l := newLab(t)
+	n := newNode(t, l, "lb1", "192.0.2.1/24")
+	watcher := newNode(t, l, "watcher", "192.0.2.9/24")
+	s := newSniffer(t, watcher.Host, "-i", "eth0")
+	n.run(instanceTOML(150, "1s", []string{"192.0.2.100/24"}))
+	s.awaitFinding("master", "192.0.2.1", 0)
+	if err := watcher.Unplug(); err != nil {
+		t.Fatal(err)
+	}
+	said := func(line string) {
+		t.Helper()
+		if err := s.WaitOutput(t.Context(), line); err != nil {
+			t.Error(err)
+		}
+	}
+	said("eth0 has no carrier: silence there means nothing until it is back\n")
+	if err := watcher.PlugIn(); err != nil {
+		t.Fatal(err)
+	}
+	said("eth0 is back\n")
+	at := len(s.lines())
+	watcher.rename("eth0", "eth9")
+	said("eth0 is gone: silence there means nothing until it is back\n")
+	watcher.rename("eth9", "eth0")
+	s.await("adverts are heard again", at, func(d *sniffed) bool { return d.Kind == "advert" })
+	if err := s.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
 	n.stop()
 }

@@ -39,6 +39,7 @@ var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
 
 // elect tells what an advert means among those who claim to be master.
 func (v *virtual) elect(r *router, a *Advert) {
+	gaveWay := r.beaten
 	r.beaten = false
 	var better *router // that the router should have heard
 	for _, o := range v.routers {
@@ -48,6 +49,9 @@ func (v *virtual) elect(r *router, a *Advert) {
 		if a.beats(&o.advert) {
 			o.beaten = true
 			continue
+		}
+		if o.beaten {
+			continue // it has given way, though not to this one
 		}
 		r.beaten = true
 		if a.Time.Sub(o.spell) >= min(grace, a.Interval) && (better == nil || o.advert.beats(&better.advert)) {
@@ -60,6 +64,9 @@ func (v *virtual) elect(r *router, a *Advert) {
 	case !r.beaten && !r.conflict.IsZero():
 		a.find(KindOneMaster, News, "the only master again; %v was one as well for %s", r.rival, short(r.last.Sub(r.conflict)))
 		r.conflict = time.Time{}
+	}
+	if gaveWay && !r.beaten {
+		r.spell = a.Time
 	}
 	if !r.beaten {
 		v.succeeds(r, a)
