@@ -21,7 +21,8 @@ Looks for what makes pairs fail in the field, at this host and at the wire, and
 says what to do about each thing it finds, in lines to paste. Run it before the
 first start, after one, and when something is strange: it changes nothing, and
 works with and without a running daemon. Without root it says what it could not
-look at.
+look at. On the wire it listens, and asks who has the addresses (ARP probes,
+neighbour solicitations); it sends no adverts.
 
   error    the pair cannot work like this
   warning  it will fail some day

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
@@ -34,6 +35,9 @@ type Examination struct {
 	// Command runs a program and returns its standard output. A program that
 	// is not installed is [exec.ErrNotFound].
 	Command func(ctx context.Context, name string, args ...string) ([]byte, error)
+
+	once sync.Once
+	wire *wire
 }
 
 // New begins an examination of this host: of the instances named, or of all. It
@@ -150,4 +154,10 @@ func command(ctx context.Context, name string, args ...string) ([]byte, error) {
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return line
+}
+
+// read returns a file of the host without the white space around it.
+func (x *Examination) read(path string) (string, error) {
+	text, err := fs.ReadFile(x.Files, strings.TrimPrefix(path, "/"))
+	return strings.TrimSpace(string(text)), err
 }

@@ -22,7 +22,7 @@ type Test struct {
 
 // tests are all there are, in the order in which they are reported.
 func tests() []Test {
-	return slices.Concat(hostTests())
+	return slices.Concat(hostTests(), wireTests())
 }
 
 // spare is how long a test may take beside listening to the wire.
@@ -30,7 +30,13 @@ const spare = 5 * time.Second
 
 // Run makes all tests, side by side, and returns what they found in the order of
 // the tests, the worst first.
-func (x *Examination) Run(ctx context.Context) []Finding { return x.run(ctx, tests()) }
+// Without time to listen those that look at the wire are left out.
+func (x *Examination) Run(ctx context.Context) []Finding {
+	if x.Wait == 0 {
+		return x.run(ctx, hostTests())
+	}
+	return x.run(ctx, tests())
+}
 
 func (x *Examination) run(ctx context.Context, list []Test) []Finding {
 	found := make([][]Finding, len(list))

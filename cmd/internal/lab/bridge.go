@@ -30,7 +30,7 @@ func (p *Port) apply() error {
 	}
 	attrs := []attr{
 		{unix.IFLA_BRPORT_UNICAST_FLOOD, hears},
-		{unix.IFLA_BRPORT_MCAST_FLOOD, hears},
+		{unix.IFLA_BRPORT_MCAST_FLOOD, flag(!p.deaf && !p.withheld)},
 		{unix.IFLA_BRPORT_BCAST_FLOOD, hears},
 		{unix.IFLA_BRPORT_LEARNING, learns},
 		{unix.IFLA_BRPORT_LOCKED, flag(p.mute)},

@@ -15,7 +15,7 @@ type Port struct {
 	mac  net.HardwareAddr
 	far  netlink.Link // the end in the switch
 
-	isolated, deaf, mute bool
+	isolated, deaf, mute, withheld bool
 }
 
 // Plug gives the host one more interface, connected to switch s. It returns
@@ -185,6 +185,14 @@ func (p *Port) Deafen(on bool) error {
 // the host still hears everything.
 func (p *Port) Mute(on bool) error {
 	p.mute = on
+	return p.apply()
+}
+
+// WithholdMulticast makes the switch keep multicast from the host, as one does
+// that looks for members of groups and knows of none there; broadcast and what
+// is sent to the host still arrive.
+func (p *Port) WithholdMulticast(on bool) error {
+	p.withheld = on
 	return p.apply()
 }
 
