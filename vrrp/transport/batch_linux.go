@@ -122,19 +122,22 @@ func vector(b []byte) unix.Iovec {
 }
 
 // recvmmsg receives into hs without waiting and returns how many it filled.
-func recvmmsg(fd uintptr, hs []unix.Mmsghdr) (int, unix.Errno) {
+func recvmmsg(fd int, hs []unix.Mmsghdr) (int, unix.Errno) {
 	return mmsg(unix.SYS_RECVMMSG, fd, hs)
 }
 
 // sendmmsg sends hs up to the first that fails, without waiting, and returns
 // how many it sent; the error when the first one failed.
-func sendmmsg(fd uintptr, hs []unix.Mmsghdr) (int, unix.Errno) {
+func sendmmsg(fd int, hs []unix.Mmsghdr) (int, unix.Errno) {
 	return mmsg(unix.SYS_SENDMMSG, fd, hs)
 }
 
-func mmsg(trap, fd uintptr, hs []unix.Mmsghdr) (int, unix.Errno) {
+// mmsg does not tell Go's scheduler of the system call. It never waits, and to
+// tell would wake the runtime's monitor, which then looks around every 20 µs for
+// a while: that cost more than all else that an advert takes.
+func mmsg(trap uintptr, fd int, hs []unix.Mmsghdr) (int, unix.Errno) {
 	for {
-		n, _, errno := unix.Syscall6(trap, fd,
+		n, _, errno := unix.RawSyscall6(trap, uintptr(fd),
 			uintptr(unsafe.Pointer(unsafe.SliceData(hs))), uintptr(len(hs)), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue

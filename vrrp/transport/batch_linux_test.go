@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -134,6 +135,10 @@ func exchange(t testing.TB, from, to Conn, ps, dst []Packet) {
 		t.Fatalf("WriteBatch = %d, %v", n, err)
 	}
 	for got := 0; got < len(ps); {
+		ready, err := to.(*socket).kernel.Wait(time.Time{})
+		if err != nil || len(ready) != 1 {
+			t.Fatal(ready, err)
+		}
 		n, err := to.ReadBatch(dst)
 		if err != nil {
 			t.Fatal(err)

@@ -9,23 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// kernel is the real network.
-type kernel struct{}
-
-// New returns the network of the kernel. Listen opens a raw socket in the
-// network namespace of the calling thread and needs CAP_NET_RAW.
-func New() Network { return kernel{} }
-
-// Listen implements [Network].
-func (kernel) Listen(ifindex int, ifname string, f vrrp.Family) (Conn, error) {
-	s, err := listen(ifindex, ifname, f)
+// Listen implements [Network]. It opens a raw socket in the network namespace of
+// the calling thread and needs CAP_NET_RAW.
+func (k *Kernel) Listen(ifindex int, ifname string, f vrrp.Family) (Conn, error) {
+	s, err := k.listen(ifindex, ifname, f)
 	if err != nil {
 		return nil, fmt.Errorf("listen for %v adverts on %s: %w", f, ifname, err)
 	}
 	return s, nil
 }
 
-func listen(ifindex int, ifname string, f vrrp.Family) (*socket, error) {
+func (k *Kernel) listen(ifindex int, ifname string, f vrrp.Family) (*socket, error) {
 	var domain int
 	switch f {
 	case vrrp.IPv4:
@@ -45,5 +39,8 @@ func listen(ifindex int, ifname string, f vrrp.Family) (*socket, error) {
 	if err := setup(fd, ifindex, ifname, f); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	return newSocket(fd, ifindex, ifname, f)
+	if err := k.watch(fd, Place{ifindex, f}); err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
+	return &socket{kernel: k, fd: fd, family: f, ifindex: ifindex, ifname: ifname}, nil
 }

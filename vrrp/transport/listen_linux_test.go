@@ -18,16 +18,10 @@ func TestSocketClose(t *testing.T) {
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
 		t.Run(f.String(), func(t *testing.T) {
 			c := a.listen(t, f)
-			result := make(chan error, 1)
-			go func() {
-				_, err := c.ReadBatch(make([]Packet, 1))
-				result <- err
-			}()
-			waitBlocked(t)
-			must(t, c.Close())
-			if err := <-result; err != net.ErrClosed {
-				t.Errorf("waiting ReadBatch: %v, want %v", err, net.ErrClosed)
+			if n, err := c.ReadBatch(make([]Packet, 1)); n != 0 || err != nil {
+				t.Errorf("ReadBatch without a packet: %d, %v", n, err)
 			}
+			must(t, c.Close())
 			if _, err := c.ReadBatch(make([]Packet, 1)); err != net.ErrClosed {
 				t.Errorf("later ReadBatch: %v, want %v", err, net.ErrClosed)
 			}
@@ -91,8 +85,9 @@ func TestSocketInterfaceDeleted(t *testing.T) {
 			if n, err := fromA.WriteBatch([]Packet{p}); n != 0 || !Transient(err) {
 				t.Errorf("deleted: sent %d, error %v; want a transient error", n, err)
 			}
+			k := newKernel(t)
 			_, err := onThread(func() (Conn, error) {
-				return New().Listen(1<<20, "hft0", f)
+				return k.Listen(1<<20, "hft0", f)
 			})
 			if !errors.Is(err, syscall.ENODEV) || !Transient(err) {
 				t.Errorf("listen on no interface: %v, want ENODEV", err)
@@ -115,10 +110,11 @@ func TestSocketInterfaceDeleted(t *testing.T) {
 
 func TestSocketListenErrors(t *testing.T) {
 	a, _ := newPair(t)
+	k := newKernel(t)
 	type result struct{ err error }
 	listen := func(index int, f vrrp.Family) error {
 		return in(t, a.namespace, func() (result, error) {
-			c, err := New().Listen(index, "hft0", f)
+			c, err := k.Listen(index, "hft0", f)
 			if err != nil {
 				return result{err}, nil
 			}
@@ -144,11 +140,12 @@ func TestSocketListenErrors(t *testing.T) {
 
 func TestSocketListenUnprivileged(t *testing.T) {
 	newNamespace(t) // skips without root
+	k := newKernel(t)
 	_, err := onThread(func() (Conn, error) {
 		if err := dropCapabilities(); err != nil {
 			return nil, err
 		}
-		return New().Listen(1, "lo", vrrp.IPv4)
+		return k.Listen(1, "lo", vrrp.IPv4)
 	})
 	if !errors.Is(err, unix.EPERM) || Transient(err) {
 		t.Errorf("without CAP_NET_RAW: %v, want EPERM, which is permanent", err)
@@ -174,13 +171,11 @@ func TestSocketOptions(t *testing.T) {
 				{name: "SO_SNDBUF", level: unix.SOL_SOCKET, opt: unix.SO_SNDBUF, value: 2 * bufferLen},
 			}, options[f]...)
 			c := a.listen(t, f).(*socket)
-			must(t, c.raw.Control(func(fd uintptr) {
-				for _, o := range want {
-					if got, err := unix.GetsockoptInt(int(fd), o.level, o.opt); got != o.value || err != nil {
-						t.Errorf("%s is %d, %v; want %d", o.name, got, err, o.value)
-					}
+			for _, o := range want {
+				if got, err := unix.GetsockoptInt(c.fd, o.level, o.opt); got != o.value || err != nil {
+					t.Errorf("%s is %d, %v; want %d", o.name, got, err, o.value)
 				}
-			}))
+			}
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -40,7 +41,7 @@ func (m *Memory) Host(name string) *MemoryHost {
 	if i := slices.IndexFunc(m.hosts, func(h *MemoryHost) bool { return h.name == name }); i >= 0 {
 		return m.hosts[i]
 	}
-	h := &MemoryHost{memory: m, name: name}
+	h := &MemoryHost{memory: m, name: name, bell: make(chan struct{}, 1)}
 	m.hosts = append(m.hosts, h)
 	return h
 }
@@ -50,6 +51,7 @@ type MemoryHost struct {
 	memory     *Memory
 	name       string
 	interfaces []*memoryInterface
+	bell       chan struct{} // has a token when Wait is to look
 }
 
 type memoryInterface struct {
@@ -119,6 +121,46 @@ func (h *MemoryHost) Listen(ifindex int, ifname string, f vrrp.Family) (Conn, er
 	return c, nil
 }
 
+// Wait implements [Network].
+func (h *MemoryHost) Wait(until time.Time) ([]Place, error) {
+	if places := h.waiting(); len(places) > 0 {
+		return places, nil
+	}
+	var due <-chan time.Time
+	if !until.IsZero() {
+		t := time.NewTimer(time.Until(until))
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case <-h.bell:
+	case <-due:
+	}
+	return h.waiting(), nil
+}
+
+// Wake implements [Network].
+func (h *MemoryHost) Wake() {
+	select {
+	case h.bell <- struct{}{}:
+	default:
+	}
+}
+
+// waiting returns where packets wait for their reader.
+func (h *MemoryHost) waiting() (places []Place) {
+	h.memory.mu.Lock()
+	defer h.memory.mu.Unlock()
+	for _, nic := range h.interfaces {
+		for _, c := range nic.conns {
+			if len(c.queue) > 0 {
+				places = append(places, Place{nic.index, c.family})
+			}
+		}
+	}
+	return places
+}
+
 // find returns the interface with that index, or nil. h.memory.mu is held.
 func (h *MemoryHost) find(index int) *memoryInterface {
 	i := slices.IndexFunc(h.interfaces, func(n *memoryInterface) bool { return n.index == index })
@@ -163,13 +205,7 @@ func (c *memoryConn) ReadBatch(dst []Packet) (int, error) {
 		return 0, net.ErrClosed
 	default:
 	}
-	select {
-	case <-c.closed:
-		return 0, net.ErrClosed
-	case p := <-c.queue:
-		receive(&dst[0], p)
-	}
-	for n := 1; n < len(dst); n++ {
+	for n := range dst {
 		select {
 		case p := <-c.queue:
 			receive(&dst[n], p)
@@ -270,6 +306,7 @@ func (nic *memoryInterface) deliver(p Packet, f vrrp.Family) {
 		default:
 		}
 	}
+	nic.host.Wake()
 }
 
 // Close implements [Conn].

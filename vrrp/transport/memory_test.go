@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
@@ -234,37 +235,53 @@ func TestMemoryQueueOverflows(t *testing.T) {
 	}
 }
 
-func TestMemoryBlocks(t *testing.T) {
+func TestMemoryWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLAN(t)
-		results := make(chan string, 10)
-		go func() {
-			dst := make([]Packet, 8)
-			for {
-				n, err := l.v4["b"].ReadBatch(dst)
-				results <- fmt.Sprint(n, " ", err)
+		b := l.Host("b")
+		results := make(chan []Place, 10)
+		wait := func(until time.Time) {
+			go func() {
+				ready, err := b.Wait(until)
 				if err != nil {
-					return
+					t.Error(err)
 				}
+				results <- ready
+			}()
+			synctest.Wait()
+		}
+		want := func(what string, places ...Place) {
+			t.Helper()
+			synctest.Wait()
+			if len(results) != 1 {
+				t.Fatalf("%s: Wait returned %d times", what, len(results))
 			}
-		}()
-		synctest.Wait()
+			if diff := cmp.Diff(places, <-results); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", what, diff)
+			}
+		}
+		wait(time.Time{})
 		if len(results) != 0 {
-			t.Fatalf("ReadBatch returned %s without a packet", <-results)
+			t.Fatalf("Wait returned %v without a packet", <-results)
 		}
 		p := Packet{Destination: vrrp.GroupIPv4, Payload: []byte("x")}
 		mustWrite(t, l.v4["a"], p)
-		synctest.Wait()
-		if got := <-results; got != "1 <nil>" {
-			t.Errorf("ReadBatch = %s, want one packet", got)
+		want("a packet", Place{11, vrrp.IPv4})
+		wait(time.Time{})
+		want("a packet that was not read", Place{11, vrrp.IPv4})
+		pending(t, l.v4["b"])
+		wait(time.Now().Add(time.Second))
+		b.Wake()
+		want("woken")
+		wait(time.Now().Add(time.Second))
+		if len(results) != 0 {
+			t.Fatalf("Wait returned %v before its time", <-results)
 		}
-		if err := l.v4["b"].Close(); err != nil {
-			t.Error(err)
-		}
-		synctest.Wait()
-		if got, want := <-results, fmt.Sprint(0, " ", net.ErrClosed); got != want {
-			t.Errorf("after Close ReadBatch = %s, want %s", got, want)
-		}
+		time.Sleep(time.Second)
+		want("in time")
+		b.Wake()
+		wait(time.Time{})
+		want("woken before")
 	})
 }
 

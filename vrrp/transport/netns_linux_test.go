@@ -131,9 +131,22 @@ func (e *end) addAddress(t testing.TB, prefix string) {
 
 func (e *end) listen(t testing.TB, f vrrp.Family) Conn {
 	t.Helper()
-	c := in(t, e.namespace, func() (Conn, error) { return New().Listen(e.index, e.name, f) })
+	return e.listenOn(t, newKernel(t), f)
+}
+
+func (e *end) listenOn(t testing.TB, k *Kernel, f vrrp.Family) Conn {
+	t.Helper()
+	c := in(t, e.namespace, func() (Conn, error) { return k.Listen(e.index, e.name, f) })
 	t.Cleanup(func() { c.Close() })
 	return c
+}
+
+func newKernel(t testing.TB) *Kernel {
+	t.Helper()
+	k, err := New()
+	must(t, err)
+	t.Cleanup(func() { k.Close() })
+	return k
 }
 
 // newPair returns the two ends of a cable between two new namespaces, with the

@@ -6,8 +6,6 @@ import (
 	"net"
 	"os"
 	"sync"
-	"sync/atomic"
-	"syscall"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 	"golang.org/x/sys/unix"
@@ -15,48 +13,17 @@ import (
 
 // socket is a raw socket of one family bound to one interface.
 type socket struct {
+	kernel  *Kernel
 	family  vrrp.Family
 	ifindex int
 	ifname  string
 
-	file   *os.File // the descriptor, in the runtime's poller
-	raw    syscall.RawConn
-	closed atomic.Bool
-
-	reading sync.Mutex // guards in
-	in      turn
-	writing sync.Mutex // guards out and places
-	out     turn
-	places  []int // the place in the caller's slice, of each header of out
-}
-
-// turn is one batch on its way through the poller, which calls call. That is
-// made once, because a closure made for each turn would be garbage.
-type turn struct {
-	batch
-	call  func(fd uintptr) (done bool)
-	todo  []unix.Mmsghdr
-	n     int
-	errno unix.Errno
-}
-
-func newSocket(fd int, ifindex int, ifname string, f vrrp.Family) (*socket, error) {
-	s := &socket{family: f, ifindex: ifindex, ifname: ifname}
-	s.file = os.NewFile(uintptr(fd), fmt.Sprintf("vrrp %v on %s", f, ifname))
-	raw, err := s.file.SyscallConn()
-	if err != nil {
-		return nil, errors.Join(err, s.file.Close())
-	}
-	s.raw = raw
-	s.in.call = func(fd uintptr) bool {
-		s.in.n, s.in.errno = recvmmsg(fd, s.in.todo)
-		return s.in.errno != unix.EAGAIN // false waits until the socket is readable
-	}
-	s.out.call = func(fd uintptr) bool {
-		s.out.n, s.out.errno = sendmmsg(fd, s.out.todo)
-		return true // a full queue is an error: one interface must not delay another
-	}
-	return s, nil
+	mu     sync.Mutex // guards all below
+	fd     int
+	closed bool
+	in     batch
+	out    batch
+	places []int // the place in the caller's slice, of each header of out
 }
 
 // ReadBatch implements [Conn].
@@ -64,18 +31,21 @@ func (s *socket) ReadBatch(dst []Packet) (int, error) {
 	if len(dst) == 0 {
 		return 0, nil
 	}
-	s.reading.Lock()
-	defer s.reading.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for {
+		if s.closed {
+			return 0, net.ErrClosed
+		}
 		s.in.prepareReceive(dst, s.family)
-		s.in.todo = s.in.headers[:len(dst)]
-		if err := s.raw.Read(s.in.call); err != nil {
-			return 0, s.failed("receive", err)
+		n, errno := recvmmsg(s.fd, s.in.headers[:len(dst)])
+		switch {
+		case errno == unix.EAGAIN:
+			return 0, nil
+		case errno != 0:
+			return 0, fmt.Errorf("receive %v on %s: %w", s.family, s.ifname, os.NewSyscallError("recvmmsg", errno))
 		}
-		if s.in.errno != 0 {
-			return 0, s.failed("receive", os.NewSyscallError("recvmmsg", s.in.errno))
-		}
-		if n := s.collect(dst[:s.in.n]); n > 0 {
+		if n := s.collect(dst[:n]); n > 0 {
 			return n, nil
 		}
 	}
@@ -98,25 +68,22 @@ func (s *socket) collect(dst []Packet) int {
 
 // WriteBatch implements [Conn].
 func (s *socket) WriteBatch(src []Packet) (sent int, err error) {
-	s.writing.Lock()
-	defer s.writing.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, net.ErrClosed
+	}
 	var errs []error
 	fail := func(i int, err error) { errs = append(errs, &WriteError{Index: i, Err: err}) }
 
 	todo := s.prepare(src, fail)
 	for done := 0; done < todo; {
-		s.out.todo = s.out.headers[done:todo]
-		if err := s.raw.Write(s.out.call); err != nil {
-			for _, i := range s.places[done:todo] {
-				fail(i, s.failed("send", err))
-			}
-			return sent, errors.Join(errs...)
-		}
-		sent += s.out.n
-		done += s.out.n
-		if s.out.errno != 0 {
+		n, errno := sendmmsg(s.fd, s.out.headers[done:todo])
+		sent += n
+		done += n
+		if errno != 0 {
 			i := s.places[done]
-			fail(i, s.sendError(&src[i], s.out.errno))
+			fail(i, s.sendError(&src[i], errno))
 			done++
 		}
 	}
@@ -152,18 +119,15 @@ func (s *socket) sendError(p *Packet, errno unix.Errno) error {
 	return fmt.Errorf("send %sto %v on %s: %w", from, p.Destination, s.ifname, errno)
 }
 
-// failed makes the error of a call that could not do anything.
-func (s *socket) failed(verb string, err error) error {
-	if s.closed.Load() {
-		return net.ErrClosed
-	}
-	return fmt.Errorf("%s %v on %s: %w", verb, s.family, s.ifname, err)
-}
-
 // Close implements [Conn]. When it returns, the socket is gone.
 func (s *socket) Close() error {
-	if s.closed.Swap(true) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
 		return net.ErrClosed
 	}
-	return s.file.Close()
+	s.closed = true
+	// A program that is just being started may keep the socket open a while.
+	err := s.kernel.unwatch(s.fd)
+	return errors.Join(err, os.NewSyscallError("close", unix.Close(s.fd)))
 }

@@ -10,6 +10,7 @@ package transport
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -32,32 +33,49 @@ type Packet struct {
 }
 
 // A Conn sends and receives the packets of one address family on one
-// interface. All methods may be called at the same time.
+// interface. All methods may be called at the same time, and none waits.
 type Conn interface {
-	// ReadBatch waits for at least one packet, fills the first n elements of
-	// dst, and returns n. It reuses the capacity of each Payload and replaces
-	// one that is too small, so a caller that passes the same dst again makes
-	// no garbage. A packet longer than any VRRP message is cut, and is still
-	// longer than any VRRP message.
+	// ReadBatch fills the first n elements of dst with packets that have
+	// arrived, and returns n, which is 0 when none has. It reuses the capacity
+	// of each Payload and replaces one that is too small, so a caller that
+	// passes the same dst again makes no garbage. A packet longer than any VRRP
+	// message is cut, and is still longer than any VRRP message.
 	ReadBatch(dst []Packet) (int, error)
 
 	// WriteBatch sends every packet it can and returns how many left. The
-	// error joins one [*WriteError] for each of the others. It does not wait
-	// for a full transmit queue.
+	// error joins one [*WriteError] for each of the others. A full transmit
+	// queue is such an error.
 	WriteBatch(src []Packet) (int, error)
 
-	// Close leaves the multicast group. A ReadBatch that waits returns
-	// [net.ErrClosed], as does every later call.
+	// Close leaves the multicast group. Every later call returns
+	// [net.ErrClosed].
 	Close() error
 }
 
-// A Network opens Conns. [New] is the kernel's, [MemoryHost] the one for tests.
+// A Place is where packets arrive: an address family on an interface.
+type Place struct {
+	Interface int // index
+	Family    vrrp.Family
+}
+
+// A Network opens Conns, and waits for packets at all of them at once. [New] is
+// the kernel's, [MemoryHost] the one for tests.
 type Network interface {
 	// Listen opens a Conn on the interface with that index and joins the VRRP
 	// multicast group of the family there. The name is used in errors only.
 	// When the interface is deleted the Conn falls silent for good: close it
 	// and listen on the new one, in any order.
 	Listen(ifindex int, ifname string, f vrrp.Family) (Conn, error)
+
+	// Wait returns when packets have arrived, when Wake was called since the
+	// Wait before, or at a time, which is never if it is zero. It tells where
+	// packets are, also those that were there before and were not read. What it
+	// returns is valid until the next Wait. It may return early, and may be
+	// called by one goroutine at a time.
+	Wait(until time.Time) ([]Place, error)
+
+	// Wake ends Wait, or the next one. It may be called by any goroutine.
+	Wake()
 }
 
 // sendable says why p cannot be sent on a socket of that family and interface.

@@ -20,20 +20,25 @@ func (n *node) journaling(dir string) *node {
 }
 
 // kill stops the loop for good, as a kill stops a process: nothing is handed
-// over, and nothing is taken back. What the manager was told is done.
+// over, and nothing is taken back, but its sockets are gone. What the manager was told is done.
 func (n *node) kill() {
 	grave := make(chan struct{})
 	n.t.Cleanup(func() { close(grave) })
-	n.d.calls <- func() { <-grave }
+	n.d.post(func() {
+		for key := range n.d.sockets {
+			n.d.closeSocket(key)
+		}
+		<-grave
+	})
 	synctest.Wait()
 }
 
 // freeze stops the loop for a while, as a stopped process waits for its turn.
 func (n *node) freeze(long time.Duration) {
-	n.d.calls <- func() {
+	n.d.post(func() {
 		time.Sleep(long)
 		n.d.awake()
-	}
+	})
 }
 
 // successor prepares the daemon that is started next on the host of this one.
@@ -111,13 +116,10 @@ func TestRestartGoesUnnoticed(t *testing.T) {
 // left ends the daemon with all left as it is, and fails when anything was told
 // to the peers or changed in the kernel.
 func (n *node) left() {
-	leave := make(chan struct{})
 	n.kernel.Log()
-	n.d.calls <- func() { n.d.opts.Leave = leave }
 	synctest.Wait()
 	before := len(n.lan.adverts(n.name, 51))
-	close(leave)
-	n.d.calls <- func() {} // the turn after which the loop looks at it
+	close(n.leave)
 	if err := <-n.result; err != nil {
 		n.t.Error(err)
 	}

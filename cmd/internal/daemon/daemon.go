@@ -1,8 +1,9 @@
 // Package daemon puts the parts together: the loop that owns the Engine, the
 // sockets, the addresses, the checks, the hooks and the control socket.
 //
-// One goroutine runs the loop. Everything else hands it packets or closures by
-// channel, and gets its orders without ever making the loop wait.
+// One goroutine runs the loop: it waits for packets of all sockets and for the
+// time, sends and receives. Everything else hands it closures, and gets its orders
+// without ever making the loop wait.
 package daemon
 
 import (
@@ -77,17 +78,16 @@ type Daemon struct {
 	now     time.Time
 	started time.Time
 
-	packets chan *batch
 	calls   chan func()
 	ended   chan struct{} // closed when the loop is over
 	workers sync.WaitGroup
-	batches sync.Pool
+	packets []transport.Packet // reused for each batch
 
 	links       map[string]vip.LinkState
 	linkStates  map[string]string // as people were told
 	synced      bool              // the first full state of the links was seen
-	sockets     map[socketKey]*socket
-	socketNames map[socketKey]string
+	sockets     map[transport.Place]*socket
+	socketNames map[transport.Place]string
 	retrying    map[string]bool // interfaces whose sockets are tried again soon
 	blind       map[string]*blind
 	writing     []*socket
@@ -111,7 +111,9 @@ type Daemon struct {
 	// The last write failed, and another one is planned.
 	journalFailed, journalRetrying bool
 
+	boot time.Duration // now, by the clock that counts suspension too
 	wake time.Duration // boot time at which the loop should wake; 0 for never
+	left bool          // to the next daemon
 
 	operations    []*operation // whose outcome is open
 	drains        *drainStore
@@ -123,6 +125,7 @@ type Daemon struct {
 	tellStatus   bool
 	fed          time.Time
 	stopping     bool
+	failed       error // why it is stopping, if not asked to
 	reloadError  string
 	reloading    bool
 	reloads      []func() // asked for meanwhile
@@ -141,9 +144,8 @@ func New(opts Options) *Daemon {
 	}
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, engine: vrrp.NewEngine(),
-		packets: make(chan *batch, 64), calls: make(chan func(), callBacklog), ended: make(chan struct{}),
-		batches: sync.Pool{New: newBatch},
-		links:   map[string]vip.LinkState{}, sockets: map[socketKey]*socket{}, socketNames: map[socketKey]string{},
+		packets: newBatch(), calls: make(chan func(), callBacklog), ended: make(chan struct{}),
+		links: map[string]vip.LinkState{}, sockets: map[transport.Place]*socket{}, socketNames: map[transport.Place]string{},
 		retrying:   map[string]bool{},
 		linkStates: map[string]string{},
 		blind:      map[string]*blind{},
@@ -186,7 +188,8 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	stopServing := d.serve()
 	d.openSite()
 
-	err = d.loop(ctx, reload, watchErr)
+	d.workers.Go(func() { d.heed(ctx.Done(), reload, watchErr) })
+	err = d.loop()
 	if errors.Is(err, errLeft) {
 		cancel() // before anything that would remove an address
 		err = nil
@@ -230,7 +233,7 @@ var errLeft = errors.New("left for the next daemon")
 func (d *Daemon) abandon() {
 	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast leaves the addresses to the next daemon"}, "leaving the addresses to the next daemon")
 	d.stopping = true
-	quit := d.takeCalls()
+	quit := d.standIn()
 	defer quit()
 	d.checks.Close()
 	for key := range d.sockets {
@@ -254,7 +257,7 @@ func (d *Daemon) abandon() {
 // shutdown follows the loop: the addresses are gone, the last hooks wait.
 func (d *Daemon) shutdown() error {
 	d.stopping = true // also when the loop ended by an error
-	quit := d.takeCalls()
+	quit := d.standIn()
 	defer quit()
 	d.checks.Close()
 	for key := range d.sockets {
@@ -281,10 +284,10 @@ func (d *Daemon) shutdown() error {
 	return err
 }
 
-// takeCalls stands in for the loop after its end, for checks, reports and
+// standIn stands in for the loop after its end, for checks, reports and
 // outcomes still come and whoever sends them waits. quit ends that and refuses
 // what comes later.
-func (d *Daemon) takeCalls() (quit func()) {
+func (d *Daemon) standIn() (quit func()) {
 	enough, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)

@@ -82,6 +82,7 @@ type node struct {
 	d      *Daemon
 	kernel *vip.Fake
 	reload chan os.Signal
+	leave  chan struct{}
 	log    *logText
 	cancel context.CancelFunc
 	result chan error
@@ -107,12 +108,12 @@ func newNodeOn(t *testing.T, lan *network, kernel *vip.Fake, name string, host b
 	base := netip.PrefixFrom(netip.AddrFrom4([4]byte{192, 0, 2, host}), 24)
 	n := &node{
 		t: t, name: name, kernel: kernel, log: &logText{}, lan: lan, host: host,
-		reload: make(chan os.Signal, 1), result: make(chan error, 1), next: conf,
+		reload: make(chan os.Signal, 1), leave: make(chan struct{}), result: make(chan error, 1), next: conf,
 	}
 	lan.Host(name).AddInterface(1, "eth0", "lan", base.Addr())
 	n.d = New(Options{
 		Config: mustParse(t, conf), Version: "test", Log: n.log,
-		Kernel: n.kernel, Network: lan.Host(name), Watch: n.kernel.Watch, Boottime: n.boottime,
+		Kernel: n.kernel, Network: lan.Host(name), Watch: n.kernel.Watch, Boottime: n.boottime, Leave: n.leave,
 		Load: func() (*config.Config, []string, error) {
 			n.mu.Lock()
 			defer n.mu.Unlock()

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,55 +11,60 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
-// turnLimit bounds what one turn takes in before it looks at the timers, so
-// that a flood of packets cannot hold an advert up.
-const turnLimit = 256
-
 // loop owns the Engine. Each turn reads the clock once, takes in what is ready,
 // lets timers expire, sends all adverts, and only then orders the slower work.
-func (d *Daemon) loop(ctx context.Context, reload <-chan os.Signal, watchErr <-chan error) error {
+func (d *Daemon) loop() error {
 	d.apply(d.cfg)
 	d.restoreDrains()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	stop := ctx.Done()
-	var failed error
-	for {
-		select {
-		case b := <-d.packets:
-			d.awake()
-			d.receive(b)
-		case f := <-d.calls:
-			d.awake()
-			f()
-		case <-timer.C:
-			d.awake()
-		case <-d.opts.Leave:
+	for until := d.now; ; until = d.due() {
+		ready, err := d.opts.Network.Wait(until)
+		d.awake()
+		if err != nil && d.failed == nil { // deaf, so better somebody else serves
+			d.fail(fmt.Errorf("cannot wait for packets: %w", err))
+		}
+		for _, place := range ready {
+			d.receive(place)
+		}
+		d.takeCalls()
+		if d.left {
 			d.dropOperations(errors.New("the daemon is restarting: the order is void, give it again"))
 			return errLeft
-		case <-reload:
-			d.awake()
-			d.startReload("signal", nil)
-		case err := <-watchErr: // blind, so better somebody else serves
-			d.awake()
-			failed = fmt.Errorf("cannot watch interfaces: %w", err)
-			d.failure("cannot go on", failed)
-			watchErr = nil
-			d.stop()
-		case <-stop:
-			d.awake()
-			stop = nil
-			d.stop()
 		}
-		d.takeReady()
 		d.step(&vrrp.Tick{})
 		d.flush()
 		if d.stopping && d.engine.Stopped() {
-			return failed
+			return d.failed
 		}
 		d.supervise()
-		d.arm(timer)
 	}
+}
+
+// heed tells the loop what it is asked for from outside.
+func (d *Daemon) heed(stop <-chan struct{}, reload <-chan os.Signal, watchErr <-chan error) {
+	for {
+		select {
+		case <-stop:
+			stop = nil
+			d.post(d.stop)
+		case <-d.opts.Leave:
+			d.post(func() { d.left = true })
+			return
+		case <-reload:
+			d.post(func() { d.startReload("signal", nil) })
+		case err := <-watchErr: // blind, so better somebody else serves
+			watchErr = nil
+			d.post(func() { d.fail(fmt.Errorf("cannot watch interfaces: %w", err)) })
+		case <-d.ended:
+			return
+		}
+	}
+}
+
+// fail begins to hand everything over, because this daemon cannot do its work.
+func (d *Daemon) fail(err error) {
+	d.failed = err
+	d.failure("cannot go on", err)
+	d.stop()
 }
 
 // lateEnough is how late a wake-up must be to be told to the Engine, which judges
@@ -70,11 +74,11 @@ const lateEnough = 5 * time.Millisecond
 // awake reads the clock, once a turn. A process that was stopped, starved or
 // suspended notices here, before it does anything.
 func (d *Daemon) awake() {
-	d.now = time.Now()
+	d.now, d.boot = time.Now(), d.opts.Boottime()
 	if d.wake == 0 {
 		return
 	}
-	late := d.opts.Boottime() - d.wake
+	late := d.boot - d.wake
 	if late >= 0 {
 		d.telemetry.late.observe(late)
 	}
@@ -89,12 +93,10 @@ func (d *Daemon) awake() {
 	}
 }
 
-// takeReady folds what else is waiting into this turn.
-func (d *Daemon) takeReady() {
-	for range turnLimit {
+// takeCalls carries out what others ask of the loop, as much as may wait at once.
+func (d *Daemon) takeCalls() {
+	for range callBacklog {
 		select {
-		case b := <-d.packets:
-			d.receive(b)
 		case f := <-d.calls:
 			f()
 		default:
@@ -103,8 +105,12 @@ func (d *Daemon) takeReady() {
 	}
 }
 
-// arm sets the timer for what is due next.
-func (d *Daemon) arm(timer *time.Timer) {
+// due returns when the loop is to wake although nothing happens; zero for never.
+func (d *Daemon) due() time.Time {
+	if len(d.calls) > 0 { // more than one turn takes
+		d.wake = d.boot
+		return d.now
+	}
 	next, ok := d.engine.Deadline()
 	if w := d.supervisor.watchdog; w > 0 {
 		if t := d.fed.Add(w); !ok || t.Before(next) {
@@ -112,13 +118,11 @@ func (d *Daemon) arm(timer *time.Timer) {
 		}
 	}
 	if d.wake = 0; !ok {
-		timer.Stop()
-		return
+		return time.Time{}
 	}
-	boot := d.opts.Boottime() // first, so that a pause in between counts
-	wait := time.Until(next)
-	d.wake = boot + wait
-	timer.Reset(max(0, wait))
+	// From the beginning of this turn, so that a pause since then counts.
+	d.wake = d.boot + max(0, next.Sub(d.now))
+	return next
 }
 
 // step tells the Engine what happened and queues what it wants done.
@@ -151,6 +155,7 @@ func (d *Daemon) flush() {
 func (d *Daemon) post(f func()) {
 	select {
 	case d.calls <- f:
+		d.opts.Network.Wake()
 	case <-d.ended:
 	}
 }

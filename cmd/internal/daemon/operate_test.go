@@ -405,11 +405,8 @@ func TestOrdersThatMeet(t *testing.T) {
 			drain := give(func() (*control.Operated, error) {
 				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{})
 			})
-			leave := make(chan struct{})
-			a.d.calls <- func() { a.d.opts.Leave = leave }
 			synctest.Wait()
-			close(leave)
-			a.d.calls <- func() {}
+			close(a.leave)
 			if d := <-drain; d.err == nil || d.err.Error() != "the daemon is restarting: the order is void, give it again" {
 				t.Errorf("answered %+v, %v", d.done, d.err)
 			}

@@ -46,6 +46,11 @@ func Serve(ctx context.Context, s Setup) error {
 		return err
 	}
 	defer kernel.Close()
+	network, err := transport.New()
+	if err != nil {
+		return err
+	}
+	defer network.Close()
 	remembering := rememberSettings(kernel, s.Config.Node.RunDir)
 	log := newAsyncWriter(s.Log)
 	defer log.Close()
@@ -55,7 +60,7 @@ func Serve(ctx context.Context, s Setup) error {
 	go collectGarbage(collecting)
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, Control: listener,
-		Kernel: remembering, RestoreSettings: remembering.restore, Network: transport.New(), Watch: vip.Watch,
+		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: vip.Watch,
 		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})
 	if urgency != nil {

@@ -3,7 +3,6 @@ package daemon
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"time"
 
@@ -12,23 +11,20 @@ import (
 )
 
 const (
-	// batchLen is how many packets are read at once.
-	batchLen = 64
+	// batchLen is how many packets are read at once, turnBatches how often in one
+	// turn, so that a flood cannot hold an advert up.
+	batchLen    = 64
+	turnBatches = 16
 	// batchBytes holds the largest advert: 255 IPv4 addresses.
 	batchBytes = 2048
 	// socketRetry is how long after a failure a socket is opened again.
 	socketRetry = time.Second
 )
 
-// socketKey names a socket: one address family on one interface.
-type socketKey struct {
-	index  int
-	family vrrp.Family
-}
-
 // socket is an open socket and the adverts of this turn that leave by it.
 type socket struct {
 	conn    transport.Conn
+	opened  time.Time
 	out     []transport.Packet
 	senders []sender // of out, position by position
 }
@@ -38,13 +34,6 @@ type socket struct {
 type sender struct {
 	id             vrrp.RouterID
 	pseudo, letsGo bool
-}
-
-// batch is packets that were read together.
-type batch struct {
-	key     socketKey
-	packets []transport.Packet
-	n       int
 }
 
 // ensureSockets opens what the instances on an interface need and closes the
@@ -61,8 +50,8 @@ func (d *Daemon) ensureSockets(iface string) (problem string) {
 	}
 	for key := range d.sockets {
 		switch {
-		case d.socketNames[key] != iface || key.index == l.Index && need[key.family]:
-		case key.index == l.Index && d.engine.Departing(iface, key.family):
+		case d.socketNames[key] != iface || key.Interface == l.Index && need[key.Family]:
+		case key.Interface == l.Index && d.engine.Departing(iface, key.Family):
 			d.retrySockets(iface) // it releases and hears its successor first
 		default:
 			d.closeSocket(key)
@@ -75,7 +64,7 @@ func (d *Daemon) ensureSockets(iface string) (problem string) {
 		if !need[f] {
 			continue
 		}
-		if err := d.openSocket(socketKey{l.Index, f}, iface); err != nil {
+		if err := d.openSocket(transport.Place{Interface: l.Index, Family: f}, iface); err != nil {
 			problem = err.Error()
 			d.retrySockets(iface)
 		}
@@ -96,80 +85,73 @@ func (d *Daemon) retrySockets(iface string) {
 	})
 }
 
-func (d *Daemon) openSocket(key socketKey, iface string) error {
+func (d *Daemon) openSocket(key transport.Place, iface string) error {
 	if d.sockets[key] != nil {
 		return nil
 	}
-	conn, err := d.opts.Network.Listen(key.index, iface, key.family)
+	conn, err := d.opts.Network.Listen(key.Interface, iface, key.Family)
 	if err != nil {
 		return fmt.Errorf("cannot open a VRRP socket on %s: %w", iface, err)
 	}
-	d.sockets[key] = &socket{conn: conn}
+	d.sockets[key] = &socket{conn: conn, opened: d.now}
 	d.socketNames[key] = iface
-	d.workers.Go(func() { d.read(key, conn) })
 	return nil
 }
 
-func (d *Daemon) closeSocket(key socketKey) {
-	d.sockets[key].conn.Close() // the reader ends with it
+func (d *Daemon) closeSocket(key transport.Place) {
+	d.sockets[key].conn.Close()
 	delete(d.sockets, key)
 	delete(d.socketNames, key)
 }
 
-// read passes packets to the loop until the socket is closed.
-func (d *Daemon) read(key socketKey, conn transport.Conn) {
-	for {
-		b := d.batches.Get().(*batch)
-		b.key = key
-		n, err := conn.ReadBatch(b.packets)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
+func newBatch() []transport.Packet {
+	packets := make([]transport.Packet, batchLen)
+	for n := range packets {
+		packets[n].Payload = make([]byte, 0, batchBytes)
+	}
+	return packets
+}
+
+// receive feeds the packets that wait at a socket to the Engine, of a flood as
+// many as one turn takes.
+func (d *Daemon) receive(key transport.Place) {
+	s := d.sockets[key]
+	if s == nil {
+		return // closed meanwhile
+	}
+	for range turnBatches {
+		n, err := s.conn.ReadBatch(d.packets)
 		if err != nil {
-			// The link went down or away, which the watcher tells as well.
-			d.batches.Put(b)
-			select {
-			case <-time.After(100 * time.Millisecond):
-			case <-d.ended:
-				return
-			}
-			continue
-		}
-		b.n = n
-		select {
-		case d.packets <- b:
-		case <-d.ended:
+			d.reopen(key, s)
 			return
 		}
-	}
-}
-
-func newBatch() any {
-	b := &batch{packets: make([]transport.Packet, batchLen)}
-	for n := range b.packets {
-		b.packets[n].Payload = make([]byte, 0, batchBytes)
-	}
-	return b
-}
-
-// receive feeds a batch to the Engine.
-func (d *Daemon) receive(b *batch) {
-	if d.sockets[b.key] != nil { // else it was closed meanwhile
-		for n := range b.n {
-			p := &b.packets[n]
+		for n := range n {
+			p := &d.packets[n]
 			d.advert = vrrp.AdvertReceived{
 				Interface: p.Interface, Source: p.Source, Destination: p.Destination,
 				TTL: p.TTL, Payload: p.Payload,
 			}
 			d.step(&d.advert)
 		}
+		if n < len(d.packets) {
+			return
+		}
 	}
-	d.batches.Put(b)
+}
+
+// reopen replaces a socket that does not work. One that has just been opened has
+// to wait, so that it does not keep the loop from everything else.
+func (d *Daemon) reopen(key transport.Place, s *socket) {
+	iface := d.socketNames[key]
+	d.closeSocket(key)
+	if d.now.Sub(s.opened) < socketRetry || d.openSocket(key, iface) != nil {
+		d.retrySockets(iface)
+	}
 }
 
 // send queues an advert for the end of the turn.
 func (d *Daemon) send(a *vrrp.SendAdvert) {
-	s := d.sockets[socketKey{a.Interface, a.Router.Family}]
+	s := d.sockets[transport.Place{Interface: a.Interface, Family: a.Router.Family}]
 	if s == nil {
 		return // the interface has just gone; the Engine is about to hear it
 	}
@@ -204,13 +186,12 @@ func (d *Daemon) spoken(s *socket, failed []*transport.WriteError) {
 	if d.journal == nil {
 		return
 	}
-	at := d.opts.Boottime()
 	for n, from := range s.senders {
 		switch {
 		case from.letsGo: // perhaps an advert before this one was noted
 			d.journal.stamp(from.id.Serial, 0)
 		case !slices.ContainsFunc(failed, func(e *transport.WriteError) bool { return e.Index == n }):
-			d.journal.stampAdvert(from.id.Serial, at, from.pseudo)
+			d.journal.stampAdvert(from.id.Serial, d.boot, from.pseudo)
 		}
 	}
 }

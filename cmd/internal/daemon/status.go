@@ -31,6 +31,7 @@ func ask[T any](ctx context.Context, d *Daemon, do func(answer func(T, error))) 
 	call := func() { do(func(done T, err error) { got <- result{done, err} }) }
 	select {
 	case d.calls <- call:
+		d.opts.Network.Wake()
 	case <-d.ended:
 		return none, errStopping
 	case <-ctx.Done():

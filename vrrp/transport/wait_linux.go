@@ -1,0 +1,194 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// Kernel is the real network. All its sockets, a timer and a bell are in one
+// epoll, which alone is in the runtime's poller: whatever happens wakes one
+// thread, which goes on with the goroutine that waits. A channel or a timer of
+// Go's would wake others, for each packet.
+type Kernel struct {
+	file  *os.File // of epoll, in the runtime's poller
+	raw   syscall.RawConn
+	epoll int
+	timer int
+	armed bool        // the timer is set
+	rung  atomic.Bool // the bell
+	look  func(uintptr) bool
+
+	events [32]unix.EpollEvent
+	n      int
+	errno  unix.Errno
+	places []Place
+
+	mu     sync.Mutex // guards bell and closed
+	bell   int
+	closed bool
+}
+
+// What an event is of, beside a socket; those have the index of an interface.
+const (
+	eventTimer = -1
+	eventBell  = -2
+)
+
+// New returns the network of the kernel.
+func New() (*Kernel, error) {
+	k := &Kernel{epoll: -1, timer: -1, bell: -1}
+	if err := k.open(); err != nil {
+		return nil, errors.Join(err, k.Close())
+	}
+	return k, nil
+}
+
+func (k *Kernel) open() (err error) {
+	if k.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return os.NewSyscallError("epoll_create1", err)
+	}
+	if k.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return os.NewSyscallError("timerfd_create", err)
+	}
+	if k.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return os.NewSyscallError("eventfd", err)
+	}
+	if err := errors.Join(k.watch(k.timer, Place{Interface: eventTimer}), k.watch(k.bell, Place{Interface: eventBell})); err != nil {
+		return err
+	}
+	if err := unix.SetNonblock(k.epoll, true); err != nil { // which the poller asks for
+		return os.NewSyscallError("fcntl", err)
+	}
+	k.file = os.NewFile(uintptr(k.epoll), "epoll")
+	k.raw, err = k.file.SyscallConn()
+	k.look = func(uintptr) bool {
+		k.n, k.errno = k.ready()
+		return k.n > 0 || k.errno != 0 // false waits until something happens
+	}
+	return err
+}
+
+// watch has Wait return when fd is readable.
+func (k *Kernel) watch(fd int, p Place) error {
+	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.Interface), Pad: int32(p.Family)}
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(k.epoll, unix.EPOLL_CTL_ADD, fd, &e))
+}
+
+func (k *Kernel) unwatch(fd int) error {
+	err := unix.EpollCtl(k.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+	if err == unix.EBADF { // closed before its sockets
+		return nil
+	}
+	return os.NewSyscallError("epoll_ctl", err)
+}
+
+// Wait implements [Network].
+func (k *Kernel) Wait(until time.Time) ([]Place, error) {
+	wait := time.Duration(0)
+	if !until.IsZero() {
+		wait = time.Until(until)
+	}
+	if !until.IsZero() && wait <= 0 {
+		k.n, k.errno = k.ready()
+	} else if err := k.arm(wait); err != nil {
+		return nil, err
+	} else if err := k.raw.Read(k.look); err != nil {
+		return nil, net.ErrClosed
+	}
+	if k.errno != 0 {
+		return nil, os.NewSyscallError("epoll_wait", k.errno)
+	}
+	k.places = k.places[:0]
+	for _, e := range k.events[:k.n] {
+		switch e.Fd {
+		case eventTimer: // is set anew before the next wait
+		case eventBell:
+			k.rung.Store(false) // first, so that no later ringing is lost
+			k.silence()
+		default:
+			k.places = append(k.places, Place{int(e.Fd), vrrp.Family(e.Pad)})
+		}
+	}
+	return k.places, nil
+}
+
+// arm sets the timer, or turns it off when there is nothing to wait for. What it
+// had to tell before is void.
+func (k *Kernel) arm(wait time.Duration) error {
+	if wait == 0 && !k.armed {
+		return nil
+	}
+	k.armed = wait > 0
+	t := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(wait))}
+	_, _, errno := unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(k.timer), 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
+	if errno != 0 {
+		return os.NewSyscallError("timerfd_settime", errno)
+	}
+	return nil
+}
+
+// ready takes what there is, without waiting.
+func (k *Kernel) ready() (int, unix.Errno) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(k.epoll),
+			uintptr(unsafe.Pointer(&k.events)), uintptr(len(k.events)), 0, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, errno
+		}
+		return int(n), 0
+	}
+}
+
+// silence empties the bell.
+func (k *Kernel) silence() {
+	var count [8]byte
+	unix.RawSyscall(unix.SYS_READ, uintptr(k.bell), uintptr(unsafe.Pointer(&count)), uintptr(len(count)))
+}
+
+// Wake implements [Network].
+func (k *Kernel) Wake() {
+	if k.rung.Swap(true) {
+		return // it has not been heard yet
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return
+	}
+	one := [8]byte{1} // of whatever order
+	unix.RawSyscall(unix.SYS_WRITE, uintptr(k.bell), uintptr(unsafe.Pointer(&one)), uintptr(len(one)))
+}
+
+// Close ends Wait. Conns stay open, but nobody can wait for their packets.
+func (k *Kernel) Close() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return net.ErrClosed
+	}
+	k.closed = true
+	var errs []error
+	if k.file != nil {
+		errs = append(errs, k.file.Close())
+		k.epoll = -1
+	}
+	for _, fd := range []int{k.epoll, k.timer, k.bell} {
+		if fd >= 0 {
+			errs = append(errs, unix.Close(fd))
+		}
+	}
+	return errors.Join(errs...)
+}
