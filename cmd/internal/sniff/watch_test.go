@@ -154,7 +154,7 @@ func TestStories(t *testing.T) {
 		{"the same at once", func(r *recorded) {
 			third := send(ip("192.0.2.3"), good(lb1, 51, 90, second, vip), false)
 			r.add(b()).wait(second).add(b()).wait(300 * ms).add(a()).wait(500 * ms).add(release)
-			r.wait(6 * ms).add(third).wait(ms).add(b()).wait(ms).add(third).wait(998*ms).add(b()).repeat(3, second, b())
+			r.wait(6*ms).add(third).wait(ms).add(b()).wait(ms).add(third).wait(998*ms).add(b()).repeat(3, second, b())
 		}, []string{
 			"0s 192.0.2.2 master", "1.3s 192.0.2.1 preempt", "1.8s 192.0.2.1 release", "1.806s 192.0.2.3 takeover", "1.807s 192.0.2.2 preempt",
 		}},
