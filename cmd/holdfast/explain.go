@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -48,14 +49,18 @@ func explain(env *environment, socket, instance string, asJSON bool) int {
 		env.stdout.Write(raw)
 		return exitDone
 	}
+	width := cmp.Or(terminalWidth(env.stdout), unseenWidth)
 	for n := range done.Instances {
 		if n > 0 {
 			fmt.Fprintln(env.stdout)
 		}
-		printExplanation(env.stdout, &done.Instances[n], done.At, terminalWidth(env.stdout))
+		printExplanation(env.stdout, &done.Instances[n], done.At, width)
 	}
 	return exitDone
 }
+
+// unseenWidth is how many columns sentences take where there is no terminal.
+const unseenWidth = 100
 
 // printExplanation writes an explanation: who is master, the sum, and what else
 // there is to say.
