@@ -156,7 +156,8 @@ type eventPrinter struct {
 }
 
 func newEventPrinter(w io.Writer) *eventPrinter {
-	return &eventPrinter{w: w, width: terminalWidth(w), ink: screen.Ink(screen.Of(w).Colour), column: 4}
+	t := screen.Of(w)
+	return &eventPrinter{w: w, width: t.Width, ink: screen.Ink(t.Colour), column: 4}
 }
 
 // maxName is the widest column for names: longer ones push their line to the right.
@@ -179,7 +180,8 @@ func (p *eventPrinter) event(e *control.Event, _ []byte) {
 	name := screen.Clean(e.Instance)
 	name += strings.Repeat(" ", max(0, p.column-screen.Width(name)))
 	head := fmt.Sprintf("%s  %s  ", at.Format("15:04:05"), name)
-	lines := wrap(printable(text), p.width-screen.Width(head))
+	room := p.width - screen.Width(head)
+	lines := screen.Wrap(screen.Clean(text), room, room)
 	for n, line := range lines {
 		if n > 0 {
 			head = strings.Repeat(" ", screen.Width(head))

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
 )
 
 func explainCommand() command {
@@ -107,8 +108,9 @@ func printSum(w io.Writer, sum *control.Sum, width int) {
 
 // hang writes a text behind what leads it, in as many lines as the terminal needs.
 func hang(w io.Writer, lead, text string, width int) {
-	text = printable(strings.Join(strings.Fields(text), " "))
-	for _, line := range wrap(text, width-len(lead)) {
+	text = screen.Clean(strings.Join(strings.Fields(text), " "))
+	room := width - len(lead)
+	for _, line := range screen.Wrap(text, room, room) {
 		fmt.Fprintf(w, "%s%s\n", lead, line)
 		lead = strings.Repeat(" ", len(lead))
 	}

@@ -18,9 +18,3 @@ func terminal(w io.Writer) (width int, color bool) {
 	}
 	return t.Width, t.Colour
 }
-
-// printable keeps what a check or a hook wrote from driving the terminal.
-func printable(s string) string { return screen.Clean(s) }
-
-// wrap breaks a text between words into lines of a width.
-func wrap(text string, width int) []string { return screen.Wrap(text, width, width) }

@@ -171,6 +171,27 @@ func TestStatusRoundTrip(t *testing.T) {
 	}
 }
 
+// TestRecent wants the last probes only where they were asked for.
+func TestRecent(t *testing.T) {
+	f := sample()
+	f.status = func(context.Context) (*Status, error) {
+		st := sampleStatus()
+		st.Checks[0].Recent = []Probe{{0.3, true}, {1000, false}}
+		return st, nil
+	}
+	path, _ := serve(t, f)
+	st, err := NewClient(path).StatusWithProbes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]Probe{{0.3, true}, {1000, false}}, st.Checks[0].Recent); diff != "" {
+		t.Errorf("asked for (-want +got):\n%s", diff)
+	}
+	if _, raw, err := NewClient(path).Status(t.Context()); err != nil || string(raw) != sampleJSON {
+		t.Errorf("not asked for: %v\n%s", err, raw)
+	}
+}
+
 // TestEmptyFields wants what there is not to be null or absent, as documented.
 func TestEmptyFields(t *testing.T) {
 	f := sample()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/healthcheck"
 )
 
 func TestHistogram(t *testing.T) {
@@ -31,6 +32,28 @@ func TestHistogram(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { h.observe(time.Millisecond) }); n > 0 {
 		t.Errorf("%v allocations for each observation", n)
 	}
+}
+
+// TestRecentProbes wants the last probes in their order, however many there were.
+func TestRecentProbes(t *testing.T) {
+	tel := telemetry{probes: map[string]*probes{"nginx": {}}}
+	if got := tel.probes["nginx"].recently(); len(got) != 0 {
+		t.Errorf("before the first: %v", got)
+	}
+	for n := 1; n <= 3*control.RecentProbes+7; n++ {
+		tel.probed(&healthcheck.Result{Check: "nginx", OK: n%2 == 0, Duration: time.Duration(n) * time.Millisecond})
+		got := tel.probes["nginx"].recently()
+		first := n - len(got) + 1
+		if len(got) != min(n, control.RecentProbes) {
+			t.Fatalf("after %d there are %d", n, len(got))
+		}
+		for k, p := range got {
+			if p.DurationMS != float64(first+k) || p.Passed != ((first+k)%2 == 0) {
+				t.Fatalf("after %d the probe at %d is %+v", n, k, p)
+			}
+		}
+	}
+	tel.probed(&healthcheck.Result{Check: "gone"}) // with a reload
 }
 
 // A pause of the whole process shows in the lateness, and how much of its lease
