@@ -122,12 +122,8 @@ func (x *RouterExplanation) TakesOver() (time.Time, bool) {
 }
 
 // Copy returns an Engine of its own with the instance of a name and those of its
-// group, or with all when the name is empty; nil when there is none. What is asked
-// of it keeps nobody waiting.
+// group; nil when there is none. What is asked of it keeps nobody waiting.
 func (e *Engine) Copy(name string) *Engine {
-	if name == "" {
-		return e.clone(e.instances, nil)
-	}
 	i := e.instance(name)
 	if i == nil {
 		return nil
@@ -135,15 +131,11 @@ func (e *Engine) Copy(name string) *Engine {
 	return e.clone(i.unit(), nil)
 }
 
-// Explain tells why this node is or is not master of the instance of a name, or
-// of each when the name is empty.
-func (e *Engine) Explain(now time.Time, name string) []Explanation {
+// Explain tells of each instance why this node is or is not master.
+func (e *Engine) Explain(now time.Time) []Explanation {
 	var list []Explanation
 	foreseen := map[*instance]map[uint64][]Change{}
 	for _, i := range e.instances {
-		if name != "" && i.cfg.Name != name {
-			continue
-		}
 		if foreseen[i] == nil {
 			changes := e.foresee(now, i.unit())
 			for _, m := range i.unit() {

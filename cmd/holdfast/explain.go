@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
@@ -55,7 +54,7 @@ func explain(env *environment, socket, instance string, asJSON bool) int {
 		if n > 0 {
 			fmt.Fprintln(env.stdout)
 		}
-		printExplanation(env.stdout, &done.Instances[n], done.At, width)
+		printExplanation(env.stdout, &done.Instances[n], width)
 	}
 	return exitDone
 }
@@ -65,8 +64,8 @@ const unseenWidth = 100
 
 // printExplanation writes an explanation: who is master, the sum, and what else
 // there is to say.
-func printExplanation(w io.Writer, x *control.Explanation, now time.Time, width int) {
-	fmt.Fprintf(w, "%s: %s for %s", x.Name, strings.ToUpper(x.State), age(now.Sub(x.Since)))
+func printExplanation(w io.Writer, x *control.Explanation, width int) {
+	fmt.Fprintf(w, "%s: %s for %s", x.Name, strings.ToUpper(x.State), age(x.At.Sub(x.Since)))
 	if x.Group != "" {
 		fmt.Fprintf(w, ", moves with group %s", x.Group)
 	}

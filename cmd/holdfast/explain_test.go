@@ -14,7 +14,7 @@ import (
 // a wide screen and on a narrow one.
 func TestPrintExplanation(t *testing.T) {
 	x := &control.Explanation{
-		Name: "web", Group: "edge", State: "backup", Since: ago(75 * time.Second),
+		Name: "web", Group: "edge", State: "backup", At: statusNow, Since: ago(75 * time.Second),
 		Sentences: []control.Sentence{
 			{About: "state", Text: "192.0.2.1 is master with priority 150, more than the 80 of this node."},
 			{About: "silence", Family: "ipv4", Text: "If 192.0.2.1 fell silent now, this node would be master in 3.2s."},
@@ -62,7 +62,7 @@ func TestPrintExplanation(t *testing.T) {
 `},
 	} {
 		var b bytes.Buffer
-		printExplanation(&b, x, statusNow, tt.width)
+		printExplanation(&b, x, tt.width)
 		if diff := cmp.Diff(tt.want, b.String()); diff != "" {
 			t.Errorf("%d columns (-want +got):\n%s", tt.width, diff)
 		}

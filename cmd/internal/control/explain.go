@@ -10,9 +10,8 @@ import (
 
 // Explained is the answer to GET /v1/explain.
 type Explained struct {
-	Version int       `json:"version"`
-	Node    string    `json:"node"`
-	At      time.Time `json:"at"`
+	Version int    `json:"version"`
+	Node    string `json:"node"`
 	// Instances are in the order of the configuration.
 	Instances []Explanation `json:"instances"`
 }
@@ -20,6 +19,8 @@ type Explained struct {
 // Explanation is why this node is or is not master of an instance.
 type Explanation struct {
 	Name string `json:"name"`
+	// At is the time of it.
+	At time.Time `json:"at"`
 	// Group is the group that the instance moves together with, when there is one.
 	Group string    `json:"group,omitempty"`
 	State string    `json:"state"`

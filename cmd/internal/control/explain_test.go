@@ -11,8 +11,8 @@ import (
 func sampleExplained() *Explained {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	then, in := at.Add(3*time.Second), 3000.0
-	return &Explained{Version: Version, Node: "lb2", At: at, Instances: []Explanation{{
-		Name: "web", State: "backup", Since: at, Sentences: []Sentence{{About: "state", Text: "192.0.2.1 is master."}},
+	return &Explained{Version: Version, Node: "lb2", Instances: []Explanation{{
+		Name: "web", At: at, State: "backup", Since: at, Sentences: []Sentence{{About: "state", Text: "192.0.2.1 is master."}},
 		Priority: Sum{Base: 100, Effective: 80, Terms: []Term{
 			{Kind: "base", Change: 100, Text: "base priority"},
 			{Kind: "check", Change: -20, Text: "check disk fails", Check: "disk", CheckState: "failing", OnFailure: "weight", Weight: -20},
@@ -29,10 +29,10 @@ func sampleExplained() *Explained {
 const sampleExplainedJSON = `{
   "version": 1,
   "node": "lb2",
-  "at": "2026-03-01T12:00:00Z",
   "instances": [
     {
       "name": "web",
+      "at": "2026-03-01T12:00:00Z",
       "state": "backup",
       "since": "2026-03-01T12:00:00Z",
       "sentences": [

@@ -2,43 +2,75 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
-// Explain implements [control.Backend].
+// Explain implements [control.Backend]. The loop copies what moves together, one
+// after the other: to copy all at once would keep adverts waiting.
 func (b backend) Explain(ctx context.Context, instance string) (*control.Explained, error) {
-	return ask(ctx, b.d, func(answer func(*control.Explained, error)) { b.d.explain(instance, answer) })
+	done := &control.Explained{Version: control.Version, Instances: []control.Explanation{}}
+	names, err := ask(ctx, b.d, func(answer func([]string, error)) {
+		done.Node = b.d.cfg.Node.Name
+		answer(b.d.toExplain(instance))
+	})
+	if err != nil {
+		return nil, err
+	}
+	explained := map[string]control.Explanation{}
+	for _, name := range names {
+		if _, known := explained[name]; !known { // else by one of its group
+			list, err := b.explainUnit(ctx, name)
+			if err != nil {
+				return nil, err
+			}
+			for n := range list {
+				explained[list[n].Status.Config.Name] = renderExplanation(&list[n])
+			}
+		}
+		if x, ok := explained[name]; ok { // else a reload has just removed it
+			done.Instances = append(done.Instances, x)
+		}
+	}
+	return done, nil
 }
 
-// explain takes a copy of what is asked for, on the loop, and has it explain
-// itself elsewhere.
-func (d *Daemon) explain(instance string, answer func(*control.Explained, error)) {
-	e := d.engine.Copy(instance)
-	if e == nil {
-		var names []string
-		for n := range d.cfg.Instances {
-			names = append(names, d.cfg.Instances[n].Name)
-		}
-		answer(nil, &control.Refused{Err: noInstance(instance, names)})
-		return
+// explainUnit explains an instance and its group.
+func (b backend) explainUnit(ctx context.Context, name string) ([]vrrp.Explanation, error) {
+	var now time.Time
+	e, err := ask(ctx, b.d, func(answer func(*vrrp.Engine, error)) {
+		now = b.d.now
+		answer(b.d.engine.Copy(name), nil)
+	})
+	if err != nil || e == nil {
+		return nil, err
 	}
-	done := &control.Explained{Version: control.Version, Node: d.cfg.Node.Name, At: d.now, Instances: []control.Explanation{}}
-	go func() {
-		list := e.Explain(done.At, instance)
-		for n := range list {
-			done.Instances = append(done.Instances, renderExplanation(&list[n]))
-		}
-		answer(done, nil)
-	}()
+	return e.Explain(now), nil
+}
+
+// toExplain are the names of the instances to explain: of one, or of all when the
+// name is empty.
+func (d *Daemon) toExplain(instance string) ([]string, error) {
+	names := make([]string, len(d.cfg.Instances))
+	for n := range d.cfg.Instances {
+		names[n] = d.cfg.Instances[n].Name
+	}
+	switch {
+	case instance == "":
+		return names, nil
+	case !slices.Contains(names, instance):
+		return nil, &control.Refused{Err: noInstance(instance, names)}
+	}
+	return []string{instance}, nil
 }
 
 func renderExplanation(x *vrrp.Explanation) control.Explanation {
 	i := &x.Status
 	c := control.Explanation{
-		Name: i.Config.Name, Group: i.Config.Group, State: i.State.String(), Since: i.Since,
+		At: x.At, Name: i.Config.Name, Group: i.Config.Group, State: i.State.String(), Since: i.Since,
 		Priority: control.Sum{Base: int(i.Config.Priority), Effective: int(i.Effective)},
 	}
 	for n := range x.Terms {
