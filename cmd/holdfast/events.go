@@ -7,10 +7,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
 )
@@ -96,6 +98,9 @@ func events(env *environment, daemon *control.Client, q control.EventQuery, o ev
 		show = func(_ *control.Event, line []byte) { env.stdout.Write(append(bytes.TrimSpace(line), '\n')) }
 	}
 	if o.follow {
+		if code := unknownInstance(env, daemon, q); code != exitDone {
+			return code
+		}
 		return followEvents(env, daemon, q, show)
 	}
 	got, err := daemon.EventLines(env.ctx, q)
@@ -108,8 +113,47 @@ func events(env *environment, daemon *control.Client, q control.EventQuery, o ev
 	for n, e := range got.Answer.Events {
 		show(e, got.Lines[n])
 	}
+	if len(got.Lines) == 0 {
+		if code := unknownInstance(env, daemon, q); code != exitDone {
+			return code
+		}
+	}
 	if len(got.Lines) == 0 && !o.json {
 		fmt.Fprintln(env.stderr, "no such event")
+	}
+	return exitDone
+}
+
+// unknownInstance tells when an instance asked for is none of the daemon's, nor was
+// one of which it still knows something. It returns the exit status.
+func unknownInstance(env *environment, daemon *control.Client, q control.EventQuery) int {
+	if len(q.Instances) == 0 {
+		return exitDone
+	}
+	st, _, err := daemon.Status(env.ctx)
+	if err != nil {
+		return env.unanswered(err)
+	}
+	names := make([]string, len(st.Instances))
+	for n := range st.Instances {
+		names[n] = st.Instances[n].Name
+	}
+	for _, name := range q.Instances {
+		if slices.Contains(names, name) {
+			continue
+		}
+		past, _, err := daemon.Events(env.ctx, control.EventQuery{Instances: []string{name}, Limit: 1})
+		if err != nil {
+			return env.unanswered(err)
+		}
+		if len(past.Events) > 0 {
+			continue
+		}
+		hint := "; 'holdfast status' lists them"
+		if near := config.Nearest(name, names); near != "" {
+			hint = fmt.Sprintf(": did you mean %q?", near)
+		}
+		return env.fail(fmt.Errorf("there is no instance %q, and no event of one%s", name, hint))
 	}
 	return exitDone
 }

@@ -62,6 +62,7 @@ func commands() []command {
 		explainCommand(),
 		eventsCommand(),
 		watchCommand(),
+		logsCommand(),
 		drainCommand(),
 		undrainCommand(),
 		failoverCommand(),

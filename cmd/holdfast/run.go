@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/daemon"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/logbook"
 )
 
 func runCommand() command {
@@ -35,6 +36,11 @@ Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.`,
 }
 
 func runDaemon(env *environment, path string) int {
+	log, warn := env.stderr, env.stderr
+	if logbook.ToJournal(log) { // what is wrong is to be found by its priority, too
+		warn = logbook.Lines(log, logbook.PriorityWarning)
+		env = &environment{env.ctx, env.stdout, logbook.Lines(log, logbook.PriorityError)}
+	}
 	cfg, warnings, err := load(path)
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w\n  let the daemon's group read it: chgrp %s %s && chmod g+r %[3]s", err, ownGroup(), path)
@@ -43,7 +49,7 @@ func runDaemon(env *environment, path string) int {
 		return env.failAll(err)
 	}
 	for _, w := range warnings {
-		fmt.Fprintln(env.stderr, w)
+		fmt.Fprintln(warn, w)
 	}
 	ctx, stop := signal.NotifyContext(env.ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -58,7 +64,7 @@ func runDaemon(env *environment, path string) int {
 	}()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err = daemon.Serve(ctx, daemon.Setup{
-		Config: cfg, Version: versionString(), Log: env.stderr, Reload: reload, Leave: leave,
+		Config: cfg, Version: versionString(), Log: log, Reload: reload, Leave: leave,
 		Load: func() (*config.Config, []string, error) { return load(path) },
 	})
 	if err != nil {

@@ -34,7 +34,7 @@ var assemblies = []string{"cmd/internal/config", "cmd/internal/daemon", "cmd/int
 // reserved are modules that one package alone may import.
 var reserved = map[string]string{
 	"github.com/BurntSushi/toml":    "cmd/internal/config",
-	"github.com/hashicorp/go-hclog": "cmd/internal/daemon",
+	"github.com/hashicorp/go-hclog": "cmd/internal/logbook",
 	"github.com/prometheus/":        "cmd/internal/metrics",
 }
 
@@ -99,7 +99,7 @@ func TestBreaches(t *testing.T) {
 			"vrrp":                {"net/netip", "time"},
 			"vrrp/transport":      {"vrrp", "golang.org/x/sys/unix"},
 			"vip":                 {"github.com/vishvananda/netlink"},
-			"cmd/internal/daemon": {"vrrp", "vrrp/transport", "vip", "healthcheck", "notify", "cmd/internal/config", "github.com/hashicorp/go-hclog"},
+			"cmd/internal/daemon": {"vrrp", "vrrp/transport", "vip", "healthcheck", "notify", "cmd/internal/config"},
 			"cmd/internal/config": {"vrrp", "vip", "github.com/BurntSushi/toml"},
 		}, nil},
 		{"vrrp is not pure", map[string][]string{"vrrp": {"golang.org/x/sys/unix"}}, []string{
@@ -115,7 +115,7 @@ func TestBreaches(t *testing.T) {
 		{"part of a library", map[string][]string{"vrrp/sim": {"vrrp", "vip"}}, []string{"vrrp/sim imports vip, another library"}},
 		{"upwards", map[string][]string{"healthcheck": {"cmd/internal/config"}}, []string{"healthcheck imports cmd/internal/config upwards"}},
 		{"reserved", map[string][]string{"vip": {"github.com/hashicorp/go-hclog"}}, []string{
-			"vip imports github.com/hashicorp/go-hclog, which is for cmd/internal/daemon alone",
+			"vip imports github.com/hashicorp/go-hclog, which is for cmd/internal/logbook alone",
 		}},
 		{"meeting elsewhere", map[string][]string{"cmd/internal/control": {"vrrp", "vip"}}, []string{
 			"cmd/internal/control imports several libraries: vip, vrrp",

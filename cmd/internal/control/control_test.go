@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/logbook"
 )
 
 // beClient makes the test binary a client that asks for a reload, for tests
@@ -39,10 +41,13 @@ type fake struct {
 	status func(ctx context.Context) (*Status, error)
 	reload func(ctx context.Context, who string) (*Reloaded, error)
 	events *history.History
+	log    *logbook.Logger
 	order  func(said) (*Operated, error)
 }
 
 func (f *fake) Events() *history.History { return f.events }
+
+func (f *fake) Logs() *logbook.Book { return f.log.Book() }
 
 func (f *fake) Status(ctx context.Context) (*Status, error) { return f.status(ctx) }
 
@@ -62,7 +67,7 @@ func sample() *fake {
 	h := history.New(nil)
 	h.Start("")
 	return &fake{
-		events: h,
+		events: h, log: logbook.New(io.Discard, "info", logbook.Text),
 		status: func(context.Context) (*Status, error) { return sampleStatus(), nil },
 		reload: func(context.Context, string) (*Reloaded, error) { return &Reloaded{Version: Version}, nil },
 	}

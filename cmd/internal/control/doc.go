@@ -5,6 +5,7 @@
 //	GET  /v1/explain  Explained, of instance=NAME or of all, or 422 and Error when
 //	                  there is none of that name
 //	GET  /v1/events   Events, or a stream of Event and Lost with follow=true
+//	GET  /v1/logs     Logs, or a stream of LogRecord and Lost with follow=true
 //	POST /v1/reload   Reloaded, or 422 and Error when the file is refused
 //	POST /v1/drain    DrainOrder: Operated, once a peer has taken over or nobody did
 //	POST /v1/undrain  Selection: Operated
@@ -25,6 +26,10 @@
 // every 15 seconds shows that the stream is alive, and {"lost":12} stands for
 // events that the reader was too slow for. With "Accept: text/event-stream" they
 // are server-sent events, which go on after a Last-Event-ID.
+//
+// Of the log, since= is a time and limit= what they are with events; level= is
+// trace, debug, info, warn or error, and what is below info can be followed alone.
+// The daemon puts it together only while somebody does.
 //
 // However many ask, the loop is asked for a status so often at most, and those who
 // ask at a time share the answer, which is never older than their question. There

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/logbook"
 )
 
 // Backend is what the daemon offers. Its methods may be called at any time and
@@ -33,6 +34,8 @@ type Backend interface {
 	Explain(ctx context.Context, instance string) (*Explained, error)
 	// Events is the history of what happened.
 	Events() *history.History
+	// Logs are the records of the log.
+	Logs() *logbook.Book
 	Operator
 }
 
@@ -160,6 +163,7 @@ func NewServer(b Backend) *Server {
 	mux.HandleFunc("POST /v1/reload", s.change(func(ctx context.Context, who string, _ *http.Request) (any, error) { return b.Reload(ctx, who) }))
 	mux.HandleFunc("GET /v1/explain", s.ask(s.explain))
 	mux.Handle("GET /v1/events", s.events(b.Events()))
+	mux.Handle("GET /v1/logs", s.logs(b.Logs()))
 	s.operate(mux)
 	mux.HandleFunc("/", notFound)
 	s.http = http.Server{

@@ -49,22 +49,32 @@ func (s *Server) events(h *history.History) http.Handler {
 	})
 }
 
-// encodeEvents renders a list of events, one a line, as they are kept.
+// encodeEvents renders a list of events as they are kept.
 func encodeEvents(head Events, list []history.Entry) (document, error) {
+	lines := make([][]byte, len(list))
+	for n, e := range list {
+		lines[n] = e.JSON
+	}
+	return encodeList(head, lines)
+}
+
+// encodeList renders a document that ends with an empty list, and puts into that
+// what is JSON already, one a line.
+func encodeList(head any, list [][]byte) (document, error) {
 	text, err := json.Marshal(head)
 	if err != nil {
 		return nil, err
 	}
-	text, ok := bytes.CutSuffix(text, []byte("null}")) // its events
+	text, ok := bytes.CutSuffix(text, []byte("null}"))
 	if !ok {
-		return nil, errors.New("cannot encode the events")
+		return nil, errors.New("the answer does not end with a list")
 	}
 	text = append(text, '[')
-	for n, e := range list {
+	for n, line := range list {
 		if n > 0 {
 			text = append(text, ',')
 		}
-		text = append(append(text, "\n  "...), e.JSON...)
+		text = append(append(text, "\n  "...), line...)
 	}
 	return append(text, "\n]}\n"...), nil
 }
@@ -186,6 +196,15 @@ func (s *stream) event(id string, e history.Entry) {
 		return
 	}
 	s.buf = append(append(s.buf, e.JSON...), '\n')
+}
+
+// line is a line of JSON that has no number to go on after.
+func (s *stream) line(text []byte) {
+	if s.sse {
+		s.buf = fmt.Appendf(s.buf, "data: %s\n\n", text)
+		return
+	}
+	s.buf = append(append(s.buf, text...), '\n')
 }
 
 func (s *stream) lost(n uint64) {

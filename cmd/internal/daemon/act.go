@@ -106,6 +106,7 @@ func (d *Daemon) notice(n *vrrp.Notice) {
 // manager's goroutine.
 func (d *Daemon) addressReport(rep vip.Report) {
 	d.post(func() {
+		d.debugReport(&rep)
 		switch {
 		case rep.Err == nil:
 		case rep.Order == vip.OrderAudit:

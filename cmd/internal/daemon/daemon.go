@@ -16,11 +16,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/logbook"
 	"github.com/holdfast-vrrp/holdfast/healthcheck"
 	"github.com/holdfast-vrrp/holdfast/notify"
 	"github.com/holdfast-vrrp/holdfast/vip"
@@ -37,8 +36,10 @@ type Options struct {
 	Load func() (*config.Config, []string, error)
 	// Version is shown in status.
 	Version string
-	// Log is where the log goes.
-	Log io.Writer
+	// Log is where the log goes, and ToJournal whether that is the journal of
+	// systemd.
+	Log       io.Writer
+	ToJournal bool
 	// Control, when not nil, is the listener of the control socket.
 	Control net.Listener
 
@@ -72,7 +73,7 @@ const (
 // Daemon is one running node. All fields but the channels belong to the loop.
 type Daemon struct {
 	opts    Options
-	log     hclog.Logger
+	log     *logbook.Logger
 	cfg     *config.Config
 	engine  *vrrp.Engine
 	now     time.Time
@@ -153,7 +154,7 @@ func New(opts Options) *Daemon {
 		told:       map[string]told{},
 		supervisor: &supervisor{},
 	}
-	d.log = newLogger(opts.Log, opts.Config.Node.LogLevel, opts.Config.Node.LogFormat)
+	d.log = newLogger(opts.Log, opts.Config.Node.LogLevel, opts.Config.Node.LogFormat, opts.ToJournal)
 	d.events = history.New(d.historyKept)
 	return d
 }
@@ -202,6 +203,7 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	ran := round(time.Since(d.started)).String()
 	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast stopped after " + ran}, "stopped", "ran", ran)
 	d.events.Close(historyGrace) // so that those who follow hear the end
+	d.log.Book().Close()
 	stopServing()
 	d.site.listener.Close()
 	d.workers.Wait()

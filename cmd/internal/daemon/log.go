@@ -4,13 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sys/unix"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/logbook"
 )
 
 // logBacklog is how many log lines may wait for a slow disk or terminal.
@@ -23,6 +21,7 @@ const logPatience = 2 * time.Second
 // advert must not be late because a log is. Lines beyond the backlog are
 // counted and the count is logged once there is room again.
 type asyncWriter struct {
+	before  string // that line: the journal wants its priority
 	lines   chan []byte
 	lost    atomic.Uint64 // since that was last told
 	all     atomic.Uint64 // since the start
@@ -30,13 +29,13 @@ type asyncWriter struct {
 	done    chan struct{}
 }
 
-func newAsyncWriter(w io.Writer) *asyncWriter {
-	a := &asyncWriter{lines: make(chan []byte, logBacklog), done: make(chan struct{})}
+func newAsyncWriter(w io.Writer, before string) *asyncWriter {
+	a := &asyncWriter{before: before, lines: make(chan []byte, logBacklog), done: make(chan struct{})}
 	go func() {
 		defer close(a.done)
 		for line := range a.lines {
 			if n := a.lost.Swap(0); n > 0 {
-				fmt.Fprintf(w, "%d log lines were lost here: the log could not keep up\n", n)
+				fmt.Fprintf(w, "%s%d log lines were lost here: the log could not keep up\n", a.before, n)
 			}
 			w.Write(line) //nolint:errcheck // there is nowhere to tell it
 		}
@@ -69,25 +68,15 @@ func (a *asyncWriter) Close() error {
 	}
 }
 
-// newLogger makes the logger. Format auto is text, with times unless the
-// journal adds its own.
-func newLogger(w io.Writer, level, format string) hclog.Logger {
-	return hclog.New(&hclog.LoggerOptions{
-		Name:        "holdfast",
-		Level:       hclog.LevelFromString(level),
-		Output:      w,
-		JSONFormat:  format == "json",
-		DisableTime: format == "auto" && underJournal(),
-		TimeFormat:  "2006-01-02T15:04:05.000Z0700",
-	})
-}
-
-// underJournal reports whether standard error goes to the systemd journal.
-func underJournal() bool {
-	var dev, ino uint64
-	if _, err := fmt.Sscanf(os.Getenv("JOURNAL_STREAM"), "%d:%d", &dev, &ino); err != nil {
-		return false
+// newLogger makes the logger. Format auto is that of the journal when the log goes
+// there, or else text.
+func newLogger(w io.Writer, level, format string, journal bool) *logbook.Logger {
+	as := logbook.Text
+	switch {
+	case format == "json":
+		as = logbook.JSON
+	case format == "auto" && journal:
+		as = logbook.Journal
 	}
-	var st unix.Stat_t
-	return unix.Fstat(int(os.Stderr.Fd()), &st) == nil && st.Dev == dev && st.Ino == ino
+	return logbook.New(w, level, as)
 }

@@ -24,7 +24,7 @@ func (b *blockedWriter) Write(p []byte) (int, error) {
 func TestAsyncWriter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := newBlockedWriter()
-		a := newAsyncWriter(slow)
+		a := newAsyncWriter(slow, "")
 		const lines = logBacklog + 1000
 		line := make([]byte, 0, 32)
 		for n := range lines {
@@ -61,7 +61,7 @@ func TestAsyncWriter(t *testing.T) {
 func TestAsyncWriterGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := newBlockedWriter()
-		a := newAsyncWriter(slow)
+		a := newAsyncWriter(slow, "")
 		a.Write([]byte("never read\n"))
 		began := time.Now()
 		if err := a.Close(); err == nil {
@@ -79,9 +79,9 @@ func TestAsyncWriterGivesUp(t *testing.T) {
 func TestBlockedLog(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
 		slow := newBlockedWriter()
-		log := newAsyncWriter(slow)
+		log := newAsyncWriter(slow, "")
 		a := newNode(t, lan, "a", 1, strings.Replace(conf(150, "100ms"), "[node]", "[node]\nlog_level = \"trace\"", 1))
-		a.d.log = newLogger(log, "trace", "text")
+		a.d.log = newLogger(log, "trace", "text", false)
 		a.start()
 		await(t, time.Second, "a", a)
 		for range 10_000 { // far beyond the backlog

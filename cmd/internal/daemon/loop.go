@@ -232,6 +232,7 @@ func (d *Daemon) checkDone(r healthcheck.Result) {
 		_, before := d.results[r.Check]
 		d.results[r.Check] = r
 		d.telemetry.probed(&r)
+		d.debugProbe(&r)
 		if !r.Changed {
 			return
 		}

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/go-hclog"
-
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
@@ -98,7 +96,7 @@ func (d *Daemon) apply(cfg *config.Config) {
 	d.cfg = cfg
 	d.telemetry.inForce(cfg, d.now)
 	d.setSite(cfg)
-	d.log.SetLevel(hclog.LevelFromString(cfg.Node.LogLevel))
+	d.log.SetLevel(cfg.Node.LogLevel)
 	if err := d.checks.Set(cfg.Checks); err != nil {
 		d.failure("checks were not changed", err) // validated: cannot happen
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/logbook"
 	"github.com/holdfast-vrrp/holdfast/vip"
 	"github.com/holdfast-vrrp/holdfast/vrrp/transport"
 )
@@ -52,14 +53,18 @@ func Serve(ctx context.Context, s Setup) error {
 	}
 	defer network.Close()
 	remembering := rememberSettings(kernel, s.Config.Node.RunDir)
-	log := newAsyncWriter(s.Log)
+	journal, before := logbook.ToJournal(s.Log), ""
+	if journal && s.Config.Node.LogFormat == "auto" {
+		before = "<4>"
+	}
+	log := newAsyncWriter(s.Log, before)
 	defer log.Close()
 	urgency := makeUrgent()
 	collecting, stop := context.WithCancel(context.Background())
 	defer stop()
 	go collectGarbage(collecting)
 	d := New(Options{
-		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, Control: listener,
+		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, ToJournal: journal, Control: listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: vip.Watch,
 		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})

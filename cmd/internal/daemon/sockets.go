@@ -131,6 +131,7 @@ func (d *Daemon) receive(key transport.Place) {
 				Interface: p.Interface, Source: p.Source, Destination: p.Destination,
 				TTL: p.TTL, Payload: p.Payload,
 			}
+			d.traceAdvert("advert received", p.Interface, p.Source, p.Destination, p.Payload)
 			d.step(&d.advert)
 		}
 		if n < len(d.packets) {
@@ -155,6 +156,7 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 	if s == nil {
 		return // the interface has just gone; the Engine is about to hear it
 	}
+	d.traceAdvert("advert sent", a.Interface, a.Source, a.Destination, a.Payload)
 	if len(s.out) == 0 {
 		d.writing = append(d.writing, s)
 	}

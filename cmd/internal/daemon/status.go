@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/logbook"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
@@ -82,6 +83,9 @@ func (d *Daemon) tellState(answer func(*control.Status, error)) {
 
 // Events implements [control.Backend].
 func (b backend) Events() *history.History { return b.d.events }
+
+// Logs implements [control.Backend].
+func (b backend) Logs() *logbook.Book { return b.d.log.Book() }
 
 // Reload implements [control.Backend].
 func (b backend) Reload(ctx context.Context, who string) (*control.Reloaded, error) {
