@@ -26,11 +26,14 @@ type Link struct {
 	// Kind is what the kernel calls a virtual interface, such as "bridge".
 	Kind string
 	// Addresses are in the order in which the kernel has them, IPv4 first.
-	Addresses []vip.Present
+	Addresses []Present
 }
 
+// Present is an address of an interface.
+type Present = vip.Present
+
 // Own lists the addresses of a family that no holdfast configured.
-func (l *Link) Own(f vrrp.Family) (list []vip.Present) {
+func (l *Link) Own(f vrrp.Family) (list []Present) {
 	for _, a := range l.Addresses {
 		if !a.Ours() && vrrp.FamilyOf(a.Prefix.Addr()) == f {
 			list = append(list, a)

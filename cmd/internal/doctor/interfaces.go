@@ -1,0 +1,160 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
+
+// testLink wants of each interface that it can carry adverts at all.
+func testLink(_ context.Context, x *Examination) (found []Finding) {
+	for _, name := range x.Interfaces() {
+		l := x.Link(name)
+		bad := func(id, title, why, fix string) {
+			found = append(found, Finding{Error, id, name, title, why, fix})
+		}
+		switch {
+		case l == nil:
+			bad("interface-missing", "there is no such interface on this host",
+				"The instances on it stay in fault until it appears.", x.otherNames())
+		case !l.Up:
+			bad("interface-down", "the interface is down",
+				"The instances on it stay in fault, and a peer serves.", "ip link set "+name+" up")
+		case !l.Carrier:
+			bad("interface-no-carrier", "the interface has no carrier: its cable is pulled, or what it leads to is off",
+				"The instances on it stay in fault, and a peer serves.", fmt.Sprintf("ip -d link show %s\nethtool %s", name, name))
+		case !l.Multicast && slices.ContainsFunc(x.On(name), func(in *vrrp.Config) bool { return len(in.Peers) == 0 }):
+			found = append(found, Finding{
+				Warning, "interface-no-multicast", name, "the interface says that it does no multicast, and adverts go to a multicast group",
+				"Where its driver means it, no advert comes in: this node becomes master beside its peers.",
+				"ip link set " + name + " multicast on\n# or, if the link has none, name the other hosts in each [[instance]]:\n#peers = [\"192.0.2.2\"]",
+			})
+		}
+	}
+	return found
+}
+
+// otherNames says which interfaces a configuration could mean.
+func (x *Examination) otherNames() string {
+	fix := "# those there are, for the key interface:"
+	none := true
+	for _, l := range x.Links {
+		if !l.Loopback {
+			fix += fmt.Sprintf("\ninterface = %q", l.Name)
+			none = false
+		}
+	}
+	if none {
+		return "ip link"
+	}
+	return fix
+}
+
+// testOwnAddress wants an address in each family to send from, and one in the
+// network of each IPv4 VIP.
+func testOwnAddress(_ context.Context, x *Examination) (found []Finding) {
+	for _, in := range x.Instances {
+		l := x.Link(in.Interface)
+		if l == nil || !l.Up {
+			continue
+		}
+		for _, f := range in.Families() {
+			if g := x.sourceMissing(in, l, f); g != nil {
+				found = append(found, *g)
+			} else if f == vrrp.IPv4 {
+				found = append(found, foreignNetworks(in, l)...)
+			}
+		}
+	}
+	return slices.CompactFunc(found, func(a, b Finding) bool { return a == b })
+}
+
+// sourceMissing tells that there is no address to send from.
+func (x *Examination) sourceMissing(in *vrrp.Config, l *Link, f vrrp.Family) *Finding {
+	var have []netip.Addr
+	for _, a := range l.Own(f) {
+		if a.Tentative {
+			continue
+		}
+		have = append(have, a.Prefix.Addr())
+	}
+	const why = "The instance stays in fault: it has no address to send adverts from."
+	ipv6Off := f == vrrp.IPv6 && x.setting("ipv6", l.Name, "disable_ipv6") == 1
+	switch {
+	case ipv6Off:
+		return &Finding{
+			Error, "ipv6-disabled", l.Name, "IPv6 is turned off on the interface, and there are IPv6 addresses to serve", why,
+			persist(confKey("ipv6", l.Name, "disable_ipv6"), "0"),
+		}
+	case in.Source.IsValid() && vrrp.FamilyOf(in.Source) == f:
+		if slices.Contains(have, in.Source) {
+			return nil
+		}
+		return &Finding{
+			Error, "source-missing", in.Name, fmt.Sprintf("%s does not have %v, which source names", l.Name, in.Source), why,
+			fmt.Sprintf("# in [[instance]] %q, an address of %s, or none:\n#source = %q", in.Name, l.Name, in.Source),
+		}
+	case f == vrrp.IPv4 && len(have) == 0:
+		return &Finding{
+			Error, "no-ipv4-address", l.Name, "the interface has no IPv4 address of its own", why,
+			"# an address that no other host has:\nip address add ADDRESS/24 dev " + l.Name,
+		}
+	case f == vrrp.IPv6 && len(in.Peers) == 0 && !slices.ContainsFunc(have, netip.Addr.IsLinkLocalUnicast):
+		return &Finding{
+			Error, "no-link-local-address", l.Name, "the interface has no IPv6 link-local address that can be used", why,
+			fmt.Sprintf("ip -6 address replace %v/64 dev %s nodad", linkLocal(l.MAC), l.Name),
+		}
+	}
+	return nil
+}
+
+// linkLocal is the link-local address that belongs to a MAC address (RFC 4291
+// appendix A).
+func linkLocal(mac net.HardwareAddr) netip.Addr {
+	if len(mac) != 6 {
+		return netip.MustParseAddr("fe80::1")
+	}
+	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]})
+}
+
+// foreignNetworks tells of VIPs in whose network the interface has no address.
+func foreignNetworks(in *vrrp.Config, l *Link) (found []Finding) {
+	for _, vip := range in.Addresses {
+		a := vip.Addr()
+		if !a.Is4() || vip.IsSingleIP() {
+			continue
+		}
+		covered := slices.ContainsFunc(l.Own(vrrp.IPv4), func(o Present) bool { return o.Prefix.Contains(a) && o.Prefix.Addr() != a })
+		if covered {
+			continue
+		}
+		found = append(found, Finding{
+			Warning, "no-address-in-network", a.String(),
+			fmt.Sprintf("%s has no address of its own in the network of %v", l.Name, vip),
+			"The kernel asks for its neighbours in the name of the virtual address, and in a hand-over draws its packets to itself for a moment.",
+			fmt.Sprintf("# in [[instance]] %q: a single address instead of a network\n%s\n# or an address of the interface's own there: ip address add ADDRESS/%d dev %s", in.Name, withSingle(in, vip), vip.Bits(), l.Name),
+		})
+	}
+	return found
+}
+
+// withSingle is the list of the addresses with one of them as a single address.
+func withSingle(in *vrrp.Config, vip netip.Prefix) string {
+	var list []string
+	for _, a := range in.Addresses {
+		if a == vip {
+			a = single(a.Addr())
+		}
+		list = append(list, fmt.Sprintf("%q", a))
+	}
+	const most = 8
+	if len(list) > most {
+		return fmt.Sprintf("#addresses = [..., %q, ...]", single(vip.Addr()))
+	}
+	return "addresses = [" + strings.Join(list, ", ") + "]"
+}
