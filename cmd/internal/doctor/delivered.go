@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,8 +22,8 @@ type ear struct {
 	done   sync.WaitGroup
 }
 
-// listenRaw opens an ear on a link.
-func listenRaw(l *Link, f vrrp.Family) (*ear, error) {
+// newEar opens an ear on a link.
+func newEar(l *Link, f vrrp.Family) (*ear, error) {
 	domain := unix.AF_INET
 	if f == vrrp.IPv6 {
 		domain = unix.AF_INET6
@@ -82,10 +81,8 @@ func (e *ear) hear() {
 	}
 }
 
-// close ends it, a little later than the capture, and returns how many packets
-// came from whom.
+// close ends it and returns how many packets came from whom.
 func (e *ear) close() map[netip.Addr]int {
-	time.Sleep(50 * time.Millisecond) // of what was captured last
 	e.file.Close()
 	e.done.Wait()
 	return e.heard

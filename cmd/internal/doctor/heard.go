@@ -22,6 +22,10 @@ func wireTests() []Test {
 	}
 }
 
+// fewAdverts is how many adverts that are lost, or that are sent beside a better
+// master, are no accident of the moment.
+const fewAdverts = 3
+
 // virtual is a virtual router of an instance with what was heard of it.
 type virtual struct {
 	*vrrp.Config
@@ -96,7 +100,7 @@ func testHeard(ctx context.Context, x *Examination) []Finding {
 	list, found := x.virtuals(ctx)
 	told := map[string]bool{}
 	for _, v := range list {
-		if enough := fewConflicts + 1; v.tooShort(enough) {
+		if enough := fewAdverts + 1; v.tooShort(enough) {
 			found = append(found, unseen(v.Name, fmt.Sprintf("its adverts come every %v: --wait %v hears enough of them", v.AdvertInterval, time.Duration(enough)*v.AdvertInterval)))
 			continue
 		}
@@ -117,7 +121,7 @@ func (v *virtual) undelivered() (found []Finding) {
 	}
 	var lost []string
 	for _, r := range v.others(v.VRID, v.family) {
-		if r.adverts >= 2 && v.delivered[r.source] == 0 && !r.broken(sniff.KindIPHeader) && !r.broken(sniff.KindFragment) {
+		if r.adverts >= fewAdverts && v.delivered[r.source] == 0 && !r.broken(sniff.KindIPHeader) && !r.broken(sniff.KindFragment) {
 			lost = append(lost, r.source.String())
 		}
 	}
@@ -138,15 +142,11 @@ func (v *virtual) undelivered() (found []Finding) {
 	return []Finding{f}
 }
 
-// fewConflicts is how many adverts beside a better master are no accident of the
-// moment.
-const fewConflicts = 3
-
 // deafness finds masters that go on beside a better one, and says who does not
 // hear whom.
 func (v *virtual) deafness(x *Examination) (found []Finding) {
 	for _, s := range v.wire.summary.Routers {
-		if !v.about(&s) || s.Counts[sniff.KindTwoMasters] < fewConflicts || s.State != "conflict" {
+		if !v.about(&s) || s.Counts[sniff.KindTwoMasters] < fewAdverts || s.State != "conflict" {
 			continue
 		}
 		better := v.better(&s)

@@ -87,52 +87,69 @@ func (w *wire) hear(ctx context.Context, x *Examination) error {
 			continue // which another test tells
 		}
 		names = append(names, l.Name)
-		w.links[l.Name] = &wireLink{
+		heard := &wireLink{
 			link: l, routers: map[routerID]*wireRouter{}, vrids: map[uint8]bool{},
 			delivered: map[netip.Addr]int{}, deaf: map[vrrp.Family]error{}, answers: map[netip.Addr][]answer{},
 		}
+		heard.asked, heard.unasked = x.questions(heard)
+		w.links[l.Name] = heard
 	}
 	if len(names) == 0 {
 		return errors.New("no interface of the instances is up")
 	}
-	c, err := sniff.OpenCapture(sniff.CaptureOptions{Interfaces: names, Announcements: true})
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	begun := time.Now()
-	end := begun.Add(x.Wait)
-	ctx, cancel := context.WithDeadline(ctx, end)
-	defer cancel()
-	before := x.filteredByPath()
-	var work sync.WaitGroup
+	// The sockets that hear what is delivered come first: whatever is captured
+	// could reach them.
 	ears := map[*wireLink][]*ear{}
-	for _, name := range names {
-		l := w.links[name]
-		for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
-			uses := func(in *vrrp.Config) bool { return slices.Contains(in.Families(), f) }
-			if !slices.ContainsFunc(x.On(name), uses) {
-				continue
-			}
-			e, err := listenRaw(l.link, f)
-			if err != nil {
-				l.deaf[f] = err
-				continue
-			}
-			ears[l] = append(ears[l], e)
-		}
-		l.asked, l.unasked = x.questions(l)
-		work.Go(func() { l.askError = ask(ctx, l, end) })
+	for _, l := range w.links {
+		ears[l] = x.listenRaw(l)
 	}
-	err = w.capture(ctx, c)
-	w.took = time.Since(begun)
-	work.Wait()
+	before := x.filteredByPath()
+	err := w.captureFor(ctx, names, x.Wait)
+	time.Sleep(50 * time.Millisecond) // until they have read what was captured last
 	for l, list := range ears {
 		for _, e := range list {
 			maps.Copy(l.delivered, e.close())
 		}
 	}
 	w.filtered = x.filteredByPath() > before
+	return err
+}
+
+// listenRaw opens the sockets of a link, one for each family that is used there.
+func (x *Examination) listenRaw(l *wireLink) (list []*ear) {
+	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
+		uses := func(in *vrrp.Config) bool { return slices.Contains(in.Families(), f) }
+		if !slices.ContainsFunc(x.On(l.link.Name), uses) {
+			continue
+		}
+		e, err := newEar(l.link, f)
+		if err != nil {
+			l.deaf[f] = err
+			continue
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// captureFor captures for some time, and asks questions meanwhile.
+func (w *wire) captureFor(ctx context.Context, names []string, wait time.Duration) error {
+	c, err := sniff.OpenCapture(sniff.CaptureOptions{Interfaces: names, Announcements: true})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	begun := time.Now()
+	end := begun.Add(wait)
+	ctx, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	for _, l := range w.links {
+		asking.Go(func() { l.askError = ask(ctx, l, end) })
+	}
+	err = w.capture(ctx, c)
+	w.took = time.Since(begun)
 	return err
 }
 
