@@ -44,7 +44,7 @@ func (n *node) wireDoctor(t *testing.T, wait time.Duration, config ...string) *o
 
 // wireKinds are those that come of the wire.
 var wireKinds = []string{
-	"adverts", "vrid", "answers", "peers",
+	"wire",
 	"adverts-not-delivered", "peer-deaf", "ignores-master", "adverts-return", "duplicate-address", "vrid-in-use", "bad-adverts", "version-differs",
 	"delivery-differs", "peer-unknown", "checksum-differs", "interval-differs", "auth-differs", "addresses-differ", "answered-by-other",
 	"adverts-absent", "peer-silent",
@@ -176,13 +176,13 @@ func TestDoctorWireDeaf(t *testing.T) {
 	at1.wants("peer-deaf")
 	at1.says("peer-deaf", "192.0.2.2 does not hear this node (192.0.2.1)", "priority 100 beside priority 150", "tcpdump -ni eth0")
 	at2.wants("answered-by-other")
-	at2.says("answered-by-other", "192.0.2.100 is answered by MAC 02:48:46:00:00:01", "while this node is master", "whose adverts do not get here")
+	at2.says("answered-by-other", "192.0.2.100", "are answered by MAC 02:48:46:00:00:01, while this node is master", "whose adverts do not get here")
 	withhold(false)
 	eventually(t, patience, "lb2 is backup again", backup)
 
 	n2.stop()
 	withhold(true)
-	n2.wireDoctor(t, wireWait).says("adverts-absent", "192.0.2.100 is answered by MAC 02:48:46:00:00:01, and no advert for VRID 51 (IPv4) arrived within 1.2s", "withholds multicast")
+	n2.wireDoctor(t, wireWait).says("adverts-absent", "192.0.2.100", "are answered by MAC 02:48:46:00:00:01, and no master's advert arrived within 1.2s", "withholds multicast")
 	withhold(false)
 	n2.wireDoctor(t, wireWait).wants()
 
@@ -219,8 +219,7 @@ func TestDoctorWireStrangers(t *testing.T) {
 	w := n1.wireDoctor(t, wireWait)
 	w.wants("answered-by-other", "duplicate-address")
 	const mac = "02:48:46:00:00:03"
-	w.says("answered-by-other", "192.0.2.100 is answered by MAC "+mac, "this node is master")
-	w.says("answered-by-other", "2001:db8::100 is answered by MAC "+mac)
+	w.says("answered-by-other", "192.0.2.100", "2001:db8::100", "are answered by MAC "+mac+", while this node is master")
 	w.says("duplicate-address", "192.0.2.1, an address of this host, is also that of the host with MAC "+mac)
 	w = n2.wireDoctor(t, wireWait, dualTOML(100))
 	w.wants("answered-by-other")

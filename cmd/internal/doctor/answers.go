@@ -1,9 +1,7 @@
 package doctor
 
 import (
-	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,9 +11,22 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
-// testAnswers looks who else says to have the addresses.
-func testAnswers(ctx context.Context, x *Examination) []Finding {
-	list, found := x.virtuals(ctx)
+// claim is that a host answers for addresses which are not its own.
+type claim struct {
+	virtual
+	mac sniff.MAC
+	// absent is set when no router was heard whose they are; else master says who
+	// that is.
+	absent bool
+	master string
+	names  []string
+	addrs  []netip.Addr
+}
+
+// answers looks who else says to have the addresses: all that one host answers
+// for is one finding.
+func answers(x *Examination, list []virtual) (found []Finding) {
+	var claims []*claim
 	asked := map[*wireLink]bool{}
 	for _, v := range list {
 		if !asked[v.wireLink] {
@@ -23,23 +34,47 @@ func testAnswers(ctx context.Context, x *Examination) []Finding {
 			found = append(found, v.unanswerable(x)...)
 			found = append(found, v.duplicates()...)
 		}
-		by := map[sniff.MAC][]netip.Addr{}
 		for _, p := range v.Addresses {
-			if a := p.Addr(); vrrp.FamilyOf(a) == v.family {
-				for _, n := range v.answers[a] {
-					if !v.may(n) {
-						by[n.mac] = append(by[n.mac], a)
-					}
+			if vrrp.FamilyOf(p.Addr()) != v.family {
+				continue
+			}
+			for _, n := range v.answers[p.Addr()] {
+				if !v.may(n) {
+					claims = v.claimed(claims, n.mac, p.Addr())
 				}
 			}
 		}
-		for _, mac := range slices.SortedFunc(maps.Keys(by), func(a, b sniff.MAC) int { return slices.Compare(a[:], b[:]) }) {
-			if f, ok := v.answered(x, mac, by[mac]); ok {
-				found = append(found, f)
-			}
-		}
+	}
+	for _, c := range claims {
+		found = append(found, c.finding(x))
 	}
 	return found
+}
+
+// claimed adds an address to the claim of a host.
+func (v *virtual) claimed(claims []*claim, mac sniff.MAC, a netip.Addr) []*claim {
+	master := "this node is master"
+	absent := false
+	if peers := v.peers(); !v.ours(v.VRID, v.family) {
+		switch {
+		case len(peers) > 0:
+			master = fmt.Sprintf("%v is master", peers[0].source)
+		case v.wire.took < 2*v.AdvertInterval:
+			return claims // its adverts may come so seldom
+		default:
+			absent = true
+		}
+	}
+	for _, c := range claims {
+		if c.wireLink == v.wireLink && c.mac == mac && c.absent == absent && (absent || c.master == master) {
+			if !slices.Contains(c.names, v.Name) {
+				c.names = append(c.names, v.Name)
+			}
+			c.addrs = append(c.addrs, a)
+			return claims
+		}
+	}
+	return append(claims, &claim{virtual: *v, mac: mac, absent: absent, master: master, names: []string{v.Name}, addrs: []netip.Addr{a}})
 }
 
 // lingering is how long after its successor was heard a master that left may go
@@ -72,35 +107,30 @@ func (v *virtual) virtualMAC() sniff.MAC {
 	return m
 }
 
-// answered tells of a host that answers for addresses, and is no master that was
-// heard. ok is false when that cannot be told.
-func (v *virtual) answered(x *Examination, mac sniff.MAC, addrs []netip.Addr) (f Finding, ok bool) {
-	who := v.who(mac)
-	said := fmt.Sprintf("%s answered by %s", isOrAre(words(addrs)), who)
-	clear := fmt.Sprintf("%s\n# on that host: where does it have %v, and who put it there?\nip addr show to %v", locate(v.Interface, mac), addrs[0], addrs[0])
-	if here := v.ours(v.VRID, v.family); here || len(v.peers()) > 0 {
-		also := "this node is master"
-		if !here {
-			also = fmt.Sprintf("%v is master", v.peers()[0].source)
-		}
+// finding tells of the claim.
+func (c *claim) finding(x *Examination) Finding {
+	said := fmt.Sprintf("%s answered by %s", isOrAre(words(c.addrs)), c.who(x, c.mac))
+	on := c.Interface
+	if len(c.names) == 1 {
+		on = c.names[0]
+	}
+	fix := fmt.Sprintf("%s\n# on that host: where does it have %v, and who put it there?\nip addr show to %v", locate(c.Interface, c.mac), c.addrs[0], c.addrs[0])
+	if !c.absent {
 		return Finding{
-			Severity: Error, ID: "answered-by-other", On: v.Name,
-			Title: fmt.Sprintf("%s, while %s", said, also),
+			Severity: Error, ID: "answered-by-other", On: on,
+			Title: fmt.Sprintf("%s, while %s", said, c.master),
 			Why: "Clients reach one host or the other. It is a second master whose adverts do not get here, or a host that has the address without VRRP: left behind by a daemon that died, " +
 				"given by hand, on a loopback interface of a load-balanced server without arp_ignore, or by proxy ARP.",
-			Fix: clear + v.withheld(x),
-		}, true
-	}
-	if v.tooShort(2) {
-		return f, false // its adverts may come so seldom
+			Fix: fix + c.withheld(x),
+		}
 	}
 	return Finding{
-		Severity: Error, ID: "adverts-absent", On: v.Name,
-		Title: fmt.Sprintf("%s, and no advert for %s arrived within %s", said, v.name(), seconds(v.wire.took)),
-		Why: fmt.Sprintf("ARP and neighbour discovery get through, adverts to %s do not, so that this node would become master beside that host: a switch withholds multicast (IGMP or MLD snooping without a querier), "+
-			"something on the way drops IP protocol 112, or that host has the address without VRRP.", v.to()),
-		Fix: clear + fmt.Sprintf("\n# does it send adverts?\ntcpdump -ni %s 'ip proto 112 or ip6 proto 112'", v.Interface) + v.withheld(x),
-	}, true
+		Severity: Error, ID: "adverts-absent", On: on,
+		Title: fmt.Sprintf("%s, and no master's advert arrived within %s", said, c.wire.took.Round(100*time.Millisecond)),
+		Why: fmt.Sprintf("ARP and neighbour discovery get through, adverts to %s do not, so that this node becomes master beside that host: a switch withholds multicast (IGMP or MLD snooping without a querier), "+
+			"something on the way drops IP protocol 112, or that host has the address without VRRP.", c.to()),
+		Fix: fix + fmt.Sprintf("\n# does it send adverts?\ntcpdump -ni %s 'ip proto 112 or ip6 proto 112'", c.Interface) + c.withheld(x),
+	}
 }
 
 // withheld is what to do about multicast snooping of a bridge on this host.
@@ -137,7 +167,7 @@ func (x *Examination) bridge(iface string) string {
 }
 
 // who names a host by its MAC, and by an address if one is known.
-func (v *virtual) who(mac sniff.MAC) string {
+func (v *virtual) who(x *Examination, mac sniff.MAC) string {
 	text := fmt.Sprintf("MAC %v", mac)
 	if mac == v.virtualMAC() {
 		return text + " (the virtual router's: some router is its master)"
@@ -147,9 +177,11 @@ func (v *virtual) who(mac sniff.MAC) string {
 			return fmt.Sprintf("%s (%v)", text, r.source)
 		}
 	}
-	for _, p := range v.Peers {
-		if slices.ContainsFunc(v.answers[p], func(n answer) bool { return n.mac == mac }) {
-			return fmt.Sprintf("%s (peer %v)", text, p)
+	for _, in := range x.On(v.Interface) {
+		for _, p := range in.Peers {
+			if slices.ContainsFunc(v.answers[p], func(n answer) bool { return n.mac == mac }) {
+				return fmt.Sprintf("%s (peer %v)", text, p)
+			}
 		}
 	}
 	return text
@@ -192,9 +224,8 @@ func (v *virtual) unanswerable(x *Examination) []Finding {
 	return nil
 }
 
-// testPeers looks for unicast peers that do not answer.
-func testPeers(ctx context.Context, x *Examination) []Finding {
-	list, found := x.virtuals(ctx)
+// silentPeers looks for unicast peers that do not answer.
+func silentPeers(list []virtual) (found []Finding) {
 	told := map[string]bool{}
 	for _, v := range list {
 		for _, p := range v.Peers {

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
@@ -35,9 +34,6 @@ type Examination struct {
 	// Command runs a program and returns its standard output. A program that
 	// is not installed is [exec.ErrNotFound].
 	Command func(ctx context.Context, name string, args ...string) ([]byte, error)
-
-	once sync.Once
-	wire *wire
 }
 
 // New begins an examination of this host: of the instances named, or of all. It

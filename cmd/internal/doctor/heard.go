@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,11 +16,25 @@ import (
 // wireTests look at the wire.
 func wireTests() []Test {
 	return []Test{
-		{"adverts", "adverts on the wire reach this host, and masters hear each other", testHeard},
-		{"vrid", "nobody else uses the VRIDs, and the peers agree with this host", testVRID},
-		{"answers", "nobody else answers for the addresses", testAnswers},
-		{"peers", "unicast peers answer", testPeers},
+		{"wire", "on the wire peers hear each other and agree, and nobody else uses the VRIDs or answers for the addresses", testWire},
 	}
+}
+
+// testWire listens, and looks at what was heard.
+func testWire(ctx context.Context, x *Examination) []Finding {
+	w := &wire{links: map[string]*wireLink{}}
+	if err := w.hear(ctx, x); err != nil {
+		return []Finding{unseen("", err.Error())}
+	}
+	var list []virtual
+	for _, in := range x.Instances {
+		if l := w.links[in.Interface]; l != nil {
+			for _, f := range in.Families() {
+				list = append(list, virtual{in, f, w, l})
+			}
+		}
+	}
+	return slices.Concat(heard(x, list), strangers(x, list), answers(x, list), silentPeers(list))
 }
 
 // fewAdverts is how many adverts that are lost, or that are sent beside a better
@@ -32,23 +47,6 @@ type virtual struct {
 	family vrrp.Family
 	wire   *wire
 	*wireLink
-}
-
-// virtuals lists those on links that were heard. When nothing could be heard,
-// that is the finding.
-func (x *Examination) virtuals(ctx context.Context) (list []virtual, found []Finding) {
-	w := x.listen(ctx)
-	if w.err != nil {
-		return nil, []Finding{unseen("", w.err.Error())}
-	}
-	for _, in := range x.Instances {
-		if l := w.links[in.Interface]; l != nil {
-			for _, f := range in.Families() {
-				list = append(list, virtual{in, f, w, l})
-			}
-		}
-	}
-	return list, nil
 }
 
 // name is what people call it.
@@ -88,20 +86,16 @@ func (v *virtual) peers() []*wireRouter {
 	return slices.DeleteFunc(v.others(v.VRID, v.family), v.stranger)
 }
 
-// tooShort tells that adverts come so seldom that a number of them was not to be
-// heard.
-func (v *virtual) tooShort(adverts int) bool {
-	return v.wire.took < time.Duration(adverts)*v.AdvertInterval
-}
-
-// testHeard looks for adverts that arrive and are not delivered, and for masters
-// that do not hear each other.
-func testHeard(ctx context.Context, x *Examination) []Finding {
-	list, found := x.virtuals(ctx)
+// heard looks for adverts that arrive and are not delivered, and for masters that
+// do not hear each other.
+func heard(x *Examination, list []virtual) (found []Finding) {
 	told := map[string]bool{}
+	short := map[time.Duration][]string{}
 	for _, v := range list {
-		if enough := fewAdverts + 1; v.tooShort(enough) {
-			found = append(found, unseen(v.Name, fmt.Sprintf("its adverts come every %v: --wait %v hears enough of them", v.AdvertInterval, time.Duration(enough)*v.AdvertInterval)))
+		if need := (fewAdverts + 1) * v.AdvertInterval; v.wire.took < need {
+			if !slices.Contains(short[need], v.Name) {
+				short[need] = append(short[need], v.Name)
+			}
 			continue
 		}
 		for _, f := range append(v.undelivered(), v.deafness(x)...) {
@@ -110,6 +104,10 @@ func testHeard(ctx context.Context, x *Examination) []Finding {
 				found = append(found, f)
 			}
 		}
+	}
+	for _, need := range slices.Sorted(maps.Keys(short)) {
+		found = append(found, unseen("", fmt.Sprintf("the adverts of %s come every %v: --wait %v hears enough of them",
+			andList(short[need]), need/(fewAdverts+1), need)))
 	}
 	return found
 }
@@ -235,6 +233,3 @@ func andList(words []string) string {
 	}
 	return strings.Join(words, "")
 }
-
-// seconds says how long was listened.
-func seconds(d time.Duration) string { return d.Round(100 * time.Millisecond).String() }

@@ -1,21 +1,20 @@
 package doctor
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/sniff"
 	"github.com/holdfast-vrrp/holdfast/vip"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
-// testVRID holds all that was heard in the VRIDs of the configuration against
+// strangers holds all that was heard in the VRIDs of the configuration against
 // it.
-func testVRID(ctx context.Context, x *Examination) []Finding {
-	list, found := x.virtuals(ctx)
+func strangers(x *Examination, list []virtual) (found []Finding) {
 	for _, v := range list {
 		for _, r := range v.others(v.VRID, v.family) {
 			switch {
@@ -71,7 +70,7 @@ func (v *virtual) taken(x *Examination, r *wireRouter) Finding {
 		return f
 	}
 	f.Fix = fmt.Sprintf("# in the configuration of all nodes of %q; not heard on %s within %s, which is no proof: routers that are backup do not speak\nvrid = %d",
-		v.Name, v.Interface, seconds(v.wire.took), free)
+		v.Name, v.Interface, v.wire.took.Round(100*time.Millisecond), free)
 	return f
 }
 

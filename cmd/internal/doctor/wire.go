@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
-// wire is what was heard on the links of the instances, for all tests alike.
+// wire is what was heard on the links of the instances.
 type wire struct {
 	took  time.Duration
 	links map[string]*wireLink
@@ -21,7 +21,6 @@ type wire struct {
 	summary sniff.Summary
 	// filtered is set when the kernel dropped packets by their reverse path.
 	filtered bool
-	err      error
 }
 
 // wireLink is what was heard on one link.
@@ -68,15 +67,6 @@ type wireRouter struct {
 	first time.Time
 	// faults are what its packets have on their own, one of each kind.
 	faults []sniff.Finding
-}
-
-// listen hears the wire once for all tests.
-func (x *Examination) listen(ctx context.Context) *wire {
-	x.once.Do(func() {
-		x.wire = &wire{links: map[string]*wireLink{}}
-		x.wire.err = x.wire.hear(ctx, x)
-	})
-	return x.wire
 }
 
 // hear listens to the links that work, and asks for addresses there.
