@@ -70,5 +70,8 @@ func manualCommands() (list []manual.Command) {
 		}
 		list = append(list, m)
 	}
-	return list
+	return append(list, manual.Command{
+		Name: "help", Usage: "holdfast help [COMMAND]",
+		Long: "Lists the commands, or tells of one what is above.",
+	})
 }
