@@ -157,7 +157,8 @@ uninstall: ## remove what install put there; holdfast.toml stays
 	rmdir '$(DESTDIR)$(SYSCONFDIR)/holdfast' 2>/dev/null || true
 
 .PHONY: deb
-deb: build ## build a Debian package in bin (VERSION=…; needs dpkg)
+deb: ## build a Debian package in bin (VERSION=…; needs dpkg)
+	@$(MAKE) build VERSION="$$(VERSION='$(VERSION)' examples/debian/build)"
 	VERSION='$(VERSION)' examples/debian/build bin/holdfast bin
 
 .PHONY: clean
