@@ -50,10 +50,18 @@ FIRST ?= 1
 # Which rows of the tables of handovers and of cost, a pattern such as planned.
 HANDOVER ?= .
 COST ?= .
+# Which row of the table of cost to profile.
+ROW ?= 255_×_10ms
 
 GOFUMPT := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NEEDROOT = @[[ $$EUID == 0 ]] || { echo "$@ makes network namespaces, so it needs root: sudo make $@" >&2; exit 1; }
+
+empty :=
+space := $(empty) $(empty)
+# The benchmarks that look at whole daemons, each run by itself.
+BESIDE = Handover|Cost|Start|Precision|Growth|Profile
+BENCH = HOLDFAST_REQUIRE=1 $(GO) test -timeout 0 $(TESTFLAGS) ./cmd/holdfast -run '^$$' -bench
 
 .PHONY: build
 build: ## build bin/holdfast, static (VERSION=…)
@@ -100,13 +108,31 @@ sim: ## simulate SEEDS bad days of each mix, from FIRST on (default 10000 from 1
 	HOLDFAST_SIM_SEEDS=$(SEEDS) HOLDFAST_SIM_FIRST=$(FIRST) HOLDFAST_SIM_MIX=$${MIX:-} $(GO) test -count=1 -timeout 24h -run '^TestSeeds$$' $(TESTFLAGS) ./vrrp/sim
 
 .PHONY: bench
-bench: ## run the benchmarks, last those beside keepalived (root; COST=row HANDOVER=row; COST_ROUNDS, COST_TIME, COST_JSON, HANDOVER_ROUNDS, HANDOVER_JSON)
+bench: ## run the benchmarks, last those beside keepalived (root; COST=row HANDOVER=row; COST_ROUNDS, COST_TIME, COST_JSON and so on)
 	$(NEEDROOT)
 	.ci/peers keepalived
-	@echo 'This takes about an hour and a half. Leave the machine alone meanwhile.'
-	$(GO) test -p 1 -run '^$$' -bench . -skip '^Benchmark(Handover|Cost)' -benchmem $(TESTFLAGS) ./...
-	HOLDFAST_REQUIRE=1 $(GO) test -run '^$$' -bench '^BenchmarkCost$$/$(COST)' -timeout 0 $(TESTFLAGS) ./cmd/holdfast
-	HOLDFAST_REQUIRE=1 $(GO) test -run '^$$' -bench '^BenchmarkHandover$$/$(HANDOVER)' -timeout 0 $(TESTFLAGS) ./cmd/holdfast
+	@echo 'This takes about two hours. Leave the machine alone meanwhile.'
+	$(GO) test -p 1 -run '^$$' -bench . -skip '^Benchmark($(BESIDE))$$' -benchmem $(TESTFLAGS) ./...
+	$(BENCH) '^BenchmarkStart$$'
+	$(BENCH) '^BenchmarkPrecision$$'
+	$(BENCH) '^BenchmarkCost$$/$(COST)'
+	$(BENCH) '^BenchmarkHandover$$/$(HANDOVER)'
+
+.PHONY: profile
+profile: ## show where master and backup spend their time in a ROW of the table of cost (root; PROFILE_TIME=10s PROFILE_DIR=dir)
+	$(NEEDROOT)
+	$(BENCH) '^BenchmarkProfile$$/$(subst $(space),_,$(ROW))'
+
+.PHONY: growth
+growth: ## measure cost by number of instances and addresses, and draw it in examples (root; GROWTH_ROUNDS=3 GROWTH_TIME=5s GROWTH_JSON=file)
+	$(NEEDROOT)
+	.ci/peers keepalived
+	$(BENCH) '^BenchmarkGrowth$$'
+
+.PHONY: flat
+flat: ## see that 255 instances with adverts each 10 ms keep their size for TIME (here 1h; root)
+	$(NEEDROOT)
+	HOLDFAST_REQUIRE=1 HOLDFAST_FLAT=$(if $(filter file,$(origin TIME)),1h,$(TIME)) $(GO) test -count=1 -v -timeout 0 -run '^TestMemoryFlat$$' $(TESTFLAGS) ./cmd/holdfast
 
 .PHONY: busy
 busy: ## load this machine for HOLDFAST_BUSY (default 60s) and see that nothing moves (root)

@@ -67,10 +67,20 @@ What else the machine did during each round, in percent of one processor (stolen
 | 255 × 1s             | keepalived | 40 (0)                |
 `
 
+// The same, and then the death of the first node.
+func TestMeasureGrown(t *testing.T) {
+	s := scene{interval: 100 * time.Millisecond, instances: 1, vips: 3}
+	got := measureGrown(t, &s, programs[0], 0, 200*time.Millisecond)
+	t.Logf("measured: %+v", got)
+	if got.Memory <= 0 || got.Takeover < 200 {
+		t.Errorf("there are figures missing, or taken over before the silence was long enough: %+v", got)
+	}
+}
+
 func TestCostTable(t *testing.T) {
 	ours := costSample{
 		Master: 0.5, Backup: 0.25, MasterMemory: 40, BackupMemory: 30, MasterWakes: 10, BackupWakes: 5,
-		Start: 0.5, False: 2, Sent: 100, Others: 12, Stolen: 1,
+		Start: 0.5, False: 2, Sent: 100, Announced: -1, Others: 12, Stolen: 1,
 	}
 	least, most := ours, ours
 	least.Master, least.False, most.Master, most.False = 0.4, 0, 0.8, 4

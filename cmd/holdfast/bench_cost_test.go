@@ -22,6 +22,8 @@ type costRow struct {
 	scene scene
 	goals map[costFigure]goal
 	floor bool // beside the bare loop, too
+	// pulled has the cable of the first node pulled in the end.
+	pulled bool
 }
 
 // goal is the most that a figure may be: so much, or so much of keepalived's.
@@ -49,6 +51,7 @@ var costRows = []costRow{
 	{name: "255 × 10ms", scene: scene{interval: 10 * time.Millisecond, instances: 255}, goals: ofBoth(goal{Ratio: 1. / 3}), floor: true},
 	{name: "4080 × 100ms", scene: scene{interval: 100 * time.Millisecond, instances: 4080}, goals: manyGoals(2)},
 	{name: "4080 × 1s", scene: scene{interval: time.Second, instances: 4080}, goals: manyGoals(5)},
+	{name: "1 × 100ms, 4000 VIPs", scene: scene{interval: largeInterval, instances: 1, vips: largeCount}, goals: map[costFigure]goal{costAnnounced: {AtMost: 100}}, pulled: true},
 }
 
 func manyGoals(seconds float64) map[costFigure]goal {
@@ -71,12 +74,7 @@ func BenchmarkCost(b *testing.B) {
 	require(b, os.Geteuid() == 0, "root")
 	_, err := lab.FindPeer("keepalived")
 	require(b, err == nil, "keepalived (run .ci/peers)")
-	rounds, watch := roundsFrom(b, "COST_ROUNDS", costRounds), costWatch
-	if s := os.Getenv("COST_TIME"); s != "" {
-		if watch, err = time.ParseDuration(s); err != nil || watch <= 0 {
-			b.Fatalf("COST_TIME is %q: want a time such as 10s", s)
-		}
-	}
+	rounds, watch := roundsFrom(b, "COST_ROUNDS", costRounds), durationFrom(b, "COST_TIME", costWatch)
 	builtProgram(b) // not while the clock runs
 	all := time.Duration(0)
 	for _, r := range costRows {
@@ -92,7 +90,11 @@ func BenchmarkCost(b *testing.B) {
 					contenders := r.contenders()
 					for k := range contenders { // who is first changes, too
 						p := contenders[(round+k)%len(contenders)]
-						result.add(p.name, measureCost(b, &r.scene, p, costSettle, watch))
+						sample := measureCost(b, &r.scene, p, costSettle, watch)
+						if r.pulled {
+							sample.Announced = measurePulled(b, &r, p, round, rounds)
+						}
+						result.add(p.name, sample)
 					}
 				}
 			}
@@ -123,6 +125,20 @@ func roundsFrom(b *testing.B, name string, rounds int) int {
 		b.Fatalf("%s is %q: want a number from 1 on", name, s)
 	}
 	return rounds
+}
+
+// durationFrom is the time in a variable of the environment, if it is set.
+func durationFrom(b *testing.B, name string, d time.Duration) time.Duration {
+	b.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return d
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil || d <= 0 {
+		b.Fatalf("%s is %q: want a time such as 10s", name, s)
+	}
+	return d
 }
 
 func (r *costRow) contenders() []*program {
@@ -257,27 +273,8 @@ func measureCost(t testing.TB, s *scene, p *program, settle, watch time.Duration
 	defer l.Close() // before the next; newLab tells of errors
 	bd := newCostBed(t, l, s, p)
 	took := bd.start()
-	time.Sleep(settle)
-	if settle > 0 {
-		bd.awaitPace()
-	}
-
-	began := time.Now()
-	one, two, frames := bd.first.used(), bd.second.used(), bd.sent()
-	worked, stolen := machineTime(t)
-	time.Sleep(watch)
-	span := time.Since(began)
-	workedTo, stolenTo := machineTime(t)
-	framesTo, oneTo, twoTo := bd.sent(), bd.first.used(), bd.second.used()
-	sample := costSample{
-		Master: share(oneTo.cpu-one.cpu, span), Backup: share(twoTo.cpu-two.cpu, span),
-		MasterMemory: float64(oneTo.memory) / 1e6, BackupMemory: float64(twoTo.memory) / 1e6,
-		MasterWakes: float64(oneTo.wakes-one.wakes) / span.Seconds(), BackupWakes: float64(twoTo.wakes-two.wakes) / span.Seconds(),
-		Sent:   bd.pace(framesTo-frames, span),
-		Others: share(workedTo-worked-(oneTo.cpu-one.cpu)-(twoTo.cpu-two.cpu), span),
-		Stolen: share(stolenTo-stolen, span),
-		Start:  -1, False: -1,
-	}
+	bd.settle(settle)
+	sample := bd.watch(watch)
 	if p == bareLoop {
 		return sample
 	}
@@ -285,8 +282,47 @@ func measureCost(t testing.TB, s *scene, p *program, settle, watch time.Duration
 		t.Errorf("%s: the first node has %d of %d addresses at the end, the second %d", p.name, here, len(bd.all), there)
 	}
 	sample.Start = took.Seconds()
-	sample.False = float64(p.becameMaster(bd.first) - len(bd.all) + p.becameMaster(bd.second))
+	sample.False = float64(p.becameMaster(bd.first) - s.instances + p.becameMaster(bd.second))
 	return sample
+}
+
+// measurePulled is when the last address was announced, in milliseconds from the
+// moment on when the second node could know that the first is gone.
+func measurePulled(b *testing.B, r *costRow, p *program, round, rounds int) float64 {
+	b.Helper()
+	s := scene{interval: r.scene.interval, large: true, quiet: true}
+	h := handover{scene: s, event: (*bed).unplug, watch: 3 * time.Second, unheard: true}
+	return measureHandover(b, &h, p, s.phase(round, rounds)).Decided
+}
+
+// settle waits for so long, and until both nodes have found their pace.
+func (bd *costBed) settle(settle time.Duration) {
+	time.Sleep(settle)
+	if settle > 0 {
+		bd.awaitPace()
+	}
+}
+
+// watch measures for a while.
+func (bd *costBed) watch(watch time.Duration) costSample {
+	t := bd.first.t
+	t.Helper()
+	began := time.Now()
+	one, two, frames := bd.first.used(), bd.second.used(), bd.sent()
+	worked, stolen := machineTime(t)
+	time.Sleep(watch)
+	span := time.Since(began)
+	workedTo, stolenTo := machineTime(t)
+	framesTo, oneTo, twoTo := bd.sent(), bd.first.used(), bd.second.used()
+	return costSample{
+		Master: share(oneTo.cpu-one.cpu, span), Backup: share(twoTo.cpu-two.cpu, span),
+		MasterMemory: float64(oneTo.memory) / 1e6, BackupMemory: float64(twoTo.memory) / 1e6,
+		MasterWakes: float64(oneTo.wakes-one.wakes) / span.Seconds(), BackupWakes: float64(twoTo.wakes-two.wakes) / span.Seconds(),
+		Sent:   bd.pace(framesTo-frames, span),
+		Others: share(workedTo-worked-(oneTo.cpu-one.cpu)-(twoTo.cpu-two.cpu), span),
+		Stolen: share(stolenTo-stolen, span),
+		Start:  -1, False: -1, Announced: -1,
+	}
 }
 
 // share is the part of one processor, in percent.

@@ -41,6 +41,7 @@ type scene struct {
 	instances int  // 0 is 1
 	more      bool // one more address
 	large     bool // largeCount addresses
+	vips      int  // so many addresses, 0 for what else is said
 	quiet     bool // no client asks
 }
 
@@ -69,10 +70,14 @@ func (s *scene) phase(round, rounds int) time.Duration {
 
 // addresses are those of one instance.
 func (s *scene) addresses(instance int) []string {
+	count := s.vips
+	if s.large {
+		count = largeCount
+	}
 	switch {
-	case s.large:
+	case count > 0:
 		var list []string
-		for _, a := range largeAddresses() {
+		for _, a := range largeAddresses()[:count] {
 			list = append(list, a.String()+largeNetwork)
 		}
 		return list

@@ -15,6 +15,9 @@ func TestMain(m *testing.M) {
 		if len(os.Args) > 1 && otherPrograms[os.Args[1]] != nil {
 			otherPrograms[os.Args[1]](os.Args[2:])
 		}
+		if path := os.Getenv(profileTo); path != "" {
+			profiled(path)
+		}
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 	}
 	os.Setenv(beHoldfast, "1") // for the children
