@@ -186,6 +186,7 @@ func BenchmarkAnnounce(b *testing.B) {
 	for _, p := range v4 {
 		addrs = append(addrs, p.Addr())
 	}
+	b.ReportAllocs()
 	for b.Loop() {
 		if err := k.Announce("hf0", ARPRequest, addrs, nil); err != nil {
 			b.Fatal(err)

@@ -385,6 +385,7 @@ func BenchmarkApply(b *testing.B) {
 			k := newKernel(b)
 			v4, v6 := many(size.v4, size.v6)
 			both := slices.Concat(v4, v6)
+			b.ReportAllocs()
 			for b.Loop() {
 				for _, v := range []Verb{Create, Remove} {
 					if err := errors.Join(k.Apply("hf0", changes(v, both))...); err != nil {
@@ -392,6 +393,29 @@ func BenchmarkApply(b *testing.B) {
 					}
 				}
 			}
+		})
+	}
+}
+
+// BenchmarkRenew replaces addresses that are there, as leases are renewed.
+func BenchmarkRenew(b *testing.B) {
+	for _, count := range []int{1, 255, 4000} {
+		b.Run(fmt.Sprintf("%dv4", count), func(b *testing.B) {
+			enterNetns(b)
+			vethPair(b)
+			k := newKernel(b)
+			v4, _ := many(count, 0)
+			renew := func() {
+				if err := errors.Join(k.Apply("hf0", changes(Replace, v4))...); err != nil {
+					b.Fatal(err)
+				}
+			}
+			renew() // now they are there
+			b.ReportAllocs()
+			for b.Loop() {
+				renew()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*count), "ns/address")
 		})
 	}
 }

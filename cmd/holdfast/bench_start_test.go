@@ -25,6 +25,8 @@ var startSizes = [...]struct {
 const (
 	checkMost  = 200 * time.Millisecond // of a file of manyInstances
 	reloadMost = 50 * time.Millisecond  // of one among manyInstances
+	// programMost is the size of the program, stripped, in millions of bytes.
+	programMost = 12
 	// manyInstances are 255 on each of 16 interfaces.
 	manyInstances = 4080
 )
@@ -51,7 +53,7 @@ func BenchmarkStart(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 	lines := [][]string{{"", "median (least–most), ms", "goal"}}
 	for n, size := range startSizes {
-		line := []string{fmt.Sprintf("exec to ready, %d instances", size.instances), spreadOf(ready[n]).String(), ""}
+		line := []string{fmt.Sprintf("exec to ready, instances: %d", size.instances), spreadOf(ready[n]).String(), ""}
 		if size.most > 0 {
 			line[2] = met(spreadOf(ready[n]).median, millis(size.most))
 		}
@@ -65,6 +67,12 @@ func BenchmarkStart(b *testing.B) {
 		[]string{"the longest time between two adverts of any, due each 1000", spreadOf(widest).String(), ""},
 		[]string{"`holdfast reload` without a change, exec to exit", spreadOf(command).String(), ""},
 	)
+	info, err := os.Stat(builtProgram(b))
+	if err != nil {
+		b.Fatal(err)
+	}
+	size := float64(info.Size()) / 1e6
+	lines = append(lines, []string{"the program, MB", fmt.Sprintf("%.1f", size), met(size, programMost)})
 	var text strings.Builder
 	markdown(&text, lines)
 	fmt.Printf("\n%s\nIn all reloads %d addresses of other instances came or went, and %d other instances were not heard.\n", &text, others, missing)
