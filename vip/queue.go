@@ -40,9 +40,11 @@ type queue struct {
 	closed                   bool
 	// ready has a token when there may be something to do.
 	ready chan struct{}
-	// last is the interface that had the last turn, lane what had it.
-	last string
-	lane int
+	// last is the interface that had the last turn, lane what had it beside
+	// renewals, and renewed how many turns these had since.
+	last    string
+	lane    int
+	renewed int
 	// given counts the orders, and quiet is for each owner how many there were
 	// when it took its announcements back.
 	given uint64
@@ -62,13 +64,13 @@ func (q *queue) put(o order) {
 	o.number = q.given
 	switch o.kind {
 	case OrderRenew:
-		q.renewals = append(q.renewals, o.slices()...)
+		q.renewals = o.appendTo(q.renewals)
 	case OrderAudit:
 		q.putAudit(o)
 	case OrderAnnounce:
 		q.putAnnounce(o)
 	default:
-		q.orders = append(q.orders, o.slices()...)
+		q.orders = o.appendTo(q.orders)
 	}
 	q.wake()
 }
@@ -96,6 +98,14 @@ func (q *queue) forget(owner string) {
 	if !waits {
 		delete(q.quiet, owner)
 	}
+}
+
+// appendTo appends an order, or the slices of a large one.
+func (o order) appendTo(list []order) []order {
+	if len(o.addrs) <= sliceLimit {
+		return append(list, o)
+	}
+	return append(list, o.slices()...)
 }
 
 // slices splits a large order. A removal begins with the last addresses:
@@ -200,19 +210,27 @@ func (q *queue) wake() {
 	}
 }
 
-// take removes the orders of the next turn, all for one interface: renewals,
-// other orders, or an audit, in rotation. closed reports that there is nothing
+// renewalTurns is how many turns renewals have at most before something else has
+// one: enough to renew thousands of addresses. They must not fall behind, or
+// addresses are lost, whose repair costs more than their renewal.
+const renewalTurns = 64
+
+// take removes the orders of the next turn, all for one interface: renewals as
+// long as there are any, else other orders or an audit, in rotation. closed reports that there is nothing
 // left and never will be.
 func (q *queue) take() (turn []order, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	lanes := [...]func() []order{q.takeRenewals, q.takeOrders, q.takeAudit}
-	for range lanes {
-		turn = lanes[q.lane]()
-		q.lane = (q.lane + 1) % len(lanes)
-		if len(turn) > 0 {
-			break
-		}
+	if q.renewed < renewalTurns {
+		turn = q.takeRenewals()
+		q.renewed++
+	}
+	if len(turn) == 0 {
+		turn = q.takeOther()
+		q.renewed = 0
+	}
+	if len(turn) == 0 {
+		turn = q.takeRenewals()
 	}
 	if len(turn) == 0 {
 		return nil, q.closed
@@ -223,22 +241,39 @@ func (q *queue) take() (turn []order, closed bool) {
 	return turn, false
 }
 
+// takeOther takes orders that are no renewals, or an audit, in rotation.
+func (q *queue) takeOther() (turn []order) {
+	lanes := [...]func() []order{q.takeOrders, q.takeAudit}
+	for range lanes {
+		turn = lanes[q.lane]()
+		q.lane = (q.lane + 1) % len(lanes)
+		if len(turn) > 0 {
+			break
+		}
+	}
+	return turn
+}
+
 // takeRenewals takes those for the interface of the first, as many as fit.
 func (q *queue) takeRenewals() (turn []order) {
-	size := 0
-	rest := q.renewals[:0:0]
+	if len(q.renewals) == 0 {
+		return nil
+	}
+	iface, size := q.renewals[0].iface, 0
+	rest := q.renewals[:0] // in place: there may be thousands
 	for i, o := range q.renewals {
 		if size >= sliceLimit {
 			rest = append(rest, q.renewals[i:]...)
 			break
 		}
-		if o.iface != q.renewals[0].iface {
+		if o.iface != iface {
 			rest = append(rest, o)
 			continue
 		}
 		turn = append(turn, o)
 		size += len(o.addrs)
 	}
+	clear(q.renewals[len(rest):])
 	q.renewals = rest
 	return turn
 }
@@ -253,7 +288,7 @@ func (q *queue) takeOrders() (turn []order) {
 	iface := q.next()
 	waiting := map[string]bool{} // owners with an earlier order that stays
 	changed, announced := 0, 0
-	rest := q.orders[:0:0]
+	rest := q.orders[:0] // in place: there may be thousands
 	for i, o := range q.orders {
 		size, most := &changed, sliceLimit
 		if o.kind == OrderAnnounce {
@@ -272,6 +307,7 @@ func (q *queue) takeOrders() (turn []order) {
 		turn = append(turn, o)
 		*size += len(o.addrs)
 	}
+	clear(q.orders[len(rest):])
 	q.orders, q.last = rest, iface
 	return turn
 }

@@ -239,7 +239,7 @@ func TestQueueSlices(t *testing.T) {
 				q.put(order{kind: OrderRenew, owner: "c", iface: "eth0", addrs: all[:2]})
 			},
 			[]string{
-				"add 0+128", "renew 0+128", "add 128+128", "renew 128+128", "add 256+44", "audit 0+300", "renew 256+44, renew 0+2",
+				"add 0+128", "renew 0+128", "renew 128+128", "renew 256+44, renew 0+2", "add 128+128", "add 256+44", "audit 0+300",
 			},
 		},
 	}
@@ -259,6 +259,42 @@ func TestQueueSlices(t *testing.T) {
 				t.Errorf("turns (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Thousands of renewals are not held up by other orders, which have their turn
+// every now and then nevertheless.
+func TestQueueManyRenewals(t *testing.T) {
+	q := newQueue()
+	interfaces := []string{"eth0", "eth1", "eth2"}
+	for n := range 3 * renewalTurns * sliceLimit {
+		q.put(order{kind: OrderRenew, owner: "a", iface: interfaces[n%3], addrs: numbered(0, 1)})
+	}
+	for n := range 4 {
+		q.put(order{kind: OrderAdd, owner: "b", iface: "eth0", addrs: numbered(n, sliceLimit)})
+	}
+	q.put(order{kind: OrderAudit, iface: "eth1"})
+	var others []int // after how many renewed addresses
+	renewed := map[string]int{}
+	for all := 0; len(q.orders)+len(q.renewals)+len(q.audits) > 0; {
+		turn, _ := q.take()
+		for _, o := range turn {
+			if o.kind != OrderRenew {
+				others = append(others, all)
+				continue
+			}
+			all++
+			renewed[o.iface]++
+		}
+	}
+	const round = renewalTurns * sliceLimit
+	if want := []int{round, 2 * round, 3 * round, 3 * round, 3 * round}; !slices.Equal(others, want) {
+		t.Errorf("other orders came after %v renewals, want %v", others, want)
+	}
+	for _, iface := range interfaces {
+		if renewed[iface] != round {
+			t.Errorf("%d renewals on %s, want %d", renewed[iface], iface, round)
+		}
 	}
 }
 
