@@ -207,24 +207,29 @@ func (e *Engine) configure(configs []Config) {
 	if e.stopping {
 		return
 	}
-	old := slices.Clone(e.instances)
+	old := e.instances
+	places := make(map[place][]*instance, len(old)) // of old ones that nobody goes on with yet
 	for _, i := range old {
 		i.flush() // hooks that wait run under the name that the instance had
+		places[i.cfg.place()] = append(places[i.cfg.place()], i)
 	}
 	e.instances = make([]*instance, len(configs))
 	kept := make([]bool, len(configs))
 	for n, cfg := range configs {
-		at := slices.IndexFunc(old, func(i *instance) bool { return i.cfg.sameRouters(&cfg) })
+		here := places[cfg.place()]
+		at := slices.IndexFunc(here, func(i *instance) bool { return i.cfg.sameRouters(&cfg) })
 		if kept[n] = at >= 0; kept[n] {
-			e.instances[n] = old[at]
-			old = slices.Delete(old, at, at+1)
+			e.instances[n] = here[at]
+			places[cfg.place()] = slices.Delete(here, at, at+1)
 		} else {
 			e.instances[n] = newInstance(e, cfg)
 		}
 	}
 	e.group(configs)
 	for _, i := range old {
-		e.remove(i)
+		if slices.Contains(places[i.cfg.place()], i) {
+			e.remove(i)
+		}
 	}
 	for _, i := range e.departing {
 		if slices.ContainsFunc(configs, func(c Config) bool { return c.Name == i.cfg.Name }) {
@@ -272,6 +277,14 @@ func (e *Engine) forget(i *instance) {
 		}
 	}
 }
+
+// place is where instances may share virtual routers.
+type place struct {
+	iface string
+	vrid  uint8
+}
+
+func (c *Config) place() place { return place{c.Interface, c.VRID} }
 
 // sameRouters reports whether a reload from c to d keeps a virtual router.
 func (c *Config) sameRouters(d *Config) bool {

@@ -135,7 +135,7 @@ func (r *router) renewOne() {
 		r.renewNext = 0
 	}
 	end := min(r.renewNext+renewSlice, len(r.addresses))
-	var slice []netip.Prefix
+	slice := make([]netip.Prefix, 0, end-r.renewNext)
 	for _, a := range r.addresses[r.renewNext:end] {
 		if a.Present {
 			slice = append(slice, a.Address)

@@ -106,6 +106,19 @@ func (e *Engine) Snapshot(now time.Time) *Snapshot {
 	return s
 }
 
+// Census counts the instances by state, and those that are drained. It costs
+// much less than a Snapshot.
+func (e *Engine) Census() (states map[State]int, drained int) {
+	states = map[State]int{}
+	for _, i := range e.instances {
+		states[i.state]++
+		if i.groupDrained() {
+			drained++
+		}
+	}
+	return states, drained
+}
+
 func (i *instance) status(now time.Time) InstanceStatus {
 	s := InstanceStatus{
 		Config: i.cfg.clone(), State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,

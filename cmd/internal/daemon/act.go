@@ -17,19 +17,20 @@ func (d *Daemon) act(a vrrp.Action) {
 	switch a := a.(type) {
 	case *vrrp.AddAddresses:
 		d.telemetry.leased(a.Router.Serial, a.Lease, d.now)
-		d.addresses.Add(ownerName(a.Router), a.Interface, a.Addresses, a.Lease)
+		d.addresses.Add(d.ownerName(a.Router), a.Interface, a.Addresses, a.Lease)
 	case *vrrp.RenewAddresses:
 		d.telemetry.leased(a.Router.Serial, a.Lease, d.now)
 		// Half a lease later somebody else may have them.
-		d.addresses.Renew(ownerName(a.Router), a.Interface, a.Addresses, a.Lease, d.now.Add(a.Lease/2))
+		d.addresses.Renew(d.ownerName(a.Router), a.Interface, a.Addresses, a.Lease, d.now.Add(a.Lease/2))
 	case *vrrp.RemoveAddresses:
 		d.journal.stamp(a.Router.Serial, 0)
 		d.telemetry.released(a.Router.Serial)
-		d.addresses.Remove(ownerName(a.Router), a.Interface, a.Addresses)
+		d.addresses.Remove(d.ownerName(a.Router), a.Interface, a.Addresses)
+		delete(d.owners, a.Router.Serial)
 	case *vrrp.AnnounceAddresses:
-		d.addresses.Announce(ownerName(a.Router), a.Interface, a.Addresses, d.cfg.VIP[a.Router.Instance].ARP)
+		d.addresses.Announce(d.ownerName(a.Router), a.Interface, a.Addresses, d.cfg.VIP[a.Router.Instance].ARP)
 	case *vrrp.StopAnnouncing:
-		d.addresses.StopAnnouncing(ownerName(a.Router))
+		d.addresses.StopAnnouncing(d.ownerName(a.Router))
 	case *vrrp.Transition:
 		d.transition(a)
 	case *vrrp.Notify:
@@ -43,8 +44,16 @@ func (d *Daemon) act(a vrrp.Action) {
 	}
 }
 
-// ownerName is what the manager of addresses knows a virtual router by.
-func ownerName(id vrrp.RouterID) string { return strconv.FormatUint(id.Serial, 10) }
+// ownerName is what the manager of addresses knows a virtual router by. It is kept,
+// for each renewal of a lease asks.
+func (d *Daemon) ownerName(id vrrp.RouterID) string {
+	name, ok := d.owners[id.Serial]
+	if !ok {
+		name = strconv.FormatUint(id.Serial, 10)
+		d.owners[id.Serial] = name
+	}
+	return name
+}
 
 // transition tells of a change of state: one line each.
 func (d *Daemon) transition(t *vrrp.Transition) {

@@ -89,9 +89,20 @@ func (d *Daemon) restoreSettings(keep func(path string) bool) {
 // has, and which of their addresses on which interface.
 func (d *Daemon) configured(left []journalRouter) (list []vrrp.Adopted, kept map[string]map[netip.Prefix]bool) {
 	kept = map[string]map[netip.Prefix]bool{}
+	type place struct {
+		iface string
+		vrid  uint8
+	}
+	at := make(map[place]int, len(d.cfg.Instances))
+	for n := range d.cfg.Instances {
+		c := &d.cfg.Instances[n]
+		if _, other := at[place{c.Interface, c.VRID}]; !other { // of the other family
+			at[place{c.Interface, c.VRID}] = n
+		}
+	}
 	for _, r := range left {
-		n := slices.IndexFunc(d.cfg.Instances, func(c vrrp.Config) bool { return c.Interface == r.Interface && c.VRID == r.VRID })
-		if n < 0 || !slices.Contains(d.cfg.Instances[n].Families(), r.Family) {
+		n, ok := at[place{r.Interface, r.VRID}]
+		if !ok || !slices.Contains(d.cfg.Instances[n].Families(), r.Family) {
 			continue
 		}
 		list = append(list, vrrp.Adopted{Interface: r.Interface, VRID: r.VRID, Family: r.Family, PseudoHeader: r.PseudoHeader, Until: r.Until})
@@ -108,8 +119,13 @@ func (d *Daemon) configured(left []journalRouter) (list []vrrp.Adopted, kept map
 	return list, kept
 }
 
-// journalGap is how long changes are gathered before the journal is written.
-const journalGap = 50 * time.Millisecond
+const (
+	// journalGap is how long changes are gathered before the journal is written.
+	journalGap = 50 * time.Millisecond
+	// journalShare is the part of the loop's time, one in so many, that looking
+	// for what to write may take where there are thousands of instances.
+	journalShare = 50
+)
 
 // journalChanged has the journal written soon, when anything in it changed.
 func (d *Daemon) journalChanged() {
@@ -117,8 +133,10 @@ func (d *Daemon) journalChanged() {
 		return
 	}
 	d.journalDue = true
-	d.later(journalGap, func() {
+	d.later(max(journalGap, journalShare*d.journalTook), func() {
 		d.journalDue = false
+		began := time.Now()
+		defer func() { d.journalTook = time.Since(began) }()
 		if f := d.journal.describe(d.engine.Snapshot(d.now)); f != nil {
 			d.journalNext = f
 			d.writeJournal()

@@ -96,6 +96,7 @@ type Daemon struct {
 	advert      vrrp.AdvertReceived
 
 	addresses *vip.Manager
+	owners    map[uint64]string // what addresses knows virtual routers by, by serial
 	checks    *healthcheck.Runner
 	results   map[string]healthcheck.Result
 	hooks     *notify.Queue
@@ -106,7 +107,8 @@ type Daemon struct {
 	tellWaits bool            // for tellDelay
 
 	journal     *journal
-	journalDue  bool // a look at what changed is planned
+	journalDue  bool          // a look at what changed is planned
+	journalTook time.Duration // the last one
 	journalBusy bool
 	journalNext *journalFile // to be written
 	// The last write failed, and another one is planned.
@@ -151,6 +153,7 @@ func New(opts Options) *Daemon {
 		linkStates: map[string]string{},
 		blind:      map[string]*blind{},
 		results:    map[string]healthcheck.Result{},
+		owners:     map[uint64]string{},
 		told:       map[string]told{},
 		supervisor: &supervisor{},
 	}

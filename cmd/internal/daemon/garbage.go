@@ -7,13 +7,21 @@ import (
 	"runtime/metrics"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	// garbageLook is how often the heap is looked at.
 	garbageLook = 500 * time.Millisecond
-	// garbageMost is how much the heap may grow before it is collected.
-	garbageMost = 16 << 20
+	// garbageMost is how much the heap may grow at most before it is collected,
+	// garbageLeast how much in any case; in between it is half of what is in use.
+	garbageMost  = 16 << 20
+	garbageLeast = 4 << 20
+	// freeMost is how much memory without use is kept for the next time.
+	freeMost = 8 << 20
+	// returnGap is how often it is given back at most, which takes a while.
+	returnGap = 5 * time.Second
 	// heapMost is where the runtime collects by itself, whatever is going on.
 	heapMost = 512 << 20
 )
@@ -31,25 +39,49 @@ func collectGarbage(ctx context.Context) {
 	}()
 	look := time.NewTicker(garbageLook)
 	defer look.Stop()
+	returned := time.Now()
 	for live := heap(); ; {
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
 		}
-		if heap() < live+garbageMost {
+		work := runtime.GC
+		switch grown := heap() >= live+min(garbageMost, max(garbageLeast, live/2)); {
+		case unused() > freeMost && time.Since(returned) >= returnGap: // since a start or a reload
+			work = returnMemory
+			returned = time.Now()
+		case !grown:
 			continue
 		}
 		syscall.ForkLock.Lock()
-		runtime.GC()
+		work()
 		syscall.ForkLock.Unlock()
 		live = heap()
 	}
 }
 
 // heap is how much memory objects take, dead ones included, in bytes.
-func heap() uint64 {
-	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+func heap() uint64 { return measure("/memory/classes/heap/objects:bytes") }
+
+// unused is how much memory the heap has that holds nothing, in bytes.
+func unused() uint64 { return measure("/memory/classes/heap/free:bytes") }
+
+func measure(name string) uint64 {
+	sample := []metrics.Sample{{Name: name}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
+}
+
+// returnMemory gives what the heap does not use back to the system. Locked memory
+// the kernel does not take, so that it is unlocked meanwhile.
+func returnMemory() {
+	locked := memoryLocked.Load()
+	if locked && unix.Munlockall() != nil {
+		return
+	}
+	debug.FreeOSMemory()
+	if locked && lockMemory() != nil {
+		memoryLocked.Store(false)
+	}
 }

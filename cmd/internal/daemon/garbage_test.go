@@ -2,12 +2,17 @@ package daemon
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // cycles counts the collections so far.
@@ -50,4 +55,67 @@ func TestCollectGarbage(t *testing.T) {
 	if got := debug.SetGCPercent(100); got != 100 {
 		t.Errorf("in the end the runtime collects at %d %%, want 100", got)
 	}
+}
+
+// Memory that is not used any more goes back to the system although it was locked,
+// and what is used stays locked.
+func TestLockedMemoryIsReturned(t *testing.T) {
+	if err := lockMemory(); err != nil {
+		t.Skip("memory cannot be locked here: ", err)
+	}
+	memoryLocked.Store(true)
+	t.Cleanup(func() {
+		memoryLocked.Store(false)
+		if err := unix.Munlockall(); err != nil {
+			t.Error(err)
+		}
+	})
+	const size = 64 << 10 // in kB, as the kernel tells
+	fill(size)
+	before := memoryOf(t, "VmRSS:")
+	returnMemory()
+	after := memoryOf(t, "VmRSS:")
+	t.Logf("measured: %d kB resident, then %d", before, after)
+	if before-after < size*3/4 {
+		t.Errorf("of %d kB that nobody uses only %d were returned", size, before-after)
+	}
+	if memoryOf(t, "VmLck:") == 0 || !memoryLocked.Load() {
+		t.Error("memory is not locked any more")
+	}
+}
+
+// fill makes garbage of so many kB, all of it written to.
+//
+//go:noinline
+func fill(kB int) {
+	for range kB >> 10 {
+		b := make([]byte, 1<<20)
+		for n := range b {
+			b[n] = 1
+		}
+		garbage = append(garbage, b)
+	}
+	garbage = nil
+}
+
+var garbage [][]byte // so that it is on the heap
+
+// memoryOf reads what the kernel tells of this process, in kB.
+func memoryOf(t *testing.T, key string) int {
+	t.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			n, err := strconv.Atoi(strings.Fields(rest)[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatalf("no %s in /proc/self/status", key)
+	return 0
 }

@@ -192,14 +192,7 @@ func (d *Daemon) supervise() {
 
 // summary counts the instances by state, in one line.
 func (d *Daemon) summary() string {
-	count := map[vrrp.State]int{}
-	drained := 0
-	for _, i := range d.engine.Snapshot(d.now).Instances {
-		count[i.State]++
-		if i.Drained {
-			drained++
-		}
-	}
+	count, drained := d.engine.Census()
 	line := ""
 	for _, s := range []vrrp.State{vrrp.StateMaster, vrrp.StateBackup, vrrp.StateFault, vrrp.StateInit} {
 		if count[s] == 0 {

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,18 +31,26 @@ func makeUrgent() error {
 	if err := scheduleThreads(); err != nil {
 		errs = append(errs, fmt.Errorf("real-time scheduling: %w", err))
 	}
-	// On fault: what Go has only reserved stays out of RAM.
-	err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
+	err := lockMemory()
 	if err == nil {
 		err = unlockLimited()
 	}
-	if err != nil {
+	if memoryLocked.Store(err == nil); err != nil {
 		errs = append(errs, fmt.Errorf("locked memory: %w", err))
 	}
 	if len(errs) == 2 { // one line in the log
 		return fmt.Errorf("%w; %w", errs[0], errs[1])
 	}
 	return errors.Join(errs...)
+}
+
+// memoryLocked tells whether the memory of this process stays in RAM.
+var memoryLocked atomic.Bool
+
+// lockMemory keeps all memory in RAM, once it is used: what Go has only reserved
+// stays out.
+func lockMemory() error {
+	return unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
 }
 
 // unlockLimited unlocks the memory again where its amount is limited: what Go
