@@ -198,7 +198,7 @@ func (f *Fake) apply(iface string, c Change) error {
 	switch {
 	case c.Verb == Create && n >= 0:
 		return ErrExists
-	case c.Verb == Replace && n >= 0:
+	case (c.Verb == Replace || c.Verb == Renew) && n >= 0:
 		i.addrs[n].Proto, i.addrs[n].ValidLifetime = Proto, c.Address.ValidLifetime
 	case c.Verb != Remove:
 		i.add(Present{Prefix: p, Proto: Proto, Deprecated: c.Address.hidden(), ValidLifetime: c.Address.ValidLifetime})

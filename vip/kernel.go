@@ -45,6 +45,9 @@ const (
 	Create Verb = iota + 1
 	// Replace adds an address or makes it what is wanted, without a gap.
 	Replace
+	// Renew is Replace for an address that was there when its lease was given
+	// last. Who watches the interfaces need not hear of it.
+	Renew
 	// Remove takes an address off: [ErrNotFound] when it is not there.
 	Remove
 )
@@ -53,7 +56,7 @@ func (v Verb) String() string {
 	switch v {
 	case Create:
 		return "add"
-	case Replace:
+	case Replace, Renew:
 		return "replace"
 	case Remove:
 		return "del"

@@ -27,9 +27,11 @@ const (
 // network namespace in which NewKernel was called; settings are those of the
 // calling thread's.
 type Linux struct {
-	mu     sync.Mutex // guards route and senders
-	route  *rtnl
-	packet *packetSocket
+	mu    sync.Mutex // guards route, renewal and senders
+	route *rtnl
+	// renewal is for renewals alone, so that Watch can tell their echo by its port.
+	renewal *rtnl
+	packet  *packetSocket
 	// senders are link-local addresses found before, by the index of the interface.
 	senders map[int]netip.Addr
 }
@@ -43,18 +45,22 @@ func NewKernel() (*Linux, error) {
 	if err != nil {
 		return nil, err
 	}
-	packet, err := dialPacket()
+	renewal, err := dialRTNL()
 	if err != nil {
 		return nil, errors.Join(err, route.close())
 	}
-	return &Linux{route: route, packet: packet, senders: map[int]netip.Addr{}}, nil
+	packet, err := dialPacket()
+	if err != nil {
+		return nil, errors.Join(err, route.close(), renewal.close())
+	}
+	return &Linux{route: route, renewal: renewal, packet: packet, senders: map[int]netip.Addr{}}, nil
 }
 
 // Close closes the sockets.
 func (k *Linux) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return errors.Join(k.route.close(), k.packet.close())
+	return errors.Join(k.route.close(), k.renewal.close(), k.packet.close())
 }
 
 // Apply implements [Kernel].
@@ -69,7 +75,11 @@ func (k *Linux) Apply(iface string, changes []Change) []error {
 		}
 		return errs
 	}
-	return k.route.batch(link.Index, changes)
+	socket := k.renewal
+	if slices.ContainsFunc(changes, func(c Change) bool { return c.Verb != Renew }) {
+		socket = k.route
+	}
+	return socket.batch(link.Index, changes)
 }
 
 // Addresses implements [Kernel].

@@ -24,7 +24,7 @@ func appendChange(dst []byte, seq uint32, index int, c Change) []byte {
 	switch c.Verb {
 	case Create:
 		flags |= unix.NLM_F_CREATE | unix.NLM_F_EXCL
-	case Replace:
+	case Replace, Renew:
 		flags |= unix.NLM_F_CREATE | unix.NLM_F_REPLACE
 	default:
 		kind = unix.RTM_DELADDR

@@ -105,7 +105,7 @@ func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 		if e != nil && e.owners[o.owner] && e.installed && time.Now().Before(o.before) {
 			e.lease = o.lease
 			t.results = append(t.results, result{o.kind, e, to})
-			t.change(e, Replace)
+			t.change(e, Renew)
 		}
 		return
 	}

@@ -2,6 +2,7 @@ package vip
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -31,11 +32,27 @@ const (
 // Watch returns when ctx is done, with its error, or when the kernel cannot be
 // asked at all.
 func Watch(ctx context.Context, deliver func([]LinkState)) error {
+	return watch(ctx, deliver, nil)
+}
+
+// Watch is the function [Watch], and does not hear of the renewals of IPv4 addresses
+// that k makes: each is renewed several times a second. Of an IPv6 address the
+// kernel does not tell who renewed it.
+func (k *Linux) Watch(ctx context.Context, deliver func([]LinkState)) error {
+	return watch(ctx, deliver, k.renewal)
+}
+
+func watch(ctx context.Context, deliver func([]LinkState), renewal *rtnl) error {
 	w, err := newWatcher(deliver)
 	if err != nil {
 		return fmt.Errorf("watch interfaces: %w", err)
 	}
 	defer w.close()
+	if renewal != nil {
+		if err := w.ignore(renewal); err != nil {
+			return fmt.Errorf("watch interfaces: %w", err)
+		}
+	}
 	// Wakes a read that waits.
 	stop := context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -61,6 +78,38 @@ func newWatcher(deliver func([]LinkState)) (*watcher, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	return &watcher{route: route, file: file, receive: make([]byte, receiveSize), table: newTable(deliver)}, nil
+}
+
+// ignore has the kernel drop what it tells of IPv4 addresses that were renewed
+// through s.
+func (w *watcher) ignore(s *rtnl) error {
+	name, err := unix.Getsockname(s.fd)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	port := name.(*unix.SockaddrNetlink).Pid
+	// Filters read numbers as big-endian; netlink's header has the host's.
+	var kind [2]byte
+	var from [4]byte
+	binary.NativeEndian.PutUint16(kind[:], unix.RTM_NEWADDR)
+	binary.NativeEndian.PutUint32(from[:], port)
+	const all = 1 << 18
+	filter := []unix.SockFilter{
+		{Code: unix.BPF_LD | unix.BPF_H | unix.BPF_ABS, K: 4}, // nlmsg_type
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: uint32(binary.BigEndian.Uint16(kind[:])), Jf: 3},
+		{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: 12}, // nlmsg_pid
+		{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: binary.BigEndian.Uint32(from[:]), Jf: 1},
+		{Code: unix.BPF_RET | unix.BPF_K},
+		{Code: unix.BPF_RET | unix.BPF_K, K: all},
+	}
+	conn, err := w.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	failed := conn.Control(func(fd uintptr) {
+		err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	})
+	return errors.Join(failed, os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err))
 }
 
 func (w *watcher) close() {

@@ -240,3 +240,53 @@ func TestLinuxWatchOverflow(t *testing.T) {
 		t.Errorf("%d addresses on %s, want %d on hf0", len(last.Addresses), last.Name, len(v4))
 	}
 }
+
+// An IPv4 address that the Kernel renews makes no work for its watcher, unlike what it adds and
+// what others renew.
+func TestLinuxWatchIgnoresRenewals(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	k := newKernel(t)
+	w, err := newWatcher(func([]LinkState) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	if err := w.ignore(k.renewal); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := w.file.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := func() (datagrams int) {
+		err := conn.Control(func(fd uintptr) {
+			for {
+				if _, _, err := unix.Recvfrom(int(fd), w.receive, unix.MSG_DONTWAIT); err != nil {
+					return
+				}
+				datagrams++
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return datagrams
+	}
+	v4, v6 := many(20, 20)
+	all := slices.Concat(v4, v6)
+	for _, v := range []Verb{Create, Renew, Replace} {
+		heard()
+		if err := errors.Join(k.Apply("hf0", changes(v, all))...); err != nil {
+			t.Fatal(err)
+		}
+		// Of IPv6 addresses the kernel does not tell who renewed them.
+		if got := heard(); v == Renew && got != len(v6) || v != Renew && got < len(all) {
+			t.Errorf("%d datagrams tell of verb %d, of %d addresses", got, v, len(all))
+		}
+	}
+	run(t, "ip addr change "+v4[0].String()+" dev hf0 valid_lft 100 preferred_lft 100")
+	if heard() == 0 {
+		t.Error("nothing tells of a renewal by another")
+	}
+}

@@ -12,8 +12,10 @@ import (
 )
 
 const (
-	// garbageLook is how often the heap is looked at.
+	// garbageLook is how often the heap is looked at while it grows, garbageRest
+	// how often at least.
 	garbageLook = 500 * time.Millisecond
+	garbageRest = 4 * time.Second
 	// garbageMost is how much the heap may grow at most before it is collected,
 	// garbageLeast how much in any case; in between it is half of what is in use.
 	garbageMost  = 16 << 20
@@ -37,17 +39,24 @@ func collectGarbage(ctx context.Context) {
 		debug.SetGCPercent(percent)
 		debug.SetMemoryLimit(limit)
 	}()
-	look := time.NewTicker(garbageLook)
+	pause := garbageLook
+	look := time.NewTimer(pause)
 	defer look.Stop()
 	returned := time.Now()
-	for live := heap(); ; {
+	live := heap()
+	for last := live; ; look.Reset(pause) {
 		select {
 		case <-ctx.Done():
 			return
 		case <-look.C:
 		}
+		size := heap()
+		if pause = min(2*pause, garbageRest); size > last+garbageLeast/8 {
+			pause = garbageLook
+		}
+		last = size
 		work := runtime.GC
-		switch grown := heap() >= live+min(garbageMost, max(garbageLeast, live/2)); {
+		switch grown := size >= live+min(garbageMost, max(garbageLeast, live/2)); {
 		case unused() > freeMost && time.Since(returned) >= returnGap: // since a start or a reload
 			work = returnMemory
 			returned = time.Now()
@@ -58,6 +67,7 @@ func collectGarbage(ctx context.Context) {
 		work()
 		syscall.ForkLock.Unlock()
 		live = heap()
+		last = live
 	}
 }
 

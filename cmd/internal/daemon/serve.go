@@ -65,7 +65,7 @@ func Serve(ctx context.Context, s Setup) error {
 	go collectGarbage(collecting)
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, ToJournal: journal, Control: listener,
-		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: vip.Watch,
+		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: kernel.Watch,
 		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})
 	if urgency != nil {
