@@ -140,6 +140,10 @@ const (
 	renewSlice = 128
 	renewSmall = 256
 
+	// renewSoon is how long behind an advert a lease is renewed: in the next turn,
+	// which follows at once and needs no waking of its own.
+	renewSoon = time.Nanosecond
+
 	// leaseIPv6 is how many IPv6 addresses a lease has for each of its seconds at
 	// most. Renewing them takes a fifth of the time of one core then, whatever
 	// their number: what one costs grows with it.

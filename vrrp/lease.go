@@ -49,21 +49,28 @@ func (r *router) restartRenewing() {
 // renewal, as late as that allows.
 func (r *router) nextRenewal() time.Time {
 	interval, lease := r.inst.cfg.AdvertInterval, r.inst.cfg.Lease
-	latest := downIntervals*interval - removalLate - lease
-	follows := r.state == StateMaster && !r.handing && len(r.addresses) <= renewSmall
-	if follows && latest >= 0 && latest < interval {
+	if latest, follows := r.renewsBehind(); follows {
 		second, third := interval/10, interval/10
 		if lease < 2*interval {
 			second, third = min(second, latest), min(latest, interval/2)
 		}
 		// The next advert comes sooner than an interval when the last one was late.
-		for _, t := range [...]time.Time{r.spokeAt.Add(interval / 100), r.spokeAt.Add(second), r.spokeAt.Add(third), r.timer.Add(interval / 100)} {
+		for _, t := range [...]time.Time{r.spokeAt.Add(renewSoon), r.spokeAt.Add(second), r.spokeAt.Add(third), r.timer.Add(renewSoon)} {
 			if t.After(r.now()) {
 				return t
 			}
 		}
 	}
 	return r.after(r.renewGap())
+}
+
+// renewsBehind reports whether renewals follow the adverts, and how long behind one
+// the last of them may come.
+func (r *router) renewsBehind() (latest time.Duration, follows bool) {
+	interval := r.inst.cfg.AdvertInterval
+	latest = downIntervals*interval - removalLate - r.inst.cfg.Lease
+	follows = r.state == StateMaster && !r.handing && len(r.addresses) <= renewSmall
+	return latest, follows && latest >= 0 && latest < interval
 }
 
 // renewBehind plans the next renewal behind the advert just sent, when it was to
@@ -96,6 +103,10 @@ func (r *router) renewSlices() int { return (len(r.addresses) + renewSlice - 1) 
 func (r *router) renew() {
 	if r.state != StateMaster && !r.holding() || r.inst.cfg.Lease == 0 || len(r.addresses) == 0 || r.replaced() {
 		r.renewAt = time.Time{}
+		return
+	}
+	if _, follows := r.renewsBehind(); follows && !r.spokeAt.Before(r.now()) { // whether that advert leaves is known after this turn
+		r.renewAt = r.after(renewSoon)
 		return
 	}
 	r.renewAt = r.nextRenewal()
