@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -237,7 +238,7 @@ func (e *Engine) configure(configs []Config) {
 		}
 	}
 	for n, i := range e.instances {
-		if kept[n] {
+		if kept[n] && !reflect.DeepEqual(&i.cfg, &configs[n]) {
 			i.reconfigure(configs[n])
 		}
 	}

@@ -106,11 +106,12 @@ type Daemon struct {
 	tellDue   bool            // at the end of the turn
 	tellWaits bool            // for tellDelay
 
-	journal     *journal
-	journalDue  bool          // a look at what changed is planned
-	journalTook time.Duration // the last one
-	journalBusy bool
-	journalNext *journalFile // to be written
+	journal        *journal
+	journalDue     bool           // a look at what changed is planned
+	journalIndexes map[string]int // of interfaces
+	journalTook    time.Duration  // the last one
+	journalBusy    bool
+	journalNext    *journalFile // to be written
 	// The last write failed, and another one is planned.
 	journalFailed, journalRetrying bool
 
@@ -154,8 +155,10 @@ func New(opts Options) *Daemon {
 		blind:      map[string]*blind{},
 		results:    map[string]healthcheck.Result{},
 		owners:     map[uint64]string{},
-		told:       map[string]told{},
-		supervisor: &supervisor{},
+
+		journalIndexes: map[string]int{},
+		told:           map[string]told{},
+		supervisor:     &supervisor{},
 	}
 	d.log = newLogger(opts.Log, opts.Config.Node.LogLevel, opts.Config.Node.LogFormat, opts.ToJournal)
 	d.events = history.New(d.historyKept)

@@ -56,7 +56,10 @@ func (d *Daemon) linkChanged(iface string) {
 		}
 	}
 	d.step(&ev)
-	d.journalChanged()
+	if d.journalIndexes[iface] != s.Index { // else the journal has nothing new of it
+		d.journalIndexes[iface] = s.Index
+		d.journalChanged()
+	}
 	if !ev.Up || !ev.Carrier || problem != "" {
 		d.tellSoon()
 	}
