@@ -126,7 +126,7 @@ var varies = []struct {
 	{regexp.MustCompile(`(\b\d+(\.\d+)?|\.\d+)(ns|µs|ms|s|m|h)((\d+(\.\d+)?)(ms|s|m))*(\W|$)`), "DURATION$8"},
 	{regexp.MustCompile(`\bpid \d+\b`), "PID"},
 	{regexp.MustCompile(`\b\d+ things looked at\b`), "MANY things looked at"}, // it learns to look at more
-	{regexp.MustCompile(`(\S)\n  (\S)`), "$1 $2"}, // sentences are broken where their numbers let them
+	{regexp.MustCompile(`(\S)\n  (\S)`), "$1 $2"},                             // sentences are broken where their numbers let them
 	{regexp.MustCompile(` {2,}`), "  "},
 }
 
