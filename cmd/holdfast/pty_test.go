@@ -18,6 +18,10 @@ import (
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
 )
 
+// glance is how long a person looks for something on a screen at most. How fast
+// it comes is not what these tests are about.
+const glance = 15 * time.Second
+
 // pty is a terminal with a program on it, and what a person would see there.
 type pty struct {
 	t             *testing.T
@@ -37,8 +41,9 @@ type pty struct {
 // onTerminal starts a program on a node, on a terminal of its own.
 func (n *node) onTerminal(t *testing.T, width, height int, args ...string) *pty {
 	t.Helper()
+	_, err := os.Stat("/dev/ptmx")
+	require(t, err == nil, "pseudo-terminals")
 	p := &pty{t: t, modes: map[string]bool{"?25": true, "?7": true}, done: make(chan error, 1)}
-	var err error
 	if p.master, err = os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -127,19 +132,19 @@ func (p *pty) text() string {
 }
 
 // sees waits until a text is on the screen.
-func (p *pty) sees(most time.Duration, text string) time.Duration {
+func (p *pty) sees(text string) time.Duration {
 	p.t.Helper()
-	return p.seesThat(most, fmt.Sprintf("%q", text), func(s string) bool { return strings.Contains(s, text) })
+	return p.seesThat(fmt.Sprintf("%q", text), func(s string) bool { return strings.Contains(s, text) })
 }
 
-func (p *pty) seesThat(most time.Duration, what string, ok func(text string) bool) time.Duration {
+func (p *pty) seesThat(what string, ok func(text string) bool) time.Duration {
 	p.t.Helper()
 	defer func() {
 		if p.t.Failed() {
 			p.t.Logf("on the screen is:\n%s", p.text())
 		}
 	}()
-	return eventually(p.t, most, "on the screen: "+what, func() bool { return ok(p.text()) })
+	return eventually(p.t, glance, "on the screen: "+what, func() bool { return ok(p.text()) })
 }
 
 // ends waits until the program has ended, and checks that the terminal is as it
@@ -148,7 +153,7 @@ func (p *pty) ends(status int) {
 	p.t.Helper()
 	select {
 	case <-p.done:
-	case <-time.After(10 * time.Second):
+	case <-time.After(glance):
 		p.t.Fatalf("it does not end; on the screen is:\n%s", p.text())
 	}
 	if got := p.cmd.ProcessState.ExitCode(); got != status {
@@ -159,7 +164,7 @@ func (p *pty) ends(status int) {
 
 func (p *pty) restored() {
 	p.t.Helper()
-	eventually(p.t, 5*time.Second, "the terminal as it was", func() bool {
+	eventually(p.t, glance, "the terminal as it was", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return !p.modes["?1049"] && p.modes["?25"] && p.modes["?7"] && p.termios() == p.before
@@ -218,6 +223,12 @@ func (p *pty) one(b []byte) int {
 	return n
 }
 
+func (p *pty) clear() {
+	for n := range p.cells {
+		p.cells[n] = blank(len(p.cells[n]))
+	}
+}
+
 func (p *pty) sequence(params string, final byte) {
 	params = strings.TrimPrefix(params, "[")
 	switch final {
@@ -227,15 +238,16 @@ func (p *pty) sequence(params string, final byte) {
 		p.column, _ = strconv.Atoi(column)
 		p.row, p.column = p.row-1, p.column-1
 	case 'J':
-		for n := range p.cells {
-			p.cells[n] = blank(len(p.cells[n]))
-		}
+		p.clear()
 	case 'K':
 		if p.row < len(p.cells) {
 			p.cells[p.row] = blank(len(p.cells[p.row]))
 		}
 	case 'h', 'l':
 		p.modes[params] = final == 'h'
+		if params == "?1049" { // another screen
+			p.clear()
+		}
 	case 'm':
 	default:
 		p.t.Errorf("it writes a sequence that is not known here: ESC [ %s %c", params, final)

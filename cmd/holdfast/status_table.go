@@ -65,7 +65,7 @@ func tableColumns(st *control.Status, width int, now time.Time) []column {
 	return []column{
 		{"INSTANCE", 0, max(8, min(24, width/3)), func(i *control.Instance) string { return i.Name }},
 		{"STATE", 0, 6, func(i *control.Instance) string { return strings.ToUpper(i.State) }},
-		{"BUT", 10, max(8, min(20, width/4)), butCell},
+		{"NOTE", 10, max(8, min(20, width/4)), noteCell},
 		{"FOR", 8, 8, func(i *control.Instance) string { return age(now.Sub(i.Since)) }},
 		{"PRIORITY", 6, 8, priorityCell},
 		{"MASTER", 9, 30, masterCell},
@@ -172,8 +172,8 @@ func fit(columns []column, widths []int, width int) {
 	}
 }
 
-// butCell tells in a word or two what is out of the ordinary.
-func butCell(i *control.Instance) string {
+// noteCell tells in a word or two what is out of the ordinary.
+func noteCell(i *control.Instance) string {
 	var list []string
 	for _, mark := range []struct {
 		set  bool

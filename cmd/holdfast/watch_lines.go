@@ -64,8 +64,8 @@ func severityOf(i *control.Instance) string {
 // does.
 func stateSentence(i *control.Instance) string {
 	parts := []string{strings.ToUpper(i.State)}
-	if but := butCell(i); but != "" {
-		parts = append(parts, but)
+	if note := noteCell(i); note != "" {
+		parts = append(parts, note)
 	}
 	parts = append(parts, "priority "+priority(i))
 	if m := i.Master; m != nil && !m.Self {
