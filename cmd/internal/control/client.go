@@ -36,6 +36,9 @@ func NewClient(path string) *Client {
 	}}
 }
 
+// maxPath is the longest path of a unix socket, in bytes.
+const maxPath = 107
+
 // dialPatience is how long a client waits to get into the queue of the socket.
 const dialPatience = 5 * time.Second
 
@@ -113,9 +116,14 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 // explain turns a failed connection into a sentence that says what to do.
 func (c *Client) explain(err error) error {
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return fmt.Errorf("%w on %s: start it, or name its socket with --socket", ErrNotRunning, c.path)
+	case errors.Is(err, syscall.EINVAL) && len(c.path) > maxPath:
+		return fmt.Errorf("%w on %s: no socket can have a path of more than %d bytes; name the daemon's with --socket", ErrNotRunning, c.path, maxPath)
 	case errors.Is(err, syscall.ECONNREFUSED):
+		if info, serr := os.Stat(c.path); serr == nil && info.Mode().Type() != os.ModeSocket {
+			return fmt.Errorf("%w on %s: it is no socket; name the daemon's with --socket", ErrNotRunning, c.path)
+		}
 		return fmt.Errorf("%w on %s: the socket is left over from a daemon that died; start it again", ErrNotRunning, c.path)
 	case errors.Is(err, os.ErrPermission):
 		return fmt.Errorf("may not open %s: use sudo, or, to read only, join the group set in [control]", c.path)

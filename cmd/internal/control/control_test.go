@@ -191,6 +191,21 @@ func TestErrors(t *testing.T) {
 	}
 	server.Close()
 	missing := filepath.Join(t.TempDir(), "missing")
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	long := "/" + strings.Repeat("x", 200)
+	for p, want := range map[string]string{
+		missing:     "start it, or name its socket with --socket",
+		file:        "it is no socket; name the daemon's with --socket",
+		file + "/x": "start it, or name its socket with --socket",
+		long:        "no socket can have a path of more than 107 bytes; name the daemon's with --socket",
+	} {
+		if _, _, err := NewClient(p).Status(t.Context()); !errors.Is(err, ErrNotRunning) || err.Error() != "no daemon answers on "+p+": "+want {
+			t.Errorf("%s: %v", p, err)
+		}
+	}
 	for _, p := range []string{path, missing} {
 		if _, _, err := NewClient(p).Status(t.Context()); !errors.Is(err, ErrNotRunning) || !strings.Contains(err.Error(), p) {
 			t.Errorf("no daemon on %s: %v, want %v", p, err, ErrNotRunning)
