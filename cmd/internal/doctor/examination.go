@@ -51,6 +51,7 @@ func New(ctx context.Context, cfg *config.Config, names []string, wait time.Dura
 	if x.StatusError != nil {
 		x.Status = nil
 	}
+	x.markOurs()
 	return x, nil
 }
 

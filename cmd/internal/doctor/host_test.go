@@ -223,3 +223,33 @@ func TestDaemonUser(t *testing.T) {
 		t.Errorf("a daemon of 998 runs as %q", got)
 	}
 }
+
+// TestOldKernel has a kernel that does not note who configured an address.
+func TestOldKernel(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		lease  time.Duration
+		state  string
+		marked bool // by the kernel
+		want   []string
+	}{
+		{"a lease", 2 * time.Second, "", false, nil},
+		{"of the master, without a lease", 0, "master", false, nil},
+		{"of somebody else", 0, "backup", false, []string{"error vip-configured-statically 192.0.2.100"}},
+		{"a kernel that would note ours", 2 * time.Second, "master", true, []string{"error vip-configured-statically 192.0.2.100"}},
+	} {
+		x := patient(nil)
+		x.Links = append(x.Links, &Link{Name: "lo", Loopback: true, Addresses: []Present{{Prefix: netip.MustParsePrefix("127.0.0.1/8")}}})
+		if c.marked {
+			x.Links[1].Addresses[0].Proto = 1
+		}
+		x.Links[0].Addresses = []Present{{Interface: "eth0", Prefix: netip.MustParsePrefix("192.0.2.100/24"), ValidLifetime: c.lease}}
+		if c.state != "" {
+			x.Status = &control.Status{Instances: []control.Instance{{Name: "web", State: c.state}}}
+		}
+		x.markOurs()
+		if d := cmp.Diff(c.want, brief(testElsewhere(t.Context(), x)), cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s:\n%s", c.name, d)
+		}
+	}
+}

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/vip"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -40,6 +43,35 @@ func (l *Link) Own(f vrrp.Family) (list []Present) {
 		}
 	}
 	return list
+}
+
+// markOurs tells VIPs that a holdfast put on their interface from those of others
+// where the kernel does not note who did (before Linux 5.18): by their lease, and
+// by what the daemon says.
+func (x *Examination) markOurs() {
+	for _, l := range x.Links {
+		if slices.ContainsFunc(l.Addresses, func(a Present) bool { return a.Proto != 0 }) {
+			return // the kernel marks its own 127.0.0.1, for one
+		}
+	}
+	for _, in := range x.Instances {
+		l := x.Link(in.Interface)
+		if l == nil || in.Priority == vrrp.PriorityOwner {
+			continue
+		}
+		for n := range l.Addresses {
+			a := &l.Addresses[n]
+			isVIP := slices.ContainsFunc(in.Addresses, func(p netip.Prefix) bool { return p.Addr() == a.Prefix.Addr() })
+			if isVIP && (a.ValidLifetime > 0 || x.isMaster(in.Name)) {
+				a.Proto = vip.Proto
+			}
+		}
+	}
+}
+
+// isMaster tells whether the daemon says so of an instance.
+func (x *Examination) isMaster(name string) bool {
+	return x.Status != nil && slices.ContainsFunc(x.Status.Instances, func(i control.Instance) bool { return i.Name == name && i.State == "master" })
 }
 
 // listLinks lists the interfaces of this network namespace.

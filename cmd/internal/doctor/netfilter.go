@@ -33,8 +33,14 @@ func (x *Examination) ruleset(ctx context.Context) (*firewall.Ruleset, []Finding
 			continue // the kernel has none of the older kind
 		}
 		text, err := x.first(ctx, f.tool+"-legacy-save", f.tool+"-save")
-		if err != nil {
-			found = append(found, unseen("", fmt.Sprintf("the kernel has rules of %s, and the program does not show them: %v", f.tool, err)))
+		if errors.Is(err, exec.ErrNotFound) {
+			found = append(found, Finding{
+				Severity: Unseen, Title: fmt.Sprintf("the kernel has rules of %s, and there is no program %s-save to read them with", f.tool, f.tool),
+				Fix: "apt install iptables   # or: dnf install iptables",
+			})
+			continue
+		} else if err != nil {
+			found = append(found, unseen("", err.Error()))
 			continue
 		}
 		rules.Add(firewall.ParseIPTables(text, f.family, x.legacy(ctx, f.tool)))
