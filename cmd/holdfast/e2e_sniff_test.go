@@ -392,13 +392,13 @@ peers = [%s]
 	t.Logf("measured: %d routers in two virtual routers through two drains", len(routers))
 }
 
-// TestSniffLinks pulls the cable, and the interface, of a sniffer.
+// TestSniffLinks pulls the cable of a sniffer.
 func TestSniffLinks(t *testing.T) {
 	l := newLab(t)
 	n := newNode(t, l, "lb1", "192.0.2.1/24")
 	watcher := newNode(t, l, "watcher", "192.0.2.9/24")
 	s := newSniffer(t, watcher.Host, "-i", "eth0")
-	n.run(instanceTOML(150, "1s", []string{"192.0.2.100/24"}))
+	n.run(instanceTOML(150, "200ms", []string{"192.0.2.100/24"}))
 	s.awaitFinding("master", "192.0.2.1", 0)
 	if err := watcher.Unplug(); err != nil {
 		t.Fatal(err)
@@ -415,9 +415,6 @@ func TestSniffLinks(t *testing.T) {
 	}
 	said("eth0 is back\n")
 	at := len(s.lines())
-	watcher.rename("eth0", "eth9")
-	said("eth0 is gone: silence there means nothing until it is back\n")
-	watcher.rename("eth9", "eth0")
 	s.await("adverts are heard again", at, func(d *sniffed) bool { return d.Kind == "advert" })
 	if err := s.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
