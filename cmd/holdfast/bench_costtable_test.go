@@ -102,11 +102,19 @@ func (r *costResult) figure(program string, f costFigure) (s spread, ok bool) {
 // due as it would be, had it sent them all: to fall behind is not to be cheap.
 func (r *costResult) fair(program string, f costFigure) (s spread, ok bool) {
 	return r.figureOf(program, f, func(s *costSample) float64 {
-		if f > costBackup || s.Sent <= 0 || s.Sent >= fullPace {
+		if f > costBackup {
 			return 1
 		}
-		return 100 / s.Sent
+		return s.behind()
 	})
+}
+
+// behind is how many times as many adverts were due as were sent, if not all.
+func (s *costSample) behind() float64 {
+	if s.Sent <= 0 || s.Sent >= fullPace {
+		return 1
+	}
+	return 100 / s.Sent
 }
 
 func (r *costResult) figureOf(program string, f costFigure, scale func(*costSample) float64) (s spread, ok bool) {

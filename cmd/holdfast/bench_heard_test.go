@@ -94,14 +94,14 @@ func (hd *heard) pause(from time.Time) (longest time.Duration) {
 
 // detected is when the second node could know that the first is gone: 3 adverts
 // and its skew after the last that it heard. It is zero when the second never
-// sent one.
+// sent one, or the first.
 func (hd *heard) detected(began time.Time) (at time.Time) {
 	var last time.Time
 	for _, f := range hd.adverts {
 		switch mac := f.Data[6:12]; {
 		case bytes.Equal(mac, hd.first):
 			last = f.Time
-		case bytes.Equal(mac, hd.second) && f.Time.After(began):
+		case bytes.Equal(mac, hd.second) && f.Time.After(began) && !last.IsZero():
 			return last.Add(detection(hd.interval, secondPriority))
 		}
 	}
