@@ -179,10 +179,11 @@ func (o *obstacle) fix() string {
 		dir = "-o"
 	}
 	switch {
-	case uses("ufw") && o.comes:
-		return fmt.Sprintf("sed -i '/^# End required lines/a -A ufw%[1]s-before-input -i %[2]s -p 112 -j ACCEPT' /etc/ufw/before%[1]s.rules\nufw reload", number, o.iface)
+	case uses("ufw"):
+		way := map[bool]string{true: "input", false: "output"}[o.comes]
+		return fmt.Sprintf("sed -i '/^# End required lines/a -A ufw%[1]s-before-%[2]s %[3]s %[4]s -p 112 -j ACCEPT' /etc/ufw/before%[1]s.rules\nufw reload", number, way, dir, o.iface)
 	case (c.Table == "firewalld" || uses("INPUT_ZONES")) && o.comes:
-		return fmt.Sprintf("firewall-cmd --permanent --zone=\"$(firewall-cmd --get-zone-of-interface=%s)\" --add-protocol=vrrp\nfirewall-cmd --reload", o.iface)
+		return fmt.Sprintf("zone=$(firewall-cmd --get-zone-of-interface=%s || firewall-cmd --get-default-zone)\nfirewall-cmd --zone=\"$zone\" --add-protocol=vrrp\nfirewall-cmd --permanent --zone=\"$zone\" --add-protocol=vrrp", o.iface)
 	case c.Tool == "nft":
 		match := map[bool]string{true: "iifname", false: "oifname"}[o.comes]
 		return fmt.Sprintf("nft insert rule %s %s %s %s %s meta l4proto 112 accept\n# and, to keep it: the same rule in the file that is loaded at boot, such as /etc/nftables.conf",

@@ -27,19 +27,27 @@ type claim struct {
 // for is one finding.
 func answers(x *Examination, list []virtual) (found []Finding) {
 	var claims []*claim
-	asked := map[*wireLink]bool{}
+	asked, clouds := map[*wireLink]bool{}, map[string]bool{}
 	for _, v := range list {
 		if !asked[v.wireLink] {
 			asked[v.wireLink] = true
 			found = append(found, v.unanswerable(x)...)
-			found = append(found, v.duplicates()...)
+			found = append(found, v.flux(x)...)
+			found = append(found, v.duplicates(x)...)
 		}
 		for _, p := range v.Addresses {
 			if vrrp.FamilyOf(p.Addr()) != v.family {
 				continue
 			}
 			for _, n := range v.answers[p.Addr()] {
-				if !v.may(n) {
+				switch {
+				case v.may(n), v.sibling(x, n.mac) != nil:
+				case v.byGateway(x, n.mac):
+					if key := v.Interface + n.mac.String(); !clouds[key] {
+						clouds[key] = true
+						found = append(found, v.answeredByGateway(n.mac, p.Addr()))
+					}
+				default:
 					claims = v.claimed(claims, n.mac, p.Addr())
 				}
 			}
@@ -120,7 +128,7 @@ func (c *claim) finding(x *Examination) Finding {
 			Severity: Error, ID: "answered-by-other", On: on,
 			Title: fmt.Sprintf("%s, while %s", said, c.master),
 			Why: "Clients reach one host or the other. It is a second master whose adverts do not get here, or a host that has the address without VRRP: left behind by a daemon that died, " +
-				"given by hand, on a loopback interface of a load-balanced server without arp_ignore, or by proxy ARP.",
+				"given by hand, on a loopback interface of a load-balanced server without arp_ignore, or by proxy ARP; or another interface of the master on this network, which needs arp_ignore.",
 			Fix: fix + c.withheld(x),
 		}
 	}
@@ -144,7 +152,7 @@ func (v *virtual) withheld(x *Examination) string {
 	if snoops != "1" || querier != "0" {
 		return ""
 	}
-	return fmt.Sprintf("\n# the bridge %s of this host looks for members of groups and does not ask for them\nip link set dev %s type bridge mcast_querier 1", bridge, bridge)
+	return fmt.Sprintf("\n# the bridge %s of this host looks for members of groups and does not ask for them;\n# the line lasts until the next boot: set it also where this host keeps its network\nip link set dev %s type bridge mcast_querier 1", bridge, bridge)
 }
 
 // bridge is the one that an interface is, or is a port of.
@@ -193,14 +201,45 @@ func locate(iface string, mac sniff.MAC) string {
 }
 
 // duplicates finds other hosts that have addresses of this one.
-func (v *virtual) duplicates() (found []Finding) {
+func (v *virtual) duplicates(x *Examination) (found []Finding) {
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
 		for _, p := range v.link.Own(f) {
 			a := p.Prefix.Addr()
 			for _, n := range v.answers[a] {
-				if !slices.Equal(n.mac[:], v.link.MAC) && !v.isVIP(a) {
+				if !slices.Equal(n.mac[:], v.link.MAC) && !v.isVIP(a) && v.sibling(x, n.mac) == nil {
 					found = append(found, v.duplicate(a, n.mac))
 				}
+			}
+		}
+	}
+	return found
+}
+
+// sibling is another interface of this host that has a MAC; nil when none has.
+func (v *virtual) sibling(x *Examination, mac sniff.MAC) *Link {
+	i := slices.IndexFunc(x.Links, func(l *Link) bool { return l.Name != v.Interface && slices.Equal(mac[:], l.MAC) })
+	if i < 0 || slices.Equal(mac[:], v.link.MAC) {
+		return nil
+	}
+	return x.Links[i]
+}
+
+// flux finds other interfaces of this host that answer on the link for its
+// addresses. Those with an address in the same network the settings tell.
+func (v *virtual) flux(x *Examination) (found []Finding) {
+	told := map[*Link]bool{}
+	for _, in := range x.On(v.Interface) {
+		for _, l := range x.Links {
+			if _, ok := sharedNetwork(in, v.link, l); ok {
+				told[l] = true
+			}
+		}
+	}
+	for _, a := range v.asked {
+		for _, n := range v.answers[a] {
+			if l := v.sibling(x, n.mac); l != nil && !told[l] {
+				told[l] = true
+				found = append(found, fluxOf(l, v.link, a))
 			}
 		}
 	}

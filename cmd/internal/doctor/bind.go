@@ -25,6 +25,10 @@ func testBind(_ context.Context, x *Examination) (found []Finding) {
 				on = append(on, l.String())
 			}
 		}
+		const most = 4
+		if n := len(on) - most; n > 1 {
+			on = append(on[:most], fmt.Sprintf("and %d more", n))
+		}
 		if len(on) > 0 {
 			found = append(found, Finding{
 				Warning, "service-binds-vip", strings.Join(on, " "), "a service listens on a virtual address itself",

@@ -14,12 +14,18 @@ import (
 // testElsewhere looks for VIPs that somebody else has configured on this host: in
 // the kernel, and in the files from which the next boot takes them.
 func testElsewhere(_ context.Context, x *Examination) (found []Finding) {
+	daemon, theirs := x.ofOtherDaemons()
 	for _, in := range x.Instances {
 		for _, vip := range in.Addresses {
-			if in.Priority == 255 {
-				continue // the address owner has them as its own
+			if in.Priority == 255 || slices.Contains(theirs, vip.Addr()) {
+				continue // the address owner has them as its own; of keepalived another test tells
 			}
-			found = append(found, x.inKernel(in.Interface, vip.Addr())...)
+			for _, f := range x.inKernel(in.Interface, vip.Addr()) {
+				if daemon != "" && f.Severity == Error { // what its configuration includes was not read
+					f.Fix = fmt.Sprintf("# %s runs on this host: if the address is its, stop it, and leave out this line\n%s", daemon, f.Fix)
+				}
+				found = append(found, f)
+			}
 		}
 	}
 	return append(found, x.inFiles()...)
@@ -36,7 +42,7 @@ func (x *Examination) inKernel(iface string, vip netip.Addr) (found []Finding) {
 				Error, "vip-configured-statically", vip.String(),
 				fmt.Sprintf("somebody else has put the address on %s of this host", l.Name),
 				"This host answers for it also while another node is master: two hosts have the address.",
-				fmt.Sprintf("ip address del %v dev %s", a.Prefix, l.Name),
+				x.withoutAddress(l, a),
 			}
 			switch {
 			case l.Loopback && l.Name != iface:
@@ -52,6 +58,17 @@ func (x *Examination) inKernel(iface string, vip netip.Addr) (found []Finding) {
 		}
 	}
 	return found
+}
+
+// withoutAddress takes an address from an interface, and leaves it the others of
+// the same network: by default the kernel removes them with the first one.
+func (x *Examination) withoutAddress(l *Link, a Present) string {
+	fix := fmt.Sprintf("ip address del %v dev %s", a.Prefix, l.Name)
+	others := slices.ContainsFunc(l.Addresses, func(o Present) bool { return o.Prefix != a.Prefix && o.Prefix.Masked() == a.Prefix.Masked() })
+	if a.Prefix.Addr().Is4() && others && x.higher(l.Name, "promote_secondaries") == 0 {
+		fix = "# or the other addresses of the same network may go with it\nsysctl -w " + confKey("ipv4", l.Name, "promote_secondaries") + "=1\n" + fix
+	}
+	return fix
 }
 
 // networkFiles are those from which the addresses come at boot, by pattern.
@@ -100,11 +117,26 @@ func (x *Examination) inFile(name, text string) (found []Finding) {
 				Error, "vip-in-network-files", a.String(),
 				fmt.Sprintf("%s, line %d, configures the address for this host: %s", name, number, strings.TrimSpace(line)),
 				"After the next boot this host has it also while another node is master: two hosts have the address.",
-				fmt.Sprintf("sed -i '%ds/^/#/' %s   # or remove the line by hand", number, name),
+				x.withoutLine(name, code, number),
 			})
 		}
 	}
 	return found
+}
+
+// withoutLine takes a line out of a file of addresses; by hand, when more than
+// the virtual address would go with it.
+func (x *Examination) withoutLine(name, code string, number int) string {
+	edit := fmt.Sprintf("${EDITOR:-vi} +%d %s", number, name)
+	for _, word := range anAddress.FindAllString(code, -1) {
+		if a, err := netip.ParseAddr(strings.Trim(word, ".")); err == nil && !x.isVIP(a) {
+			return "# take the address out, and leave the others on its line\n" + edit
+		}
+	}
+	if strings.HasPrefix(name, "/etc/network/") && strings.HasPrefix(strings.ToLower(strings.TrimSpace(code)), "address") {
+		return "# remove the whole stanza of this line, from its iface on: without an address it fails\n" + edit
+	}
+	return fmt.Sprintf("sed -i '%ds/^/#/' %s   # or remove the line by hand", number, name)
 }
 
 // configuresAddress tells whether a line of such a file can be about an address

@@ -36,6 +36,9 @@ type Examination struct {
 	Command func(ctx context.Context, name string, args ...string) ([]byte, error)
 }
 
+// statusPatience is how long a daemon may take to tell its status.
+const statusPatience = 3 * time.Second
+
 // New begins an examination of this host: of the instances named, or of all. It
 // asks the daemon and lists the interfaces.
 func New(ctx context.Context, cfg *config.Config, names []string, wait time.Duration) (*Examination, error) {
@@ -47,7 +50,9 @@ func New(ctx context.Context, cfg *config.Config, names []string, wait time.Dura
 	if x.Links, err = listLinks(); err != nil {
 		return nil, err
 	}
-	x.Status, _, x.StatusError = control.NewClient(cfg.Control.Socket).Status(ctx)
+	patient, cancel := context.WithTimeout(ctx, statusPatience)
+	defer cancel()
+	x.Status, _, x.StatusError = control.NewClient(cfg.Control.Socket).Status(patient)
 	if x.StatusError != nil {
 		x.Status = nil
 	}

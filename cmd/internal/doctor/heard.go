@@ -135,7 +135,7 @@ func (v *virtual) undelivered() (found []Finding) {
 	if v.family == vrrp.IPv4 && v.wire.filtered {
 		f.Why = "This node does not hear its peers, and becomes master beside them: two hosts have the addresses. " +
 			"The kernel counted packets dropped by rp_filter meanwhile: the way back to their sender is not over the interface on which they came."
-		f.Fix = fmt.Sprintf("# see the way back, and mend it; or let go of the check:\nip route get %s\nsysctl -w net.ipv4.conf.%s.rp_filter=2 net.ipv4.conf.all.rp_filter=2", lost[0], v.Interface)
+		f.Fix = fmt.Sprintf("# see the way back, and mend it; or let go of the check:\nip route get %s\n%s", lost[0], persist(confKey("ipv4", v.Interface, "rp_filter"), "2"))
 	}
 	return []Finding{f}
 }

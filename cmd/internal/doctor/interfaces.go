@@ -11,6 +11,9 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
+// untilBoot is said behind lines that the next boot forgets.
+const untilBoot = "\n# this lasts until the next boot: set it also where this host keeps its network"
+
 // testLink wants of each interface that it can carry adverts at all.
 func testLink(_ context.Context, x *Examination) (found []Finding) {
 	for _, name := range x.Interfaces() {
@@ -24,7 +27,7 @@ func testLink(_ context.Context, x *Examination) (found []Finding) {
 				"The instances on it stay in fault until it appears.", x.otherNames())
 		case !l.Up:
 			bad("interface-down", "the interface is down",
-				"The instances on it stay in fault, and a peer serves.", "ip link set "+name+" up")
+				"The instances on it stay in fault, and a peer serves.", "ip link set "+name+" up"+untilBoot)
 		case !l.Carrier:
 			bad("interface-no-carrier", "the interface has no carrier: its cable is pulled, or what it leads to is off",
 				"The instances on it stay in fault, and a peer serves.", fmt.Sprintf("ip -d link show %s\nethtool %s", name, name))
@@ -32,7 +35,7 @@ func testLink(_ context.Context, x *Examination) (found []Finding) {
 			found = append(found, Finding{
 				Warning, "interface-no-multicast", name, "the interface says that it does no multicast, and adverts go to a multicast group",
 				"Where its driver means it, no advert comes in: this node becomes master beside its peers.",
-				"ip link set " + name + " multicast on\n# or, if the link has none, name the other hosts in each [[instance]]:\n#peers = [\"192.0.2.2\"]",
+				"ip link set " + name + " multicast on" + untilBoot + "\n# or, if the link has none, name the other hosts in each [[instance]]:\n#peers = [\"192.0.2.2\"]",
 			})
 		}
 	}
@@ -102,12 +105,12 @@ func (x *Examination) sourceMissing(in *vrrp.Config, l *Link, f vrrp.Family) *Fi
 	case f == vrrp.IPv4 && len(have) == 0:
 		return &Finding{
 			Error, "no-ipv4-address", l.Name, "the interface has no IPv4 address of its own", why,
-			"# an address that no other host has:\nip address add ADDRESS/24 dev " + l.Name,
+			"# an address that no other host has:\nip address add ADDRESS/24 dev " + l.Name + untilBoot,
 		}
 	case f == vrrp.IPv6 && len(in.Peers) == 0 && !slices.ContainsFunc(have, netip.Addr.IsLinkLocalUnicast):
 		return &Finding{
 			Error, "no-link-local-address", l.Name, "the interface has no IPv6 link-local address that can be used", why,
-			fmt.Sprintf("ip -6 address replace %v/64 dev %s nodad", linkLocal(l.MAC), l.Name),
+			fmt.Sprintf("ip -6 address replace %v/64 dev %s nodad%s", linkLocal(l.MAC), l.Name, untilBoot),
 		}
 	}
 	return nil
@@ -137,7 +140,7 @@ func foreignNetworks(in *vrrp.Config, l *Link) (found []Finding) {
 			Warning, "no-address-in-network", a.String(),
 			fmt.Sprintf("%s has no address of its own in the network of %v", l.Name, vip),
 			"The kernel asks for its neighbours in the name of the virtual address, and in a hand-over draws its packets to itself for a moment.",
-			fmt.Sprintf("# in [[instance]] %q: a single address instead of a network\n%s\n# or an address of the interface's own there: ip address add ADDRESS/%d dev %s", in.Name, withSingle(in, vip), vip.Bits(), l.Name),
+			fmt.Sprintf("# in [[instance]] %q: a single address instead of a network\n%s\n# or an address of the interface's own there: ip address add ADDRESS/%d dev %s%s", in.Name, withSingle(in, vip), vip.Bits(), l.Name, untilBoot),
 		})
 	}
 	return found

@@ -86,9 +86,23 @@ func (t *Text) finding(b *strings.Builder, f Finding) {
 		b.WriteString(t.wrap("    "+f.Why, 4))
 	}
 	for line := range strings.Lines(f.Fix) {
-		b.WriteString("        " + strings.TrimRight(line, "\n") + "\n")
+		t.fix(b, strings.TrimRight(line, "\n"))
 	}
 	b.WriteString("\n")
+}
+
+// fix writes a line to paste as it is, and breaks one that only says something.
+func (t *Text) fix(b *strings.Builder, line string) {
+	const margin, mark = "        ", "# "
+	said, ok := strings.CutPrefix(line, mark)
+	if !ok || t.Width == 0 {
+		b.WriteString(margin + line + "\n")
+		return
+	}
+	narrow := &Text{Width: max(20, t.Width-len(margin+mark))}
+	for part := range strings.Lines(narrow.wrap(said, 0)) {
+		b.WriteString(margin + mark + part)
+	}
 }
 
 // sum is the last line.
@@ -107,9 +121,19 @@ func (t *Text) sum(r *Report, count map[Severity]int) string {
 		parts = append([]string{"nothing wrong was found"}, parts...)
 	}
 	if !r.Daemon {
-		parts = append(parts, "the daemon does not run")
+		parts = append(parts, r.absent())
 	}
 	return fmt.Sprintf("%s: %s", r.Config, strings.Join(parts, ", "))
+}
+
+// absent says how there is no daemon.
+func (r *Report) absent() string {
+	for _, f := range r.Findings {
+		if f.ID == "daemon" && f.Severity == Unseen || f.ID == "daemon-does-not-answer" {
+			return "the daemon was not reached"
+		}
+	}
+	return "the daemon does not run"
 }
 
 func (t *Text) paint(s Severity, text string) string {

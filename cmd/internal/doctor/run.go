@@ -71,6 +71,12 @@ func (x *Examination) bounded(ctx context.Context, t Test) []Finding {
 	if len(found) == 0 {
 		return []Finding{{Severity: OK, ID: t.ID, Title: t.About}}
 	}
+	seen := map[Finding]bool{}
+	found = slices.DeleteFunc(found, func(f Finding) bool {
+		again := seen[f] // as many instances share an interface
+		seen[f] = true
+		return again
+	})
 	for n := range found {
 		f := &found[n]
 		if f.ID == "" {

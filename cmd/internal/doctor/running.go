@@ -70,12 +70,16 @@ func sameFile(a, b string) bool {
 
 // answersNot looks why no daemon answers: one may run that has another socket.
 func (x *Examination) answersNot() (found []Finding) {
+	why := "It has another run_dir or socket: the file it runs with is another one, or was changed since. Two daemons on one host must not have the same VRID."
+	if errors.Is(x.StatusError, context.DeadlineExceeded) {
+		why = "Whoever has the socket is stopped, hangs, or gets no CPU: a daemon that sends no adverts has lost its addresses to a peer."
+	}
 	for _, p := range x.processes() {
 		if same, known := x.sameNetwork(p.pid); isHoldfast(p) && same && known {
 			found = append(found, Finding{
 				Warning, "daemon-does-not-answer", "pid " + p.pid,
 				fmt.Sprintf("a holdfast runs on this host (%s), and does not answer on %s", strings.Join(p.args[1:], " "), x.Config.Control.Socket),
-				"It has another run_dir or socket: the file it runs with is another one, or was changed since. Two daemons on one host must not have the same VRID.",
+				why,
 				"tr '\\0' ' ' < /proc/" + p.pid + "/cmdline; echo\nsystemctl status holdfast",
 			})
 		}

@@ -46,7 +46,7 @@ func testReversePath(_ context.Context, x *Examination) (found []Finding) {
 	seen := map[string]bool{}
 	for _, in := range x.Instances {
 		l := x.Link(in.Interface)
-		if l == nil || seen[l.Name] || x.higher(l.Name, "rp_filter") != 1 {
+		if l == nil || !l.Up || seen[l.Name] || x.higher(l.Name, "rp_filter") != 1 {
 			continue
 		}
 		for _, peer := range x.ipv4Peers(in, l) {
@@ -158,16 +158,21 @@ func testARP(_ context.Context, x *Examination) (found []Finding) {
 				continue
 			}
 			if vip, ok := sharedNetwork(in, l, other); ok {
-				add(Finding{
-					Warning, "arp-flux", other.Name,
-					fmt.Sprintf("%s is in the same network as %s, and answers ARP requests for %v, too", other.Name, l.Name, vip),
-					"Neighbours may learn the MAC address of the wrong interface, where a cable that is pulled or a switch that was told otherwise loses their packets.",
-					persist(confKey("ipv4", other.Name, "arp_ignore"), "1") + "\n" + persist(confKey("ipv4", other.Name, "arp_announce"), "2"),
-				})
+				add(fluxOf(other, l, vip))
 			}
 		}
 	}
 	return found
+}
+
+// fluxOf tells of an interface that answers for an address of another one.
+func fluxOf(other, l *Link, a netip.Addr) Finding {
+	return Finding{
+		Warning, "arp-flux", other.Name,
+		fmt.Sprintf("%s is in the same network as %s, and answers ARP requests for %v, too", other.Name, l.Name, a),
+		"Neighbours may learn the MAC address of the wrong interface, where a cable that is pulled or a switch that was told otherwise loses their packets.",
+		persist(confKey("ipv4", other.Name, "arp_ignore"), "1") + "\n" + persist(confKey("ipv4", other.Name, "arp_announce"), "2"),
+	}
 }
 
 // sharedNetwork is a VIP for which another interface would answer, because it
@@ -214,7 +219,7 @@ func testMTU(_ context.Context, x *Examination) (found []Finding) {
 					Error, "mtu-too-small", in.Name,
 					fmt.Sprintf("an advert with %d addresses has %d bytes, and the MTU of %s is %d", n, size, l.Name, l.MTU),
 					"Adverts do not leave whole: the peers do not hear this node, and become master beside it.",
-					fmt.Sprintf("ip link set %s mtu 1500\n# or make two instances with an own vrid each, and half of the addresses", l.Name),
+					fmt.Sprintf("ip link set %s mtu 1500"+untilBoot+"\n# or make two instances with an own vrid each, and half of the addresses", l.Name),
 				})
 			}
 		}

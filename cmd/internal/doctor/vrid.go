@@ -64,6 +64,11 @@ func (v *virtual) taken(x *Examination, r *wireRouter) Finding {
 		Title: fmt.Sprintf("%s is used on %s by %v (MAC %v) %s, with priority %d", v.name(), v.Interface, r.source, r.mac, what, r.last.Priority),
 		Why:   "Whoever has the higher priority silences the other, though they have nothing to do with each other, and both have the same virtual MAC.",
 	}
+	if v.refuses(r) {
+		f.Severity = Info
+		f.Why = "One speaks unicast with its peers and the other does not: each refuses the adverts of the other, and neither disturbs the other."
+		return f
+	}
 	free := v.free(x)
 	if free == 0 {
 		f.Fix = "# every VRID is used on this link: put the instance on another one"
@@ -74,10 +79,25 @@ func (v *virtual) taken(x *Examination, r *wireRouter) Finding {
 	return f
 }
 
+// refuses tells whether the adverts of a router that is no peer are dropped by the
+// way in which they come.
+func (v *virtual) refuses(r *wireRouter) bool {
+	if len(v.Peers) == 0 {
+		return !r.last.Destination.IsMulticast()
+	}
+	return !slices.Contains(v.Peers, r.source)
+}
+
 // free is the next VRID that was not heard on the link, and that no instance on
-// it has; 0 when there is none.
+// it has or was told to take; 0 when there is none.
 func (v *virtual) free(x *Examination) uint8 {
+	if id, ok := v.proposed[v.Name]; ok && !v.vrids[id] {
+		return id
+	}
 	used := map[uint8]bool{0: true}
+	for _, id := range v.proposed {
+		used[id] = true
+	}
 	for n := range x.Config.Instances {
 		if c := &x.Config.Instances[n]; c.Interface == v.Interface {
 			used[c.VRID] = true
@@ -85,6 +105,10 @@ func (v *virtual) free(x *Examination) uint8 {
 	}
 	for n := range 255 {
 		if id := uint8((int(v.VRID)+n)%255 + 1); !used[id] && !v.vrids[id] {
+			if v.proposed == nil {
+				v.proposed = map[string]uint8{}
+			}
+			v.proposed[v.Name] = id
 			return id
 		}
 	}

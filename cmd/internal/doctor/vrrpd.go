@@ -13,12 +13,15 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
+// otherDaemons are the programs that give addresses to hosts as this one does.
+var otherDaemons = []string{"keepalived", "vrrpd", "ucarp"}
+
 // testOtherDaemons looks for other VRRP daemons on this host that have the VRID
 // or an address of an instance.
 func testOtherDaemons(_ context.Context, x *Examination) (found []Finding) {
 	for _, p := range x.processes() {
 		name := p.name()
-		if !slices.Contains([]string{"keepalived", "vrrpd", "ucarp"}, name) {
+		if !slices.Contains(otherDaemons, name) {
 			continue
 		}
 		switch same, _ := x.sameNetwork(p.pid); {
@@ -39,17 +42,7 @@ func testOtherDaemons(_ context.Context, x *Examination) (found []Finding) {
 
 // keepalived compares the configuration that a keepalived runs with ours.
 func (x *Examination) keepalived(p process) (found []Finding) {
-	file := "/etc/keepalived/keepalived.conf"
-	for n, arg := range p.args {
-		switch {
-		case (arg == "-f" || arg == "--use-file") && n+1 < len(p.args):
-			file = p.args[n+1]
-		case strings.HasPrefix(arg, "--use-file="):
-			file = strings.TrimPrefix(arg, "--use-file=")
-		}
-	}
-	// It may see other files than this process does.
-	text, err := x.read("/proc/" + p.pid + "/root" + file)
+	text, file, err := x.keepalivedConfig(p)
 	if err != nil {
 		return []Finding{unseen("keepalived", fmt.Sprintf("keepalived runs on this host, and its configuration %s cannot be read: %v", file, err))}
 	}
@@ -71,6 +64,40 @@ func (x *Examination) keepalived(p process) (found []Finding) {
 		}
 	}
 	return found
+}
+
+// keepalivedConfig reads the configuration that a keepalived runs.
+func (x *Examination) keepalivedConfig(p process) (text, file string, err error) {
+	file = "/etc/keepalived/keepalived.conf"
+	for n, arg := range p.args {
+		switch {
+		case (arg == "-f" || arg == "--use-file") && n+1 < len(p.args):
+			file = p.args[n+1]
+		case strings.HasPrefix(arg, "--use-file="):
+			file = strings.TrimPrefix(arg, "--use-file=")
+		}
+	}
+	// It may see other files than this process does.
+	text, err = x.read("/proc/" + p.pid + "/root" + file)
+	return text, file, err
+}
+
+// ofOtherDaemons names another VRRP daemon that runs on this host, and lists the
+// addresses of those that are keepalived, as far as they can be read.
+func (x *Examination) ofOtherDaemons() (name string, list []netip.Addr) {
+	for _, p := range x.processes() {
+		if same, _ := x.sameNetwork(p.pid); !same || !slices.Contains(otherDaemons, p.name()) {
+			continue
+		}
+		if name = p.name(); name != "keepalived" {
+			continue
+		}
+		text, _, _ := x.keepalivedConfig(p) // that it cannot be read another test tells
+		for _, k := range parseKeepalived(text) {
+			list = append(list, k.addresses...)
+		}
+	}
+	return name, list
 }
 
 // keepalivedInstance is a vrrp_instance, as far as it is looked at.

@@ -29,6 +29,8 @@ type wireLink struct {
 	routers map[routerID]*wireRouter
 	// vrids are all that were heard, of whatever family.
 	vrids map[uint8]bool
+	// proposed are the VRIDs that were told to instances as free, by their names.
+	proposed map[string]uint8
 	// delivered counts the adverts that the kernel let through to a program, by
 	// their source.
 	delivered map[netip.Addr]int
@@ -179,6 +181,9 @@ const (
 
 // advert takes a packet, and what is wrong with it on its own.
 func (l *wireLink) advert(a *sniff.Advert, alone []sniff.Finding) {
+	if !a.Outgoing && l.forOthers(a.Destination) {
+		return // a switch floods it, or another program captures all
+	}
 	l.vrids[a.VRID] = true
 	id := routerID{a.VRID, a.Source, a.Outgoing}
 	r := l.routers[id]
@@ -200,6 +205,11 @@ func (l *wireLink) advert(a *sniff.Advert, alone []sniff.Finding) {
 		r.adverts++
 		r.last = *a
 	}
+}
+
+// forOthers tells whether a packet goes to another host alone.
+func (l *wireLink) forOthers(to netip.Addr) bool {
+	return (to.IsGlobalUnicast() || to.IsLinkLocalUnicast()) && !slices.ContainsFunc(l.link.Addresses, func(p Present) bool { return p.Prefix.Addr() == to })
 }
 
 // announcement takes what another host says to have.

@@ -146,6 +146,8 @@ func condition(option, value string) func(p *Packet) truth {
 		return func(*Packet) truth { return no }
 	case "--loose", "--validmark":
 		return func(*Packet) truth { return yes }
+	case "--rt-type": // an advert has no routing header
+		return func(*Packet) truth { return no }
 	case "--ttl-eq", "--hl-eq":
 		return func(*Packet) truth { return is(value == "255") }
 	}

@@ -110,6 +110,7 @@ func TestOptions(t *testing.T) {
 		`-m conntrack --ctstate ESTABLISHED -j ACCEPT`:                  "drops",
 		`-m rpfilter --validmark --invert -j DROP`:                      "drops: ", // by the policy
 		`-m set --match-set peers src -j ACCEPT`:                        "may drop",
+		`-m rt --rt-type 0 -j ACCEPT`:                                   "drops",
 		`-m limit --limit 5/sec -j ACCEPT`:                              "may drop",
 		`-p vrrp -m comment --comment "let \"VRRP\" -j DROP" -j ACCEPT`: "",
 		`-j NFQUEUE --queue-num 1`:                                      "may drop",
