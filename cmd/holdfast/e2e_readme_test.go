@@ -75,7 +75,9 @@ func (h *tourHost) service(name, verb string) {
 	case "nginx stop":
 		err = h.nginx.Stop()
 	case "holdfast enable --now":
-		if h.daemon, err = h.Start("/run/bin/holdfast", "run"); err == nil {
+		c := h.Command(context.Background(), "/run/bin/holdfast", "run")
+		c.SharePIDs = true // doctor looks at the process
+		if h.daemon, err = h.StartCommand(c); err == nil {
 			err = h.daemon.WaitOutput(h.t.Context(), "starting")
 		}
 	case "holdfast restart": // the unit's RestartKillSignal

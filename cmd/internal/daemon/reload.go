@@ -60,7 +60,7 @@ func (d *Daemon) finishReload(who string, next *config.Config, warnings []string
 		d.record(history.Event{
 			Kind: history.KindReload, Severity: history.Error, Who: who, Reason: why,
 			Text: because("the configuration was refused, the running one goes on", problems(why)),
-		}, "configuration refused, the running one goes on", "asked-by", who, "error", why)
+		}, "configuration refused, the running one goes on", "asked-by", who, "error", errors.New(why)) // with its lines
 		return nil, &control.Refused{Err: err}
 	}
 	d.reloadError = ""

@@ -85,7 +85,7 @@ func (x *Examination) answersNot() (found []Finding) {
 		}
 	}
 	if len(found) == 0 {
-		found = append(found, Finding{Severity: Info, ID: "daemon-not-running", Title: "no daemon runs with this configuration: how one does was not looked at"})
+		found = append(found, Finding{Severity: OK, ID: "daemon-not-running", Title: "no daemon runs with this configuration"})
 	}
 	return found
 }

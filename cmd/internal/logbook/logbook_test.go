@@ -16,8 +16,8 @@ import (
 )
 
 var nasty = []any{
-	"instance", "web", "output", "first\nlevel=error second\r\n<0>third", "error", errors.New("a.toml:1:1: bad\n  x = 1\n  ^"),
-	"esc", "\x1b[2J", "list",
+	"instance", "web", "output", "first\nlevel=error second\r\n<0>third",
+	"error", "a.toml:1:1: bad\n  x = 1\n  ^", "esc", "\x1b[2J", "list",
 	[]string{"a\nb"},
 	"count", 3, "ok", true, "empty", "",
 }
@@ -38,15 +38,33 @@ func TestOneLine(t *testing.T) {
 	}
 }
 
+// An error has lines of its own, as a refused configuration does, and none of them
+// passes for another record.
+func TestErrorLines(t *testing.T) {
+	for format, marks := range map[Format][]string{Text: {"  error=", "  | "}, Journal: {"<3>  error=", "<3>  | "}} {
+		var out bytes.Buffer
+		New(&out, "info", format).Error("configuration refused", "error", errors.New("a.toml:1:1: bad\r\n<0>[ERROR] x = 1\x1b[2J\n  ^"))
+		_, rest, _ := strings.Cut(out.String(), "\n")
+		for line := range strings.Lines(rest) {
+			if strings.TrimSpace(strings.TrimPrefix(line, "<3>")) == "" {
+				continue
+			}
+			if !strings.HasPrefix(line, marks[0]) && !strings.HasPrefix(line, marks[1]) || strings.ContainsAny(line, "\r\x1b") {
+				t.Errorf("%s: a line of an error is not marked, or not plain: %q of\n%s", format, line, out.String())
+			}
+		}
+	}
+}
+
 func TestJournalLines(t *testing.T) {
 	var out bytes.Buffer
 	l := New(&out, "trace", Journal)
-	l.Error("cannot go on", "error", "no\nway")
+	l.Error("cannot go on", "error", errors.New("no\nway"))
 	l.Warn("rival")
 	l.Info("state changed", "instance", "web", "reason", "no advert")
 	l.Debug("hook ran")
 	l.Trace("advert sent")
-	want := "<3>cannot go on: error=\"no\\nway\"\n<4>rival\n<6>state changed: instance=web reason=\"no advert\"\n<7>hook ran\n<7>advert sent\n"
+	want := "<3>cannot go on:\n<3>  error=\n<3>  | no\n<3>  | way\n<4>rival\n<6>state changed: instance=web reason=\"no advert\"\n<7>hook ran\n<7>advert sent\n"
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}

@@ -54,7 +54,7 @@ func (l *Logger) Verbose(level hclog.Level) bool {
 }
 
 // Error, Warn, Info, Debug and Trace log a constant message with names and values
-// in turns. None of these breaks the line.
+// in turns. None of these breaks the line, but an error, whose lines are marked.
 func (l *Logger) Error(message string, args ...any) { l.log(hclog.Error, message, args) }
 
 // Warn is for what the daemon can live with.
@@ -95,8 +95,8 @@ const bracket = 8
 
 // LevelWrite implements [hclog.LevelWriter].
 func (w journalWriter) LevelWrite(level hclog.Level, line []byte) (int, error) {
-	text := bytes.TrimRight(line[min(bracket, len(line)):], "\n")
-	_, err := w.Write(Line(priorities[level], string(text)))
+	text := bytes.TrimRight(line[min(bracket, len(line)):], "\n ")
+	_, err := Lines(w.Writer, priorities[level]).Write(text)
 	return len(line), err
 }
 

@@ -128,7 +128,9 @@ func (f Fields) args() []any {
 	return oneLine(list)
 }
 
-// oneLine quotes what has several lines. It leaves args themselves alone.
+// oneLine quotes what has several lines, but for errors: those are for people, as
+// of a configuration, and hclog marks each of their lines. It leaves args
+// themselves alone.
 func oneLine(args []any) []any {
 	var list []any
 	for n := 1; n < len(args); n += 2 {
@@ -152,7 +154,7 @@ func severalLines(v any) (text string, several bool) {
 	case string:
 		text = v
 	case error:
-		text = v.Error()
+		return "", false
 	case fmt.Stringer:
 		text = v.String()
 	default:
