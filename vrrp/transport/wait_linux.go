@@ -113,8 +113,10 @@ func (k *Kernel) Wait(until time.Time) ([]Place, error) {
 		switch e.Fd {
 		case eventTimer: // is set anew before the next wait
 		case eventBell:
-			k.rung.Store(false) // first, so that no later ringing is lost
 			k.silence()
+			// Last: who rings before it is answered by this return, and one who could
+			// ring before the bell is emptied would leave it rung and silent for good.
+			k.rung.Store(false)
 		default:
 			k.places = append(k.places, Place{int(e.Fd), vrrp.Family(e.Pad)})
 		}

@@ -1,8 +1,10 @@
 package transport
 
 import (
+	"context"
 	"errors"
 	"net"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -95,6 +97,30 @@ func TestWake(t *testing.T) {
 	must(t, err)
 	if time.Since(began) < 10*time.Millisecond {
 		t.Error("one Wake ended two Waits")
+	}
+}
+
+// Whoever wakes while another waking is being heard is not lost, and no waking
+// after that one is.
+func TestWakeWhileOneIsHeard(t *testing.T) {
+	k := newKernel(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 2 {
+		go func() {
+			for ctx.Err() == nil {
+				k.Wake()
+				runtime.Gosched()
+			}
+		}()
+	}
+	for n := range 2_000 {
+		until := time.Now().Add(5 * time.Second)
+		_, err := k.Wait(until)
+		must(t, err)
+		if !time.Now().Before(until) {
+			t.Fatalf("nothing was heard for 5 s of those who wake all the time, after %d times", n)
+		}
 	}
 }
 
