@@ -46,8 +46,22 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 	t.believe(now, found)
 	if seen == nil { // else that was done, perhaps by what is not so any more
 		t.setRight(now, found)
+	} else {
+		t.show(seen)
 	}
 	return t.audited(found)
+}
+
+// show makes what is there, and was not seen, be heard of. An address that was
+// gone may have come back by a renewal, which who watches the interfaces does not
+// hear: nor would he of the next time it goes.
+func (t *turn) show(seen []LinkAddress) {
+	for _, e := range t.missing(seen) {
+		if e.renewed && e.installed && e.prefix.Addr().Is4() {
+			t.change(e, Replace)
+		}
+	}
+	t.commit()
 }
 
 // believe takes what was seen for what there is: who adds again what is there

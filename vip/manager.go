@@ -62,6 +62,9 @@ type entry struct {
 	lost, marked bool
 	// refused is set while the kernel refuses to add or renew it.
 	refused bool
+	// renewed is set once it was renewed, which may have brought it back unheard
+	// by who watches the interfaces.
+	renewed bool
 }
 
 func (e *entry) present() bool { return e.installed || e.foreign }

@@ -177,6 +177,7 @@ func (t *turn) commit() {
 			doubtful = append(doubtful, e)
 		default:
 			t.added(e, err)
+			e.renewed = verb == Renew && err == nil
 		}
 	}
 	if len(doubtful) > 0 {

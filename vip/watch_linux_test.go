@@ -18,10 +18,16 @@ import (
 // for deliveries until one about the interface satisfies ok.
 func watched(t *testing.T) (until func(iface string, ok func(LinkState) bool) LinkState) {
 	t.Helper()
+	return watchedBy(t, Watch)
+}
+
+// watchedBy is watched for another function Watch.
+func watchedBy(t *testing.T, watch func(context.Context, func([]LinkState)) error) (until func(iface string, ok func(LinkState) bool) LinkState) {
+	t.Helper()
 	deliveries := make(chan []LinkState, 1000)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	wait := goNetns(t, func() { result <- Watch(ctx, func(s []LinkState) { deliveries <- s }) })
+	wait := goNetns(t, func() { result <- watch(ctx, func(s []LinkState) { deliveries <- s }) })
 	t.Cleanup(func() {
 		cancel()
 		if err := <-result; !errors.Is(err, context.Canceled) {
@@ -303,5 +309,31 @@ func TestLinuxWatchIgnoresRenewals(t *testing.T) {
 	run(t, "ip addr change "+v4[0].String()+" dev hf0 valid_lft 100 preferred_lft 100")
 	if four, _ := heard(); four == 0 {
 		t.Error("nothing tells of a renewal by another")
+	}
+}
+
+// An address that somebody removed, and that a renewal brought back before anyone
+// looked, is seen again: else the next removal would not be.
+func TestLinuxRenewalBringsBack(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	k := newKernel(t)
+	until := watchedBy(t, k.Watch)
+	m := NewManager(k, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	wait := goNetns(t, func() { _ = m.Run(ctx) })
+	defer wait()
+	defer cancel()
+
+	const vip = "192.0.2.100/24"
+	m.Add("web", "hf0", prefixes(vip), time.Minute)
+	until("hf0", has(vip, Proto))
+	for range 2 {
+		run(t, "ip addr del "+vip+" dev hf0")
+		gone := until("hf0", lacks(vip))
+		m.Renew("web", "hf0", prefixes(vip), time.Minute, time.Now().Add(time.Minute))
+		m.Audit("hf0", gone.Addresses)
+		until("hf0", has(vip, Proto))
 	}
 }
