@@ -9,6 +9,7 @@ import (
 // TestDoctorFirewall closes the firewall of a backup to adverts in the ways that
 // people do, finds it, and pastes what the finding says.
 func TestDoctorFirewall(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n1, n2 := newNode(t, l, "lb1", "192.0.2.1/24"), newPatient(newNode(t, l, "lb2", "192.0.2.2/24"))
 	n1.run(instanceTOML(150, "100ms", []string{"192.0.2.100"}))

@@ -17,6 +17,7 @@ import (
 // TestDoctorHealthy examines both nodes of a healthy pair, with the firewall and
 // the settings of a careful operator: nothing may be found.
 func TestDoctorHealthy(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	var pair []*patient
 	for n, name := range []string{"lb1", "lb2"} {
@@ -54,6 +55,7 @@ func TestDoctorHealthy(t *testing.T) {
 
 // TestDoctorLinks breaks links, addresses and settings of the kernel.
 func TestDoctorLinks(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n1, p := newNode(t, l, "lb1", "192.0.2.1/24", "2001:db8::1/64"), newPatient(newNode(t, l, "lb2", "192.0.2.2/24", "2001:db8::2/64"))
 	addresses := []string{"192.0.2.100/24", "2001:db8::100/64"}
@@ -94,6 +96,7 @@ func TestDoctorLinks(t *testing.T) {
 // TestDoctorARP asks for the VIP of a host that answers on two interfaces of one
 // network, and of one that does not answer at all.
 func TestDoctorARP(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	p := newPatient(newNode(t, l, "lb1", "192.0.2.1/24"))
 	client, err := l.Host("client", "192.0.2.9/24")
@@ -151,6 +154,7 @@ func answersARP(t *testing.T, h *lab.Host, iface, addr string) bool {
 // TestDoctorFiles examines hosts by their files and processes: managers of the
 // network, addresses that somebody else has configured, programs, configurations.
 func TestDoctorFiles(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	p := newPatient(newNode(t, l, "lb1", "192.0.2.1/24"))
 	spare, err := l.Switch("spare")
@@ -262,6 +266,7 @@ func (p *patient) checkBefore() {
 // TestDoctorUrgency runs a daemon that was not permitted to run in real time, and
 // one that was stopped for a while.
 func TestDoctorUrgency(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	p := newPatient(newNode(t, l, "lb1", "192.0.2.1/24"))
 	p.configure(instanceTOML(150, "100ms", []string{"192.0.2.100/24"}))

@@ -104,6 +104,7 @@ func dualTOML(priority int, lines ...string) string {
 // A sound pair gives no alarm: seen from the master, from the backup, and from a
 // host on which no daemon runs.
 func TestDoctorWireSound(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n1, n2, n3 := newNode(t, l, "lb1", "192.0.2.1/24"), newNode(t, l, "lb2", "192.0.2.2/24"), newNode(t, l, "lb3", "192.0.2.3/24")
 	both := func(priority int, peers string) string {
@@ -148,6 +149,7 @@ peers = [%s]
 // Adverts that the kernel drops, that a switch withholds, and that get through
 // one way.
 func TestDoctorWireDeaf(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n1, n2 := newNode(t, l, "lb1", "192.0.2.1/24"), newNode(t, l, "lb2", "192.0.2.2/24")
 	n1.run(dualTOML(150))
@@ -206,6 +208,7 @@ func TestDoctorWireDeaf(t *testing.T) {
 
 // Strangers: in the VRID, with an address of ours, and with the VIP.
 func TestDoctorWireStrangers(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n1, n2, n3 := newNode(t, l, "lb1", "192.0.2.1/24", "2001:db8::1/64"), newNode(t, l, "lb2", "192.0.2.2/24"), newNode(t, l, "lb3", "192.0.2.3/24", "2001:db8::3/64")
 	n1.run(dualTOML(150))
@@ -241,6 +244,7 @@ func TestDoctorWireStrangers(t *testing.T) {
 
 // Peers that do not agree with the configuration, and one that is not there.
 func TestDoctorWireDisagree(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n1, n2 := newNode(t, l, "lb1", "192.0.2.1/24"), newNode(t, l, "lb2", "192.0.2.2/24")
 	instance := func(name string, vrid int, lines string) string {

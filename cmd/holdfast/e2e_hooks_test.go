@@ -119,6 +119,7 @@ func TestHooksInOrder(t *testing.T) {
 
 // Hooks that ask for it hear of checks and of addresses, in order with the states.
 func TestHooksOnOccasions(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	lb1 := newNode(t, l, "lb1", "192.0.2.1/24")
 	const hook = `#!/bin/sh

@@ -22,6 +22,7 @@ import (
 // TestLogsFollow looks closer at a daemon that runs at level warn: it sees probes
 // and adverts, which the daemon itself does not log, also over a restart.
 func TestLogsFollow(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	lb1 := newNode(t, l, "lb1", "192.0.2.1/24")
 	lb1.setFlag(true)
@@ -86,6 +87,7 @@ func TestLogsFollow(t *testing.T) {
 // TestJournalLog runs a daemon as systemd does: each of its lines has a priority,
 // and neither a time nor a level of its own.
 func TestJournalLog(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	lb1 := newNode(t, l, "lb1", "192.0.2.1/24")
 	lb1.setFlag(true)

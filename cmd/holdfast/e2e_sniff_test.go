@@ -318,6 +318,7 @@ func TestSniffPaused(t *testing.T) {
 // TestSniffHandover has three nodes hand over and return, multicast and in a
 // unicast mesh: nothing of it is a fault, and each router is one.
 func TestSniffHandover(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	var nodes []*node
 	addrs := []string{"192.0.2.1", "192.0.2.2", "192.0.2.3"}
@@ -394,6 +395,7 @@ peers = [%s]
 
 // TestSniffLinks pulls the cable of a sniffer.
 func TestSniffLinks(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	n := newNode(t, l, "lb1", "192.0.2.1/24")
 	watcher := newNode(t, l, "watcher", "192.0.2.9/24")
