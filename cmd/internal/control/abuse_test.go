@@ -268,3 +268,20 @@ func TestPace(t *testing.T) {
 		}
 	})
 }
+
+// TestPaceOfThoseWhoGo has very many come and go at once, who hold up nobody.
+func TestPaceOfThoseWhoGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const gap = 10 * time.Millisecond
+		p := newPace(gap, 5)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		for range 10_000 {
+			_ = p.wait(gone)
+		}
+		began := time.Now()
+		if err := p.wait(t.Context()); err != nil || time.Since(began) > gap {
+			t.Errorf("who stays waits %v, want %v at most (%v)", time.Since(began), gap, err)
+		}
+	})
+}

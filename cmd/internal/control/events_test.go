@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -187,6 +189,66 @@ func TestFollowEnds(t *testing.T) {
 	}
 	if text := <-got; text != "event 2" {
 		t.Errorf("last %q", text)
+	}
+}
+
+// TestFollowersHearTheEnd closes the server as soon as the history has ended: all
+// who follow it hear the last event, and that it was the last.
+func TestFollowersHearTheEnd(t *testing.T) {
+	const followers = 60
+	for range 5 {
+		f := sample()
+		path, s := serve(t, f)
+		began := make(chan bool, followers)
+		ended := make(chan string, followers)
+		for range followers {
+			go func() {
+				last := ""
+				err := NewClient(path).Follow(t.Context(), EventQuery{Limit: -1}, Follower{Event: func(e *Event, _ []byte) {
+					if last = e.Text; last == "event 1" {
+						began <- true
+					}
+				}})
+				ended <- fmt.Sprintf("%s, %v", last, err)
+			}()
+		}
+		record(f.events, 1, 1)
+		for range followers {
+			<-began
+		}
+		record(f.events, 2, 2)
+		f.events.Close(time.Second)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		for range followers {
+			if got, want := <-ended, "event 2, the daemon ended"; got != want {
+				t.Fatalf("the end was %q, want %q", got, want)
+			}
+		}
+	}
+}
+
+// TestFollowBreaksOff tells that a daemon was killed in plain words.
+func TestFollowBreaksOff(t *testing.T) {
+	path := filepath.Join(openDir(t), "sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		_, _ = c.Read(make([]byte, 4096))
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%s: 6925a0f3-57\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n", HistoryHeader)
+	}()
+	err = NewClient(path).Follow(t.Context(), EventQuery{}, Follower{})
+	if want := "the daemon was killed, or this reader was too slow for it"; err == nil || err.Error() != want {
+		t.Errorf("a stream that breaks off is told as %v, want %s", err, want)
 	}
 }
 

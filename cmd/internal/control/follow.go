@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -177,8 +178,13 @@ func lines(ctx context.Context, body io.ReadCloser, each func([]byte) error) err
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := in.Err(); err != nil {
-		return fmt.Errorf("the daemon went away: %w", err)
+	switch err := in.Err(); {
+	case !dead.Stop():
+		return fmt.Errorf("the daemon has said nothing for %v", 4*keepAlive)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return errors.New("the daemon was killed, or this reader was too slow for it")
+	case err != nil:
+		return fmt.Errorf("cannot read what the daemon says: %w", err)
 	}
 	return errors.New("the daemon ended")
 }

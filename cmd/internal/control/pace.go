@@ -34,7 +34,15 @@ func (p *pace) next(now time.Time) time.Duration {
 	return max(0, p.at.Sub(now))
 }
 
-// wait takes the next turn and waits for it.
+// giveBack leaves a turn that nobody wants any more to those who come.
+func (p *pace) giveBack() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at = p.at.Add(-p.gap)
+}
+
+// wait takes the next turn and waits for it. Those who come and go at once do not
+// keep the others waiting.
 func (p *pace) wait(ctx context.Context) error {
 	long := p.next(time.Now())
 	if long == 0 {
@@ -44,6 +52,7 @@ func (p *pace) wait(ctx context.Context) error {
 	case <-time.After(long):
 		return nil
 	case <-ctx.Done():
+		p.giveBack()
 		return ctx.Err()
 	}
 }

@@ -52,6 +52,8 @@ const (
 	requestTimeout = 30 * time.Second
 	// answerTimeout is how long a client may take to read an answer.
 	answerTimeout = 10 * time.Second
+	// closePatience is how long the end waits for answers.
+	closePatience = 50 * time.Millisecond
 	// maxHeader is also how long a URL may be.
 	maxHeader = 16 << 10
 	// othersGap is the time between two requests of those who may only read, all
@@ -261,8 +263,14 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Close stops the server and ends its connections.
-func (s *Server) Close() error { return s.http.Close() }
+// Close stops the server and ends its connections. Answers that are about to end,
+// such as streams of what has ended, do so first.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	_ = s.http.Shutdown(ctx) // those that take longer are cut off
+	return s.http.Close()
+}
 
 // ask makes a handler of a question to the backend.
 func (s *Server) ask(question func(ctx context.Context, r *http.Request) (any, error)) http.HandlerFunc {
