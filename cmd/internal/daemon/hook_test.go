@@ -63,6 +63,37 @@ func TestHookFails(t *testing.T) {
 	})
 }
 
+// TestHookCheck tells of a check that fails, and not of one that a reload begins
+// anew and that is as it was.
+func TestHookCheck(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "out")
+	inBubble(t, func(t *testing.T, lan *network) {
+		service := listener(t, "127.0.0.1:0")
+		with := func(interval string) string {
+			return conf(150, "1s", fmt.Sprintf("[[check]]\nname = \"service\"\ntcp = %q\ninterval = %q\nretry = \"10ms\"\n[[notify]]\non = [\"check\"]\nexec = [\"/bin/sh\", \"-c\", \"echo $HOLDFAST_CHANGE >>%s\"]",
+				service.Addr(), interval, out))
+		}
+		told := func(when, want string) {
+			t.Helper()
+			time.Sleep(3 * time.Second)
+			if got, _ := os.ReadFile(out); string(got) != want {
+				t.Errorf("%s the hook was told %q, want %q", when, got, want)
+			}
+		}
+		a := startNode(t, lan, "a", 1, with("100ms"))
+		await(t, 5*time.Second, "a", a)
+		told("at the start", "")
+		a.edit(with("200ms"))
+		if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+			t.Fatal(err)
+		}
+		told("after a reload", "")
+		service.Close()
+		told("when it fails", "failing\n")
+		a.stop()
+	})
+}
+
 // TestHookStorm changes the state of many instances at once, each with a hook
 // that hangs, by the real clock: while forty programs start and are killed no
 // backup would have noticed anything.

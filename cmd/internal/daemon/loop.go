@@ -222,7 +222,7 @@ func (d *Daemon) checkDone(r healthcheck.Result) {
 		if !known {
 			return // the last result of a check that a reload removed
 		}
-		_, before := d.results[r.Check]
+		was, before := d.results[r.Check]
 		d.results[r.Check] = r
 		d.telemetry.probed(&r)
 		d.debugProbe(&r)
@@ -238,7 +238,9 @@ func (d *Daemon) checkDone(r healthcheck.Result) {
 		} else {
 			d.record(e, "check fails", args...)
 		}
-		d.checkHook(r, !before)
+		if !before || was.Healthy != r.Healthy { // else a reload has begun it anew
+			d.checkHook(r, !before)
+		}
 		d.step(&vrrp.CheckChanged{Check: r.Check, Healthy: r.Healthy, Reason: r.Output})
 		d.tellDue = true
 	})
