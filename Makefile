@@ -171,7 +171,10 @@ install: $(if $(wildcard $(PROGRAM)),,build) ## install program, systemd unit, m
 	install -Dm644 examples/holdfast.sysusers '$(DESTDIR)$(SYSUSERSDIR)/holdfast.conf'
 	install -Dm644 examples/scripts-as-root.conf '$(DESTDIR)$(DOCDIR)/examples/scripts-as-root.conf'
 	install -Dm644 cmd/internal/config/reference.toml '$(DESTDIR)$(REFERENCE)'
-	@[[ -n '$(DESTDIR)' ]] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers holdfast.conf
+	@[[ -n '$(DESTDIR)' || $$EUID != 0 ]] || ! command -v systemd-sysusers >/dev/null || systemd-sysusers '$(abspath $(SYSUSERSDIR))/holdfast.conf'
+	@[[ -n '$(DESTDIR)' || $$EUID != 0 || ! -e '$(SYSCONFDIR)/holdfast/holdfast.toml' ]] || ! getent passwd holdfast >/dev/null || \
+		runuser -u holdfast -- test -r '$(SYSCONFDIR)/holdfast/holdfast.toml' || \
+		echo 'Before you restart the daemon, which runs as user holdfast, let it read its configuration: chgrp holdfast $(SYSCONFDIR)/holdfast/holdfast.toml && chmod g+r $(SYSCONFDIR)/holdfast/holdfast.toml'
 	@[[ -n '$(DESTDIR)' || -e '$(SYSCONFDIR)/holdfast/holdfast.toml' ]] || \
 		echo 'Write $(SYSCONFDIR)/holdfast/holdfast.toml (all keys: man holdfast.toml), then: systemctl enable --now holdfast'
 

@@ -137,6 +137,41 @@ func TestPackage(t *testing.T) {
 	}
 }
 
+// TestMakeInstall installs where systemd-sysusers does not look by itself, beside a
+// configuration that the daemon's user cannot read.
+func TestMakeInstall(t *testing.T) {
+	t.Parallel()
+	require(t, os.Geteuid() == 0, "root")
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("program", fmt.Sprintf("#!/bin/sh\nexport %s=1\nexec %s \"$@\"\n", beHoldfast, selfPath()), 0o755)
+	write("bin/systemd-sysusers", "#!/bin/sh\nexec cat \"$1\"\n", 0o755)
+	write("bin/getent", "#!/bin/sh\n", 0o755)
+	write("bin/runuser", "#!/bin/sh\necho \"runuser $*\"\nexit 1\n", 0o755)
+	write("etc/holdfast/holdfast.toml", completedTOML, 0o600)
+	c := exec.Command("make", "-C", "../..", "install", "PROGRAM="+filepath.Join(dir, "program"), "PREFIX="+filepath.Join(dir, "opt"), "SYSCONFDIR="+filepath.Join(dir, "etc"))
+	c.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("make install: %v: %s", err, out)
+	}
+	file := filepath.Join(dir, "etc/holdfast/holdfast.toml")
+	for _, want := range []string{"u holdfast - ", "runuser -u holdfast -- test -r " + file, "chgrp holdfast " + file + " && chmod g+r " + file} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("it does not say %q:\n%s", want, out)
+		}
+	}
+}
+
 // TestUnitExposure has systemd judge the unit.
 func TestUnitExposure(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")

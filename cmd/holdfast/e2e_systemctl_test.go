@@ -191,8 +191,9 @@ func TestUnitUnderSystemd(t *testing.T) {
 	a.run("mkdir", "-p", "/etc/systemd/system/holdfast.service.d")
 	a.run("cp", "/usr/share/doc/holdfast/examples/scripts-as-root.conf", "/etc/systemd/system/holdfast.service.d/")
 	a.write("/etc/holdfast/holdfast.toml", config+"\n[[check]]\nname = \"nobody\"\nexec = [\"/bin/sh\", \"-c\", \"[ $(id -un) = nobody ]\"]\nuser = \"nobody\"\ntimeout = \"10s\"\n")
-	a.run("systemctl", "daemon-reload")
-	a.run("systemctl", "restart", "holdfast")
+	// As root the daemon may read what root alone can, so an upgrade restarts it.
+	a.run("chmod", "600", "/etc/holdfast/holdfast.toml")
+	a.run("dpkg", "--install", "/root/holdfast_1.1.0.deb")
 	runsAs(t, a, "check", "root", "")
 
 	if strings.Contains(a.log(), "went wrong") || strings.Contains(a.log(), "[ERROR]") {
@@ -237,5 +238,12 @@ func refusedUpgrade(t *testing.T, a *machine, config string) {
 	if now := mustInside(t, a.System, "systemctl", "show", "--property=MainPID", "holdfast"); now != pid {
 		t.Errorf("the daemon was %s, is %s", pid, now)
 	}
+	// Nor may the daemon's user read what root alone can; it is told why.
 	a.write("/etc/holdfast/holdfast.toml", config)
+	a.run("chmod", "600", "/etc/holdfast/holdfast.toml")
+	out = mustInside(t, a.System, "dpkg", "--install", "/root/holdfast_1.1.0.deb")
+	if !strings.Contains(out, "As user holdfast it says:\nconfiguration /etc/holdfast/holdfast.toml cannot be read: permission denied") {
+		t.Errorf("the upgrade with a configuration of root's says: %s", out)
+	}
+	a.run("chmod", "644", "/etc/holdfast/holdfast.toml")
 }
