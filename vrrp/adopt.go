@@ -47,11 +47,12 @@ func (r *router) tooLate() {
 }
 
 // adoptionsAge counts a pause against what may go on. The clock of the Engine may
-// have stood still meanwhile: what tells is when it was to be called.
+// have stood still meanwhile: what tells is when it was to be called, which was at
+// its deadline or, for something else, before that.
 func (e *Engine) adoptionsAge(by time.Duration) {
-	due, ok := e.Deadline()
-	if !ok {
-		return // nothing waits: those that may go on have a deadline
+	due := e.now
+	if deadline, ok := e.Deadline(); ok && deadline.Before(due) {
+		due = deadline
 	}
 	for k, a := range e.adopt {
 		if !a.Until.IsZero() && !a.Until.After(due.Add(by)) {

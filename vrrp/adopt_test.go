@@ -40,6 +40,10 @@ func TestTooLateToGoOn(t *testing.T) {
 			te.now = te.now.Add(second)
 			te.do(&Late{By: second})
 		}, StateBackup},
+		{"a busy host", func(te *engineTest) { // woken late for something else
+			te.now = te.now.Add(second / 10)
+			te.do(&Late{By: second / 10})
+		}, StateMaster},
 		// The clock stands still in a suspension.
 		{"a suspension", func(te *engineTest) { te.do(&Late{By: second}) }, StateBackup},
 	}
