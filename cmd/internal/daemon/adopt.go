@@ -125,6 +125,9 @@ const (
 	// journalShare is the part of the loop's time, one in so many, that looking
 	// for what to write may take where there are thousands of instances.
 	journalShare = 50
+	// journalMost is how long it waits at most for that: the look may have taken
+	// long because the host was busy, or the daemon stopped.
+	journalMost = 5 * time.Second
 )
 
 // journalChanged has the journal written soon, when anything in it changed.
@@ -133,7 +136,7 @@ func (d *Daemon) journalChanged() {
 		return
 	}
 	d.journalDue = true
-	d.later(max(journalGap, journalShare*d.journalTook), func() {
+	d.later(min(max(journalGap, journalShare*d.journalTook), journalMost), func() {
 		d.journalDue = false
 		began := time.Now()
 		defer func() { d.journalTook = time.Since(began) }()

@@ -384,6 +384,32 @@ func TestJournalCannotBeWritten(t *testing.T) {
 	})
 }
 
+// A daemon that was stopped just while it looked for what to write writes again
+// soon all the same.
+func TestJournalAfterALongLook(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		dir := t.TempDir()
+		a := newNode(t, lan, "a", 1, conf(150, "1s")).journaling(dir)
+		a.start()
+		await(t, 5*time.Second, "a", a)
+		time.Sleep(time.Second)
+		a.d.post(func() { a.d.journalTook = time.Minute })
+		a.edit(conf(150, "2s"))
+		a.reload <- os.Interrupt
+		time.Sleep(journalMost + time.Second)
+		synctest.Wait()
+		a.kill()
+		boot, err := bootID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := readJournal(dir, boot, a.boottime())
+		if err != nil || len(l.Routers) != 1 || l.Routers[0].Interval != 2*time.Second {
+			t.Errorf("the journal has %+v, error %v", l, err)
+		}
+	})
+}
+
 // Without a directory for the journal the daemon serves, and says so in a line.
 func TestJournalCannotBeOpened(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
