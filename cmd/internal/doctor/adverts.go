@@ -156,6 +156,7 @@ func (o *obstacle) finding() Finding {
 	switch {
 	case o.Unsure:
 		f.Severity, f.ID = Unseen, "firewall-unclear"
+		f.Why = "If it does, t" + strings.TrimPrefix(f.Why, "T")
 		f.Title = fmt.Sprintf("whether %v drops %s depends on the rule: %s", o.Chain, adverts, o.By)
 	case o.By != "":
 		f.Title = fmt.Sprintf("%v drops %s: by the rule: %s", o.Chain, adverts, o.By)

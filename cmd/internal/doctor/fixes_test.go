@@ -275,3 +275,13 @@ func TestFreeVRIDs(t *testing.T) {
 		t.Errorf("they are told %+v", found)
 	}
 }
+
+// What is not known is not told as if it were.
+func TestUnclearFirewall(t *testing.T) {
+	for _, comes := range []bool{true, false} {
+		o := &obstacle{way{iface: "eth0", comes: comes}, firewall.Verdict{Chain: &firewall.Chain{Tool: "nft"}, Unsure: true, By: "mark 7 drop"}, []vrrp.Family{vrrp.IPv4}}
+		if f := o.finding(); f.Severity != Unseen || !strings.HasPrefix(f.Why, "If it does, th") {
+			t.Errorf("it says %+v", f)
+		}
+	}
+}
