@@ -4,6 +4,7 @@ package main
 // keepalived and beside a bare loop. make bench runs it.
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/lab"
 )
@@ -216,6 +219,9 @@ func (bd *costBed) start() (took time.Duration) {
 func (bd *costBed) held(n *node) (count int) {
 	for _, ifname := range bd.scene.ports() {
 		present, err := n.Addresses(ifname)
+		if errors.Is(err, netlink.ErrDumpInterrupted) {
+			continue // they come and go faster than the kernel lists them: look again
+		}
 		if err != nil {
 			n.t.Fatal(err)
 		}
