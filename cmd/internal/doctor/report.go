@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
 )
 
 // Version is that of the JSON document. It changes only when a reader of an
@@ -65,7 +66,7 @@ func (t *Text) Write(r *Report) error {
 	if t.Verbose {
 		for _, f := range r.Findings {
 			if f.Severity == OK {
-				b.WriteString(t.wrap("    "+f.Title, 6))
+				t.hang(&b, "    ", f.Title, 6)
 			}
 		}
 	}
@@ -80,10 +81,11 @@ func (t *Text) finding(b *strings.Builder, f Finding) {
 	if f.On != "" {
 		on = f.On + ": "
 	}
-	head := t.wrap(fmt.Sprintf("%s  %s%s", f.Severity, on, f.Title), 4)
-	b.WriteString(t.paint(f.Severity, f.Severity.String()) + strings.TrimPrefix(head, f.Severity.String()))
+	var head strings.Builder
+	t.hang(&head, f.Severity.String()+"  ", on+f.Title, 4)
+	b.WriteString(t.paint(f.Severity, f.Severity.String()) + strings.TrimPrefix(head.String(), f.Severity.String()))
 	if f.Why != "" {
-		b.WriteString(t.wrap("    "+f.Why, 4))
+		t.hang(b, "    ", f.Why, 4)
 	}
 	for line := range strings.Lines(f.Fix) {
 		t.fix(b, strings.TrimRight(line, "\n"))
@@ -94,15 +96,13 @@ func (t *Text) finding(b *strings.Builder, f Finding) {
 // fix writes a line to paste as it is, and breaks one that only says something.
 func (t *Text) fix(b *strings.Builder, line string) {
 	const margin, mark = "        ", "# "
-	said, ok := strings.CutPrefix(line, mark)
-	if !ok || t.Width == 0 {
-		b.WriteString(margin + line + "\n")
-		return
+	if said, ok := strings.CutPrefix(line, mark); ok {
+		room := t.Width - len(margin+mark)
+		line = mark + strings.Join(screen.Wrap(screen.Clean(said), room, room), "\n"+margin+mark)
+	} else {
+		line = screen.Clean(line)
 	}
-	narrow := &Text{Width: max(20, t.Width-len(margin+mark))}
-	for part := range strings.Lines(narrow.wrap(said, 0)) {
-		b.WriteString(margin + mark + part)
-	}
+	b.WriteString(margin + line + "\n")
 }
 
 // sum is the last line.
@@ -143,26 +143,11 @@ func (t *Text) paint(s Severity, text string) string {
 	return "\x1b[" + paint[s] + "m" + text + "\x1b[0m"
 }
 
-// wrap breaks a line between words; further lines are indented.
-func (t *Text) wrap(line string, indent int) string {
-	var b strings.Builder
-	column := 0
-	for n, word := range strings.Split(line, " ") {
-		width := utf8.RuneCountInString(word)
-		switch {
-		case n == 0:
-		case t.Width > 0 && column > indent && column+1+width > t.Width:
-			b.WriteString("\n" + strings.Repeat(" ", indent))
-			column = indent
-		default:
-			b.WriteByte(' ')
-			column++
-		}
-		b.WriteString(word)
-		column += width
-	}
-	b.WriteByte('\n')
-	return b.String()
+// hang writes text behind what leads it; further lines are indented. Some of it is
+// from others, such as the arguments of their processes.
+func (t *Text) hang(b *strings.Builder, lead, text string, indent int) {
+	lines := screen.Wrap(screen.Clean(text), t.Width-len(lead), t.Width-indent)
+	b.WriteString(lead + strings.Join(lines, "\n"+strings.Repeat(" ", indent)) + "\n")
 }
 
 func plural(n int, what string) string {

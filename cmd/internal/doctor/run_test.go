@@ -105,6 +105,14 @@ ok  2 things looked at, nothing wrong
 	if err := (&Text{W: &b}).Write(x.Report([]Finding{{Severity: OK, ID: "a", Title: "one thing"}})); err != nil {
 		t.Fatal(err)
 	}
+	hostile := "\x1b[2Ja\r\nok  b\x07"
+	var told bytes.Buffer
+	if err := (&Text{W: &told}).Write(x.Report([]Finding{{Warning, "id", hostile, hostile, hostile, hostile}})); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(told.String(), "\x1b\r\x07") || strings.Contains(told.String(), "\nok") {
+		t.Errorf("what others wrote drives the terminal: %q", told.String())
+	}
 	if want := "ok  1 thing looked at, nothing wrong\n\n/etc/holdfast/holdfast.toml: nothing wrong was found, the daemon does not run\n"; b.String() != want {
 		t.Errorf("of a healthy host it says %q", b.String())
 	}
