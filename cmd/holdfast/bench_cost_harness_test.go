@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -104,20 +102,10 @@ func TestCostTable(t *testing.T) {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
 
-	path := filepath.Join(t.TempDir(), "figures.json")
-	if err := writeJSON(path, &table); err != nil {
-		t.Fatal(err)
-	}
-	stored, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var back struct {
 		Rows []struct{ Samples map[string][]costSample }
 	}
-	if err := json.Unmarshal(stored, &back); err != nil {
-		t.Fatal(err)
-	}
+	store(t, &table, &back)
 	if got := back.Rows[0].Samples["holdfast"]; !slices.Equal(got, row.Samples["holdfast"]) {
 		t.Errorf("read back: %+v", got)
 	}

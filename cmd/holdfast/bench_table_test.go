@@ -325,19 +325,25 @@ func TestHandoverTable(t *testing.T) {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
 
+	var back handoverTable
+	store(t, &table, &back)
+	if back.String() != text {
+		t.Errorf("the figures read back make another table:\n%s", &back)
+	}
+}
+
+// store writes figures to a file and reads them back.
+func store(t *testing.T, figures, back any) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "figures.json")
-	if err := writeJSON(path, &table); err != nil {
+	if err := writeJSON(path, figures); err != nil {
 		t.Fatal(err)
 	}
 	stored, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var back handoverTable
-	if err := json.Unmarshal(stored, &back); err != nil {
+	if err := json.Unmarshal(stored, back); err != nil {
 		t.Fatal(err)
-	}
-	if back.String() != text {
-		t.Errorf("the figures read back make another table:\n%s", &back)
 	}
 }

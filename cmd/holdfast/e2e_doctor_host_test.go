@@ -295,6 +295,12 @@ func TestDoctorUrgency(t *testing.T) {
 	}
 	p.finds(p.examine("--wait", "0s"), "warning", "pauses", "")
 	p.stop()
+	begin("exec setpriv --bounding-set=-setuid")
+	if err := p.WriteFile("/run/other.toml", instanceTOML(150, "100ms", []string{"192.0.2.100/24"})+"\n[[check]]\nname = \"app\"\nexec = [\"/bin/true\"]\nuser = \"nobody\"\n", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.finds(p.examine("--wait", "0s", "--config", "/run/other.toml"), "error", "daemon-lacks-capability", fmt.Sprintf("pid %d", p.daemon.PID()))
+	p.stop()
 	begin("exec") // permitted whatever it wants
 	d = p.examine("--wait", "0s")
 	for _, id := range []string{"not-realtime", "memory-not-locked", "daemon-in-container", "daemon-lacks-capability"} {

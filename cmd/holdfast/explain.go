@@ -49,7 +49,7 @@ func explain(env *environment, socket, instance string, asJSON bool) int {
 		env.stdout.Write(raw)
 		return exitDone
 	}
-	width := cmp.Or(terminalWidth(env.stdout), unseenWidth)
+	width := cmp.Or(screen.Of(env.stdout).Width, unseenWidth)
 	for n := range done.Instances {
 		if n > 0 {
 			fmt.Fprintln(env.stdout)

@@ -6,9 +6,6 @@ import (
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/screen"
 )
 
-// terminalWidth is how many columns the terminal behind w has, 0 when w is none.
-func terminalWidth(w io.Writer) int { return screen.Of(w).Width }
-
 // terminal tells how wide a terminal is, 0 for anything else, and whether it is
 // to have colours.
 func terminal(w io.Writer) (width int, color bool) {

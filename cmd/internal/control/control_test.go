@@ -213,6 +213,28 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// answering is a socket where the first request gets an answer, whatever it is,
+// and the connection ends.
+func answering(t *testing.T, answer string) (path string) {
+	t.Helper()
+	path = filepath.Join(openDir(t), "sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		c.Read(make([]byte, 4096))
+		c.Write([]byte(answer))
+		c.Close()
+	}()
+	return path
+}
+
 // TestGarbage talks to something that is no holdfast.
 func TestGarbage(t *testing.T) {
 	for name, answer := range map[string]string{
@@ -222,21 +244,7 @@ func TestGarbage(t *testing.T) {
 		"nothing":  "",
 	} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(openDir(t), "sock")
-			l, err := net.Listen("unix", path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			go func() {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				c.Read(make([]byte, 4096))
-				c.Write([]byte(answer))
-				c.Close()
-			}()
+			path := answering(t, answer)
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 			defer cancel()
 			if _, _, err := NewClient(path).Status(ctx); err == nil || strings.Contains(err.Error(), "\n") {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -231,22 +229,8 @@ func TestFollowersHearTheEnd(t *testing.T) {
 
 // TestFollowBreaksOff tells that a daemon was killed in plain words.
 func TestFollowBreaksOff(t *testing.T) {
-	path := filepath.Join(openDir(t), "sock")
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	go func() {
-		c, err := l.Accept()
-		if err != nil {
-			return
-		}
-		defer c.Close()
-		_, _ = c.Read(make([]byte, 4096))
-		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\n%s: 6925a0f3-57\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n", HistoryHeader)
-	}()
-	err = NewClient(path).Follow(t.Context(), EventQuery{}, Follower{})
+	path := answering(t, "HTTP/1.1 200 OK\r\n"+HistoryHeader+": 6925a0f3-57\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n\n\r\n")
+	err := NewClient(path).Follow(t.Context(), EventQuery{}, Follower{})
 	if want := "the daemon was killed, or this reader was too slow for it"; err == nil || err.Error() != want {
 		t.Errorf("a stream that breaks off is told as %v, want %s", err, want)
 	}
