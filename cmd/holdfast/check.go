@@ -19,7 +19,7 @@ none is named.`,
 			{"holdfast check ./holdfast.toml", "before installing it"},
 			{"holdfast check --reference", "every key with its documentation"},
 		},
-		exit: "0 the file is good, 1 it is not.",
+		exit: "0 the file is good, 1 it is not, 2 wrong usage.",
 	}
 	c.setup = func(flags *flag.FlagSet) runner {
 		path := flags.String("config", config.DefaultPath, "check `FILE`")

@@ -22,7 +22,7 @@ instances: those of the running daemon, or of the configuration.`,
 			{"source <(holdfast completion zsh)", "in ~/.zshrc, after compinit"},
 			{"holdfast completion fish | source", "in ~/.config/fish/config.fish"},
 		},
-		exit: "0 printed, 2 there is no script for that shell.",
+		exit: "0 printed, 2 there is no script for that shell, or other wrong usage.",
 	}
 	c.setup = func(*flag.FlagSet) runner {
 		return func(env *environment, args []string) int {

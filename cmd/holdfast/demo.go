@@ -39,7 +39,7 @@ the virtual address and the longest time the client had no answer, measured
 with 1000 requests a second. It takes less than a minute, needs root, touches
 none of this machine's own interfaces and leaves nothing behind.`,
 		examples: []example{{"sudo holdfast demo", "see it fail over, here and now"}},
-		exit:     "0 all went as it should, 1 something did not.",
+		exit:     "0 all went as it should, 1 something did not, 2 wrong usage.",
 	}
 	c.setup = func(*flag.FlagSet) runner { return demonstrate }
 	return c

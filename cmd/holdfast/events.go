@@ -31,7 +31,7 @@ keeps the last 4096 events, also over its restarts. Times are local.`,
 			{"holdfast events -n 5 --severity error", "the last 5 errors"},
 			{"holdfast events -f --json", "one object a line, for programs"},
 		},
-		exit: "0 told, 1 refused, 3 no daemon answers.",
+		exit: "0 told, 1 refused, 2 wrong usage, 3 no daemon answers.",
 		setup: func(flags *flag.FlagSet) runner {
 			var o eventsOptions
 			flags.BoolVar(&o.follow, "f", false, "go on with each event as it happens")

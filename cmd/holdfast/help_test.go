@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"io"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -35,6 +39,42 @@ func TestHelp(t *testing.T) {
 			if f.text == "" {
 				t.Errorf("%s --%s is not explained", c.name, f.name)
 			}
+		}
+	}
+}
+
+// TestExitStatuses has each command end in the ways that need no daemon, and wants
+// its help to name those and no others.
+func TestExitStatuses(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	fails := map[string][]string{"rehearse": {missing, missing}, "sniff": {missing}, "man": {"8"}}
+	t.Setenv("SOURCE_DATE_EPOCH", "yesterday") // fails man alone
+	named := regexp.MustCompile(`(?:^|[,;]\s)([0-9])\s`)
+	for _, c := range slices.Concat(commands(), hiddenCommands()) {
+		var says, ends []int
+		for _, m := range named.FindAllStringSubmatch(c.exit, -1) {
+			status, _ := strconv.Atoi(m[1])
+			says = append(says, status)
+		}
+		end := func(args ...string) {
+			ends = append(ends, run(t.Context(), append([]string{c.name}, args...), io.Discard, io.Discard))
+		}
+		flags, _ := c.prepare()
+		end("--help")
+		switch {
+		case flags.Lookup("config") != nil:
+			end("--config", missing)
+		case c.name == "demo":
+			ends = append(ends, exitRefused) // only a demo that goes wrong does
+		case fails[c.name] != nil:
+			end(fails[c.name]...)
+		}
+		end("--nonsense")
+		if flags.Lookup("socket") != nil {
+			end("--socket", missing)
+		}
+		if !slices.Equal(says, ends) {
+			t.Errorf("the help of %s names the exit statuses %v, it ends with %v: %s", c.name, says, ends, c.exit)
 		}
 	}
 }

@@ -28,7 +28,7 @@ addresses) or trace (each advert). Times are local.`,
 			{"holdfast logs --since 10m --level warn", "what went wrong in the last ten minutes"},
 			{"holdfast logs -f --json", "one object a line, for programs"},
 		},
-		exit: "0 told, 1 refused, 3 no daemon answers.",
+		exit: "0 told, 1 refused, 2 wrong usage, 3 no daemon answers.",
 		setup: func(flags *flag.FlagSet) runner {
 			var o logsOptions
 			flags.BoolVar(&o.follow, "f", false, "go on with each line as it comes")

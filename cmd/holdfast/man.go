@@ -21,7 +21,8 @@ Prints the manual page holdfast(8) or holdfast.toml(5), for man. Its date is the
 present day, or that of the seconds in SOURCE_DATE_EPOCH, so that packages can
 be built again, byte for byte.`,
 		examples: []example{{"holdfast man 5 | man -l -", "read about the configuration where no page is installed"}},
-		exit:     "0 printed, 1 SOURCE_DATE_EPOCH is no time, 2 there is no such page.",
+		exit: `0 printed, 1 SOURCE_DATE_EPOCH is no time, 2 there is no such page, or other
+wrong usage.`,
 	}
 	c.setup = func(*flag.FlagSet) runner {
 		return func(env *environment, args []string) int {

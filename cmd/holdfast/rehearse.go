@@ -31,7 +31,7 @@ on this machine is touched; it needs no root and takes seconds.`,
 			{"holdfast rehearse lb1.toml lb2.toml --trace 'lb1 loses power'", "one of them as a story"},
 		},
 		exit: `0 after everything exactly one node serves, 1 it does not or a
-configuration is wrong.`,
+configuration is wrong, 2 wrong usage.`,
 	}
 	c.setup = func(flags *flag.FlagSet) runner {
 		var o rehearsal.Options

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"strings"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
@@ -18,7 +19,7 @@ Only what differs is touched; a file with an error is refused whole, its errors
 are printed, and the running configuration goes on. Needs root, or the user
 that runs the daemon. SIGHUP does the same.`,
 		examples: []example{{"holdfast check && sudo holdfast reload", "what systemctl reload does"}},
-		exit:     "0 reloaded, 1 refused, 3 no daemon answers.",
+		exit:     "0 reloaded, 1 refused, 2 wrong usage, 3 no daemon answers.",
 		setup: func(flags *flag.FlagSet) runner {
 			socket := socketFlags(flags)
 			return func(env *environment, _ []string) int {
@@ -47,11 +48,14 @@ func reload(env *environment, daemon *control.Client) int {
 // unanswered tells why the daemon did not do what it was asked for, and returns
 // the exit status that this deserves.
 func (env *environment) unanswered(err error) int {
-	if errors.Is(err, control.ErrNotRunning) {
+	switch {
+	case errors.Is(err, control.ErrNotRunning):
 		env.fail(err)
 		return exitNotRunning
+	case strings.Contains(err.Error(), "\n"): // a configuration's
+		return env.failAll(err)
 	}
-	return env.failAll(err)
+	return env.fail(err)
 }
 
 // socketFlags adds the flags that name the control socket. The result is

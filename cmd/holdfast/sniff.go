@@ -37,7 +37,7 @@ be dropped on the way to the daemon.`,
 			{"sudo holdfast sniff --for 10s --summary --check", "for a script"},
 		},
 		exit: `0 done, 1 the file is damaged or capturing failed; with --check also
-when there was a fault or no advert at all.`,
+when there was a fault or no advert at all; 2 wrong usage.`,
 	}
 	c.setup = func(flags *flag.FlagSet) runner {
 		o := &sniffOptions{}

@@ -23,10 +23,11 @@ checks fail. Several instances on a wide terminal are a table.`,
 			{"holdfast status web --watch", "one instance, again on each change and every 2s"},
 			{"holdfast status --json", "the whole state, for programs"},
 		},
-		exit: `0 all is well, 1 an instance is in fault or demoted, in conflict
-with another master, master without an address, or one of its addresses is on
-another interface of this host as well, 3 no daemon answers. Instances that were
-not asked for do not count. With --watch it tells of the last state.`,
+		exit: `0 all is well, 1 refused, or an instance is in fault or demoted, in
+conflict with another master, master without an address, or one of its
+addresses is on another interface of this host as well, 2 wrong usage,
+3 no daemon answers. Instances that were not asked for do not count. With
+--watch it tells of the last state.`,
 	}
 	c.setup = func(flags *flag.FlagSet) runner {
 		var often every

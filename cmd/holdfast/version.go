@@ -35,6 +35,7 @@ func versionCommand() command {
 		name: "version", short: "print the version",
 		long:     "Prints the version of this program, and what it was built by and for.",
 		examples: []example{{"holdfast version", "what a report of a bug should begin with"}},
+		exit:     "0 printed, 2 wrong usage.",
 	}
 	c.setup = func(*flag.FlagSet) runner {
 		return func(env *environment, _ []string) int {

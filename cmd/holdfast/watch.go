@@ -35,7 +35,7 @@ whenever its state is another.`,
 			{"holdfast watch web", "one instance"},
 			{"holdfast watch | tee night.log", "a line for whatever happens"},
 		},
-		exit: "0 you ended it, 1 refused, 3 no daemon answers at the beginning.",
+		exit: "0 you ended it, 1 refused, 2 wrong usage, 3 no daemon answers at first.",
 		setup: func(flags *flag.FlagSet) runner {
 			socket := socketFlags(flags)
 			return func(env *environment, args []string) int {
