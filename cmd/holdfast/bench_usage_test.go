@@ -97,8 +97,7 @@ var build = sync.OnceValues(func() (path string, err error) {
 		return "", err
 	}
 	path = filepath.Join(buildDir, "holdfast")
-	c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, ".")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	c := exec.Command("make", "-s", "-C", "../..", "build", "PROGRAM="+path)
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w: %s", err, out)
 	}

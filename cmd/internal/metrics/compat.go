@@ -5,82 +5,76 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 )
 
-// compatDescs describe the metrics of mehdy/keepalived-exporter, with its
-// labels and values, for dashboards and alerts that were made for it.
-type compatDescs struct {
-	up, state, scriptStatus, scriptState *prometheus.Desc
-	counters                             []compatCounter
-}
+const forKeepalived = "; for dashboards of keepalived."
 
-// compatCounter is one of its counters and what that counts here.
-type compatCounter struct {
-	desc  *prometheus.Desc
-	value func(*control.Counters) uint64
-}
+// compatStates are the states by the numbers that keepalived gives them.
+var compatStates = []string{"init", "backup", "master", "fault"}
 
-func (c *collector) newCompatDescs() compatDescs {
-	d := compatDescs{
-		up:           c.desc("keepalived_up", "Whether the daemon answers; for dashboards of keepalived."),
-		state:        c.desc("keepalived_vrrp_state", "State of an address: 0 init, 1 backup, 2 master, 3 fault; for dashboards of keepalived.", "iname", "intf", "vrid", "ip_address"),
-		scriptStatus: c.desc("keepalived_script_status", "Whether a check is healthy; for dashboards of keepalived.", "name"),
-		scriptState:  c.desc("keepalived_script_state", "Always 0; for dashboards of keepalived.", "name"),
+// compatMetrics are the metrics of mehdy/keepalived-exporter, with its labels and
+// values, for dashboards and alerts that were made for it.
+func compatMetrics() []metric {
+	check := func(name, help string, of func(c *control.Check) float64) metric {
+		return metric{name: "keepalived_script_" + name, kind: gauge, help: help + forKeepalived, series: func(e *encoder, s *scrape) {
+			for n := range s.st.Checks {
+				if c := &s.st.Checks[n]; c.State != "unknown" {
+					e.sample(of(c), "name", c.Name)
+				}
+			}
+		}}
 	}
-	dropped := func(reasons ...string) func(*control.Counters) uint64 {
-		return func(c *control.Counters) (n uint64) {
+	return append(
+		compatCounters(),
+		up("keepalived_up", "Whether the daemon answers"+forKeepalived),
+		metric{name: "keepalived_vrrp_state", kind: gauge, help: "State of an address: 0 init, 1 backup, 2 master, 3 fault" + forKeepalived, series: func(e *encoder, s *scrape) {
+			for n := range s.st.Instances {
+				i := &s.st.Instances[n]
+				for _, a := range i.Addresses {
+					state := slices.Index(compatStates, addressState(i, a.Address))
+					e.sample(float64(state), "iname", i.Name, "intf", i.Interface, "ip_address", compatAddress(a.Address), "vrid", strconv.Itoa(i.VRID))
+				}
+			}
+		}},
+		check("status", "Whether a check is healthy", func(c *control.Check) float64 { return truth(c.State == "healthy") }),
+		check("state", "Always 0", func(*control.Check) float64 { return 0 }),
+	)
+}
+
+func compatCounters() []metric {
+	count := func(name, help string, of func(c *control.Counters) uint64) metric {
+		return metric{name: "keepalived_" + name + "_total", kind: counter, help: help + forKeepalived, series: func(e *encoder, s *scrape) {
+			for n := range s.st.Instances {
+				i := &s.st.Instances[n]
+				e.count(of(&i.Counters), "iname", i.Name, "intf", i.Interface, "vrid", strconv.Itoa(i.VRID))
+			}
+		}}
+	}
+	dropped := func(name, help string, reasons ...string) metric {
+		return count(name, help, func(c *control.Counters) (n uint64) {
 			for _, r := range reasons {
 				n += c.Dropped[r]
 			}
 			return n
-		}
+		})
 	}
-	for _, m := range []struct {
-		name, help string
-		value      func(*control.Counters) uint64
-	}{
-		{"advertisements_received", "Adverts received", func(c *control.Counters) uint64 { return c.AdvertsReceived }},
-		{"advertisements_sent", "Adverts sent", func(c *control.Counters) uint64 { return c.AdvertsSent }},
-		{"become_master", "Times it became master", func(c *control.Counters) uint64 { return c.BecameMaster }},
-		{"release_master", "Times it ceased to be master", func(c *control.Counters) uint64 { return c.LeftMaster }},
-		{"packet_length_errors", "Packets of a wrong length", dropped("short", "length")},
-		{"advertisements_interval_errors", "Packets with another advert interval", dropped("interval", "interval_zero")},
-		{"ip_ttl_errors", "Packets with a TTL that is not 255", dropped("ttl")},
-		{"invalid_type_received", "Packets of an unknown type", dropped("type")},
-		{"address_list_errors", "Packets with a bad address list", dropped("address_count", "first_address")},
-		{"authentication_invalid", "Always 0: every type that is not the configured one is a mismatch", dropped()},
-		{"authentication_mismatch", "Packets with another type of authentication", dropped("auth_type")},
-		{"authentication_failure", "Packets with a wrong password", dropped("auth_data")},
-		{"priority_zero_received", "Adverts of priority 0 received", func(c *control.Counters) uint64 { return c.ReleasesReceived }},
-		{"priority_zero_sent", "Adverts of priority 0 sent", func(c *control.Counters) uint64 { return c.ReleasesSent }},
-		{"gratuitous_arp_delay", "Always 0: announcements are not delayed", dropped()},
-	} {
-		desc := c.desc("keepalived_"+m.name+"_total", m.help+"; for dashboards of keepalived.", "iname", "intf", "vrid")
-		d.counters = append(d.counters, compatCounter{desc, m.value})
-	}
-	return d
-}
-
-func (d *compatDescs) collect(o out, st *control.Status) {
-	for n := range st.Instances {
-		i := &st.Instances[n]
-		vrid := strconv.Itoa(i.VRID)
-		for _, c := range d.counters {
-			o.counter(c.desc, c.value(&i.Counters), i.Name, i.Interface, vrid)
-		}
-		for _, a := range i.Addresses {
-			o.gauge(d.state, float64(slices.Index(states, addressState(i, a.Address))), i.Name, i.Interface, vrid, compatAddress(a.Address))
-		}
-	}
-	for _, c := range st.Checks {
-		if c.State == "unknown" {
-			continue
-		}
-		o.gauge(d.scriptStatus, truth(c.State == "healthy"), c.Name)
-		o.gauge(d.scriptState, 0, c.Name)
+	return []metric{
+		count("advertisements_received", "Adverts received", func(c *control.Counters) uint64 { return c.AdvertsReceived }),
+		count("advertisements_sent", "Adverts sent", func(c *control.Counters) uint64 { return c.AdvertsSent }),
+		count("become_master", "Times it became master", func(c *control.Counters) uint64 { return c.BecameMaster }),
+		count("release_master", "Times it ceased to be master", func(c *control.Counters) uint64 { return c.LeftMaster }),
+		dropped("packet_length_errors", "Packets of a wrong length", "short", "length"),
+		dropped("advertisements_interval_errors", "Packets with another advert interval", "interval", "interval_zero"),
+		dropped("ip_ttl_errors", "Packets with a TTL that is not 255", "ttl"),
+		dropped("invalid_type_received", "Packets of an unknown type", "type"),
+		dropped("address_list_errors", "Packets with a bad address list", "address_count", "first_address"),
+		dropped("authentication_invalid", "Always 0: every type that is not the configured one is a mismatch"),
+		dropped("authentication_mismatch", "Packets with another type of authentication", "auth_type"),
+		dropped("authentication_failure", "Packets with a wrong password", "auth_data"),
+		count("priority_zero_received", "Adverts of priority 0 received", func(c *control.Counters) uint64 { return c.ReleasesReceived }),
+		count("priority_zero_sent", "Adverts of priority 0 sent", func(c *control.Counters) uint64 { return c.ReleasesSent }),
+		dropped("gratuitous_arp_delay", "Always 0: announcements are not delayed"),
 	}
 }
 
@@ -90,9 +84,9 @@ func addressState(i *control.Instance, address string) string {
 	if strings.Contains(address, ":") {
 		family = "ipv6"
 	}
-	for _, f := range i.Families {
-		if f.Family == family {
-			return f.State
+	for n := range i.Families {
+		if i.Families[n].Family == family {
+			return i.Families[n].State
 		}
 	}
 	return i.State

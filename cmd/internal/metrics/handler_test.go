@@ -1,72 +1,86 @@
 package metrics
 
 import (
-	"errors"
+	"compress/gzip"
+	"context"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 )
 
-// counting is a gatherer that takes its time.
-type counting struct {
-	takes time.Duration
-	asked atomic.Int64
-	err   error
-}
-
-func (c *counting) Gather() ([]*dto.MetricFamily, error) {
-	c.asked.Add(1)
-	time.Sleep(c.takes)
-	return []*dto.MetricFamily{}, c.err
-}
-
-// However many scrape at a time, and however often, few gatherings are made.
-func TestScrapesAreShared(t *testing.T) {
-	for _, takes := range []time.Duration{time.Millisecond, time.Second} {
-		synctest.Test(t, func(t *testing.T) {
-			c := &counting{takes: takes}
-			s := newShared(c)
-			var all sync.WaitGroup
-			for range 100 {
-				all.Go(func() {
-					for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(10 * time.Millisecond) {
-						if got, err := s.Gather(); got == nil || err != nil {
-							t.Errorf("got %v, %v", got, err)
-						}
-					}
-				})
-			}
-			all.Wait()
-			most := int64(10*time.Second/max(gatherGap+takes, gatherShare*takes)) + 2
-			if n := c.asked.Load(); n > most || n < 2 {
-				t.Errorf("gathered %d times in 10 s, each taking %v: want at most %d", n, takes, most)
-			}
-			time.Sleep(time.Minute)
-			s.turn <- struct{}{}
-			if s.last != nil {
-				t.Error("what nobody asks for is still kept")
-			}
-			<-s.turn
-		})
-	}
-}
-
 func TestHandler(t *testing.T) {
-	w := httptest.NewRecorder()
-	Handler(registry(sample(), false)).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	if body := w.Body.String(); w.Code != 200 || !strings.Contains(body, `holdfast_instance_state{state="master",vrrp_instance="web"} 1`) {
-		t.Errorf("answer %d:\n%s", w.Code, body)
+	for _, tt := range []struct {
+		accept string
+		zipped bool
+	}{{"", false}, {"gzip", true}, {"zstd;q=0.9, GZIP;q=0.5", true}, {"gzip;q=0", false}, {"br", false}} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.Header.Set("Accept-Encoding", tt.accept)
+		h := Handler(fixed{st: many(100)}, false)
+		for range 2 { // also with what the first one left
+			w = httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+		}
+		if got := w.Header().Get("Content-Type"); w.Code != http.StatusOK || got != "text/plain; version=0.0.4; charset=utf-8" {
+			t.Errorf("accept %q: answer %d of type %s", tt.accept, w.Code, got)
+		}
+		if got := w.Header().Get("Content-Encoding") == "gzip"; got != tt.zipped {
+			t.Errorf("accept %q: compressed is %v", tt.accept, got)
+			continue
+		}
+		body := io.Reader(w.Body)
+		if tt.zipped {
+			var err error
+			if body, err = gzip.NewReader(body); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text, err := io.ReadAll(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parse(t, text)
+		if !strings.Contains(string(text), `holdfast_instance_state{state="master",vrrp_instance="i99"} 1`+"\n") {
+			t.Errorf("accept %q: answer\n%s", tt.accept, text)
+		}
 	}
-	w = httptest.NewRecorder()
-	Handler(prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return nil, errors.New("broken") })).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	if w.Code != 500 || !strings.Contains(w.Body.String(), "broken") {
-		t.Errorf("answer %d: %s", w.Code, w.Body)
+}
+
+// slow answers when it is told to.
+type slow struct{ asked, answer chan struct{} }
+
+func (s slow) Status(ctx context.Context) (*control.Status, error) {
+	s.asked <- struct{}{}
+	<-s.answer
+	return sample(), nil
+}
+
+// Who scrapes while many do is told so at once.
+func TestScrapesAtOnce(t *testing.T) {
+	s := slow{make(chan struct{}), make(chan struct{})}
+	h := Handler(s, false)
+	ask := func() int {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		return w.Code
 	}
+	var all sync.WaitGroup
+	for range scrapesAtOnce {
+		all.Go(func() {
+			if code := ask(); code != http.StatusOK {
+				t.Errorf("answer %d, want 200", code)
+			}
+		})
+		<-s.asked
+	}
+	if code := ask(); code != http.StatusServiceUnavailable {
+		t.Errorf("answer %d to one too many, want 503", code)
+	}
+	close(s.answer)
+	all.Wait()
 }

@@ -3,139 +3,139 @@ package metrics
 import (
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 )
 
-// instanceDescs describe an instance.
-type instanceDescs struct {
-	info, state, familyState, since *prometheus.Desc
-	base, effective                 *prometheus.Desc
-	demoted, drained, handing       *prometheus.Desc
-	standsBack                      *prometheus.Desc
-	conflict                        *prometheus.Desc
-	interval, lease, leaseLeft      *prometheus.Desc
-	addresses, present, elsewhere   *prometheus.Desc
-	silence, masterPriority         *prometheus.Desc
-	counters                        counterDescs
-}
-
-// counterDescs describe control.Counters, field by field.
-type counterDescs struct {
-	advertsSent, advertsReceived, releasesSent, releasesReceived, sendErrors *prometheus.Desc
-	becameMaster, leftMaster, announcements, repaired, elsewhere, rivals     *prometheus.Desc
-	transitions, dropped                                                     *prometheus.Desc
-}
-
 // states are the states of an instance.
-var states = []string{"init", "backup", "master", "fault"}
+var states = []string{"backup", "fault", "init", "master"}
 
-func (c *collector) newInstanceDescs() instanceDescs {
-	// of is a metric of each instance. The label "instance" is Prometheus's own: it
-	// names what is scraped.
-	of := func(name, help string, labels ...string) *prometheus.Desc {
-		return c.desc("holdfast_"+name, help, append([]string{"vrrp_instance"}, labels...)...)
+// eachInstance is a metric with series of each instance. The label "instance" is
+// Prometheus's own, it names what is scraped; so ours is vrrp_instance.
+func eachInstance(name string, k kind, help string, series func(e *encoder, s *scrape, i *control.Instance)) metric {
+	return metric{name: "holdfast_" + name, kind: k, help: help, series: func(e *encoder, s *scrape) {
+		for n := range s.st.Instances {
+			series(e, s, &s.st.Instances[n])
+		}
+	}}
+}
+
+// eachFamily is a metric with series of each address family of each instance.
+func eachFamily(name, help string, series func(e *encoder, s *scrape, i *control.Instance, f *control.Family)) metric {
+	return eachInstance(name, gauge, help, func(e *encoder, s *scrape, i *control.Instance) {
+		for n := range i.Families {
+			series(e, s, i, &i.Families[n])
+		}
+	})
+}
+
+// instanceMetrics are of each instance.
+func instanceMetrics() []metric {
+	value := func(name, help string, of func(i *control.Instance) float64) metric {
+		return eachInstance("instance_"+name, gauge, help, func(e *encoder, _ *scrape, i *control.Instance) { e.sample(of(i), "vrrp_instance", i.Name) })
 	}
-	return instanceDescs{
-		info:           of("instance_info", "What the instance is: always 1.", "interface", "vrid", "version", "group"),
-		state:          of("instance_state", "1 for the state that the instance is in, the strongest of its address families: init, backup, master or fault.", "state"),
-		familyState:    of("family_state", "1 for the state that the virtual router of one address family is in: init, backup, master or fault.", "family", "state"),
-		since:          of("instance_last_transition_timestamp_seconds", "When the instance came to its state, in seconds since the epoch."),
-		base:           of("instance_priority_base", "The priority in the configuration."),
-		effective:      of("instance_priority_effective", "The priority that the node elects with; 1 to 31 while it is demoted or drained."),
-		demoted:        of("instance_demoted", "Whether a failing check, or trouble with the addresses, demotes the instance."),
-		drained:        of("instance_drained", "Whether the operator keeps the instance behind every healthy node."),
-		standsBack:     of("instance_stands_back", "Whether the node does not take over by preemption, because the operator gave the mastership away by a failover."),
-		handing:        of("instance_handing_over", "Whether addresses are kept for a successor at the moment."),
-		conflict:       of("instance_conflict", "Whether another master is heard beside this one."),
-		interval:       of("instance_advert_interval_seconds", "The advert interval in force."),
-		lease:          of("instance_lease_seconds", "For how long the kernel keeps the addresses of a node that does not renew them; 0 is for ever."),
-		leaseLeft:      of("instance_lease_remaining_seconds", "What is left of the lease since the last renewal; absent while the addresses are not here."),
-		addresses:      of("instance_addresses", "How many virtual addresses the instance has in a family.", "family"),
-		present:        of("instance_addresses_present", "How many of these are on its interface of this host.", "family"),
-		elsewhere:      of("instance_addresses_elsewhere_now", "How many of its addresses are on another interface of this host, put there by somebody else."),
-		silence:        of("master_silence_seconds", "How long ago the master that this node listens to was heard.", "family", "master"),
-		masterPriority: of("master_priority", "The priority of the master: this node's own, or what the master last heard had.", "family", "master"),
-		counters: counterDescs{
-			advertsSent:      of("instance_adverts_sent_total", "Adverts sent."),
-			advertsReceived:  of("instance_adverts_received_total", "Good adverts received."),
-			releasesSent:     of("instance_releases_sent_total", "Adverts of priority 0 sent: this node let go on purpose."),
-			releasesReceived: of("instance_releases_received_total", "Adverts of priority 0 received: another one let go on purpose."),
-			sendErrors:       of("instance_send_errors_total", "Adverts that could not be sent."),
-			becameMaster:     of("instance_became_master_total", "How often a virtual router of the instance became master."),
-			leftMaster:       of("instance_left_master_total", "How often a virtual router of the instance ceased to be master."),
-			announcements:    of("instance_announcements_total", "Rounds of gratuitous ARP or unsolicited neighbour advertisements."),
-			repaired:         of("instance_addresses_repaired_total", "Addresses that somebody else removed or changed and that were put right."),
-			elsewhere:        of("instance_addresses_elsewhere_total", "How often an address of the instance appeared on another interface of this host."),
-			rivals:           of("instance_rival_adverts_total", "Adverts of another master heard while this node was master."),
-			transitions:      of("instance_transitions_total", "Changes of the state by the kind of their reason.", "reason"),
-			dropped:          of("instance_adverts_dropped_total", "Packets for the instance that were refused, by reason. A reason appears when it first happens.", "reason"),
-		},
+	return append(
+		append(familyMetrics(), counterMetrics()...),
+		eachInstance("instance_info", gauge, "What the instance is: always 1.", func(e *encoder, _ *scrape, i *control.Instance) {
+			e.sample(1, "group", i.Group, "interface", i.Interface, "version", strconv.Itoa(i.Protocol), "vrid", strconv.Itoa(i.VRID), "vrrp_instance", i.Name)
+		}),
+		eachInstance("instance_state", gauge, "1 for the state that the instance is in, the strongest of its address families: init, backup, master or fault.", func(e *encoder, _ *scrape, i *control.Instance) {
+			for _, state := range states {
+				e.sample(truth(state == i.State), "state", state, "vrrp_instance", i.Name)
+			}
+		}),
+		value("last_transition_timestamp_seconds", "When the instance came to its state, in seconds since the epoch.", func(i *control.Instance) float64 { return timestamp(i.Since) }),
+		value("priority_base", "The priority in the configuration.", func(i *control.Instance) float64 { return float64(i.Priority.Base) }),
+		value("priority_effective", "The priority that the node elects with; 1 to 31 while it is demoted or drained.", func(i *control.Instance) float64 { return float64(i.Priority.Effective) }),
+		value("demoted", "Whether a failing check, or trouble with the addresses, demotes the instance.", func(i *control.Instance) float64 { return truth(i.Demoted) }),
+		value("drained", "Whether the operator keeps the instance behind every healthy node.", func(i *control.Instance) float64 { return truth(i.Drained) }),
+		value("stands_back", "Whether the node does not take over by preemption, because the operator gave the mastership away by a failover.", func(i *control.Instance) float64 { return truth(i.Failover != nil) }),
+		value("handing_over", "Whether addresses are kept for a successor at the moment.", func(i *control.Instance) float64 { return truth(i.HandingOver) }),
+		value("conflict", "Whether another master is heard beside this one.", func(i *control.Instance) float64 { return truth(i.ConflictSince != nil) }),
+		value("advert_interval_seconds", "The advert interval in force.", func(i *control.Instance) float64 { return seconds(i.AdvertIntervalMS) }),
+		value("lease_seconds", "For how long the kernel keeps the addresses of a node that does not renew them; 0 is for ever.", func(i *control.Instance) float64 { return seconds(float64(i.LeaseMS)) }),
+		eachInstance("instance_lease_remaining_seconds", gauge, "What is left of the lease since the last renewal; absent while the addresses are not here.", func(e *encoder, _ *scrape, i *control.Instance) {
+			if i.LeaseLeftMS != nil {
+				e.sample(seconds(float64(*i.LeaseLeftMS)), "vrrp_instance", i.Name)
+			}
+		}),
+		value("addresses_elsewhere_now", "How many of its addresses are on another interface of this host, put there by somebody else.", func(i *control.Instance) float64 { return float64(len(i.Elsewhere)) }),
+	)
+}
+
+// familyMetrics are of the virtual routers of an instance.
+func familyMetrics() []metric {
+	return []metric{
+		eachFamily("family_state", "1 for the state that the virtual router of one address family is in: init, backup, master or fault.", func(e *encoder, _ *scrape, i *control.Instance, f *control.Family) {
+			for _, state := range states {
+				e.sample(truth(state == f.State), "family", f.Family, "state", state, "vrrp_instance", i.Name)
+			}
+		}),
+		eachFamily("instance_addresses", "How many virtual addresses the instance has in a family.", func(e *encoder, _ *scrape, i *control.Instance, f *control.Family) {
+			all, _ := countAddresses(i, f)
+			e.sample(float64(all), "family", f.Family, "vrrp_instance", i.Name)
+		}),
+		eachFamily("instance_addresses_present", "How many of these are on its interface of this host.", func(e *encoder, _ *scrape, i *control.Instance, f *control.Family) {
+			_, present := countAddresses(i, f)
+			e.sample(float64(present), "family", f.Family, "vrrp_instance", i.Name)
+		}),
+		eachFamily("master_silence_seconds", "How long ago the master that this node listens to was heard.", func(e *encoder, s *scrape, i *control.Instance, f *control.Family) {
+			if f.Master != nil && f.Master.LastHeard != nil {
+				e.sample(max(0, s.now.Sub(*f.Master.LastHeard)).Seconds(), "family", f.Family, "master", f.Master.Address, "vrrp_instance", i.Name)
+			}
+		}),
+		eachFamily("master_priority", "The priority of the master: this node's own, or what the master last heard had.", func(e *encoder, _ *scrape, i *control.Instance, f *control.Family) {
+			if f.Master != nil {
+				e.sample(float64(f.Master.Priority), "family", f.Family, "master", f.Master.Address, "vrrp_instance", i.Name)
+			}
+		}),
 	}
 }
 
-func (d *instanceDescs) collect(o out, i *control.Instance, now time.Time) {
-	o.gauge(d.info, 1, i.Name, i.Interface, strconv.Itoa(i.VRID), strconv.Itoa(i.Protocol), i.Group)
-	o.each(d.state, states, i.State, i.Name)
-	o.gauge(d.since, timestamp(i.Since), i.Name)
-	o.gauge(d.base, float64(i.Priority.Base), i.Name)
-	o.gauge(d.effective, float64(i.Priority.Effective), i.Name)
-	o.gauge(d.demoted, truth(i.Demoted), i.Name)
-	o.gauge(d.drained, truth(i.Drained), i.Name)
-	o.gauge(d.standsBack, truth(i.Failover != nil), i.Name)
-	o.gauge(d.handing, truth(i.HandingOver), i.Name)
-	o.gauge(d.conflict, truth(i.ConflictSince != nil), i.Name)
-	o.gauge(d.interval, seconds(i.AdvertIntervalMS), i.Name)
-	o.gauge(d.lease, seconds(float64(i.LeaseMS)), i.Name)
-	if i.LeaseLeftMS != nil {
-		o.gauge(d.leaseLeft, seconds(float64(*i.LeaseLeftMS)), i.Name)
-	}
-	o.gauge(d.elsewhere, float64(len(i.Elsewhere)), i.Name)
-	for n := range i.Families {
-		d.family(o, i, &i.Families[n], now)
-	}
-	d.counters.collect(o, i.Name, &i.Counters)
-}
-
-func (d *instanceDescs) family(o out, i *control.Instance, f *control.Family, now time.Time) {
-	o.each(d.familyState, states, f.State, i.Name, f.Family)
-	all, present := 0, 0
-	for _, a := range i.Addresses {
-		if strings.Contains(a.Address, ":") != (f.Family == "ipv6") {
+// countAddresses counts those of a family.
+func countAddresses(i *control.Instance, f *control.Family) (all, present int) {
+	for n := range i.Addresses {
+		if strings.Contains(i.Addresses[n].Address, ":") != (f.Family == "ipv6") {
 			continue
 		}
-		if all++; a.Present {
+		if all++; i.Addresses[n].Present {
 			present++
 		}
 	}
-	o.gauge(d.addresses, float64(all), i.Name, f.Family)
-	o.gauge(d.present, float64(present), i.Name, f.Family)
-	if f.Master == nil {
-		return
-	}
-	o.gauge(d.masterPriority, float64(f.Master.Priority), i.Name, f.Family, f.Master.Address)
-	if heard := f.Master.LastHeard; heard != nil {
-		o.gauge(d.silence, max(0, now.Sub(*heard)).Seconds(), i.Name, f.Family, f.Master.Address)
-	}
+	return all, present
 }
 
-func (d *counterDescs) collect(o out, name string, c *control.Counters) {
-	o.counter(d.advertsSent, c.AdvertsSent, name)
-	o.counter(d.advertsReceived, c.AdvertsReceived, name)
-	o.counter(d.releasesSent, c.ReleasesSent, name)
-	o.counter(d.releasesReceived, c.ReleasesReceived, name)
-	o.counter(d.sendErrors, c.SendErrors, name)
-	o.counter(d.becameMaster, c.BecameMaster, name)
-	o.counter(d.leftMaster, c.LeftMaster, name)
-	o.counter(d.announcements, c.Announcements, name)
-	o.counter(d.repaired, c.AddressesRepaired, name)
-	o.counter(d.elsewhere, c.AddressesElsewhere, name)
-	o.counter(d.rivals, c.Rivals, name)
-	for reason, n := range c.Transitions { // all: a first one is to be seen as a rise
-		o.counter(d.transitions, n, name, reason)
+// counterMetrics are control.Counters, field by field.
+func counterMetrics() []metric {
+	count := func(name, help string, of func(c *control.Counters) uint64) metric {
+		return eachInstance("instance_"+name, counter, help, func(e *encoder, _ *scrape, i *control.Instance) { e.count(of(&i.Counters), "vrrp_instance", i.Name) })
 	}
-	o.reasons(d.dropped, c.Dropped, name)
+	return []metric{
+		count("adverts_sent_total", "Adverts sent.", func(c *control.Counters) uint64 { return c.AdvertsSent }),
+		count("adverts_received_total", "Good adverts received.", func(c *control.Counters) uint64 { return c.AdvertsReceived }),
+		count("releases_sent_total", "Adverts of priority 0 sent: this node let go on purpose.", func(c *control.Counters) uint64 { return c.ReleasesSent }),
+		count("releases_received_total", "Adverts of priority 0 received: another one let go on purpose.", func(c *control.Counters) uint64 { return c.ReleasesReceived }),
+		count("send_errors_total", "Adverts that could not be sent.", func(c *control.Counters) uint64 { return c.SendErrors }),
+		count("became_master_total", "How often a virtual router of the instance became master.", func(c *control.Counters) uint64 { return c.BecameMaster }),
+		count("left_master_total", "How often a virtual router of the instance ceased to be master.", func(c *control.Counters) uint64 { return c.LeftMaster }),
+		count("announcements_total", "Rounds of gratuitous ARP or unsolicited neighbour advertisements.", func(c *control.Counters) uint64 { return c.Announcements }),
+		count("addresses_repaired_total", "Addresses that somebody else removed or changed and that were put right.", func(c *control.Counters) uint64 { return c.AddressesRepaired }),
+		count("addresses_elsewhere_total", "How often an address of the instance appeared on another interface of this host.", func(c *control.Counters) uint64 { return c.AddressesElsewhere }),
+		count("rival_adverts_total", "Adverts of another master heard while this node was master.", func(c *control.Counters) uint64 { return c.Rivals }),
+		// All reasons: a first one is to be seen as a rise.
+		eachInstance("instance_transitions_total", counter, "Changes of the state by the kind of their reason.", func(e *encoder, s *scrape, i *control.Instance) {
+			for _, reason := range s.sorted(i.Counters.Transitions) {
+				e.count(i.Counters.Transitions[reason], "reason", reason, "vrrp_instance", i.Name)
+			}
+		}),
+		// Most reasons never happen, and with many instances all their zeros would be
+		// most of the answer.
+		eachInstance("instance_adverts_dropped_total", counter, "Packets for the instance that were refused, by reason. A reason appears when it first happens.", func(e *encoder, s *scrape, i *control.Instance) {
+			for _, reason := range s.sorted(i.Counters.Dropped) {
+				if n := i.Counters.Dropped[reason]; n > 0 {
+					e.count(n, "reason", reason, "vrrp_instance", i.Name)
+				}
+			}
+		}),
+	}
 }

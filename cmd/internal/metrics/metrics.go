@@ -5,11 +5,11 @@ package metrics
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 )
@@ -19,102 +19,70 @@ type Source interface {
 	Status(ctx context.Context) (*control.Status, error)
 }
 
-// patience is how long a scrape waits for the snapshot: less than Prometheus
-// waits for the scrape, so that a stuck daemon is told rather than timed out.
-const patience = 3 * time.Second
+// kind is the type of a metric.
+type kind string
 
-// collector makes the metrics of one snapshot.
-type collector struct {
-	source Source
-	compat bool
-	now    func() time.Time
-	descs  []*prometheus.Desc
-	daemon daemonDescs
-	check  checkDescs
-	of     instanceDescs
-	old    compatDescs
+const (
+	gauge     kind = "gauge"
+	counter   kind = "counter"
+	histogram kind = "histogram"
+)
+
+// metric is a metric, and what writes its series.
+type metric struct {
+	name   string
+	kind   kind
+	help   string
+	series func(e *encoder, s *scrape)
+	// always is set when there are series without a snapshot, too.
+	always bool
 }
 
-// NewRegistry returns a registry of all metrics: the daemon's, and those of the
-// Go runtime and the process.
-func NewRegistry(source Source, compat bool) *prometheus.Registry {
-	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(
-		newCollector(source, compat),
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return r
+// scrape is what the series of an answer are made of.
+type scrape struct {
+	st  *control.Status // nil of a daemon that does not answer
+	now time.Time
+	// reasons are the keys of the map sorted last.
+	reasons []string
 }
 
-func newCollector(source Source, compat bool) *collector {
-	c := &collector{source: source, compat: compat, now: time.Now}
-	c.daemon = c.newDaemonDescs()
-	c.check = c.newCheckDescs()
-	c.of = c.newInstanceDescs()
+// described lists all metrics, in the order of their names.
+func described(compat bool) []metric {
+	all := slices.Concat(processMetrics(), daemonMetrics(), checkMetrics(), instanceMetrics())
 	if compat {
-		c.old = c.newCompatDescs()
+		all = append(all, compatMetrics()...)
 	}
-	return c
+	slices.SortFunc(all, func(a, b metric) int { return strings.Compare(a.name, b.name) })
+	return all
 }
 
-// desc makes the description of a metric and keeps it.
-func (c *collector) desc(name, help string, labels ...string) *prometheus.Desc {
-	d := prometheus.NewDesc(name, help, labels, nil)
-	c.descs = append(c.descs, d)
-	return d
+// up is a metric that tells whether there is a snapshot.
+func up(name, help string) metric {
+	return metric{name, gauge, help, func(e *encoder, s *scrape) { e.sample(truth(s.st != nil)) }, true}
 }
 
-// Describe implements [prometheus.Collector].
-func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range c.descs {
-		ch <- d
+// write writes what there is to say; of a daemon that does not answer that is
+// little.
+func (s *scrape) write(e *encoder, all []metric) error {
+	for n := range all {
+		if s.st != nil || all[n].always {
+			e.encode(&all[n], s)
+		}
 	}
+	return e.flush()
 }
 
-// Collect implements [prometheus.Collector]. Of a daemon that does not answer
-// there is but one thing to say.
-func (c *collector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	st, err := c.source.Status(ctx)
-	o := out{ch}
-	o.gauge(c.daemon.up, truth(err == nil))
-	if c.compat {
-		o.gauge(c.old.up, truth(err == nil))
+// sorted lists the keys of m in order: nearly always those of the map before.
+func (s *scrape) sorted(m map[string]uint64) []string {
+	same := len(m) == len(s.reasons)
+	for n := 0; same && n < len(s.reasons); n++ {
+		_, same = m[s.reasons[n]]
 	}
-	if err != nil {
-		return
+	if !same {
+		s.reasons = slices.AppendSeq(s.reasons[:0], maps.Keys(m))
+		slices.Sort(s.reasons)
 	}
-	c.daemon.collect(o, st)
-	for n := range st.Checks {
-		c.check.collect(o, &st.Checks[n])
-	}
-	now := c.now()
-	for n := range st.Instances {
-		c.of.collect(o, &st.Instances[n], now)
-	}
-	if c.compat {
-		c.old.collect(o, st)
-	}
-}
-
-// out takes metrics.
-type out struct{ ch chan<- prometheus.Metric }
-
-func (o out) gauge(d *prometheus.Desc, v float64, labels ...string) {
-	o.ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-}
-
-func (o out) counter(d *prometheus.Desc, v uint64, labels ...string) {
-	o.ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
-}
-
-// each makes a series of each word, 1 for the one that is.
-func (o out) each(d *prometheus.Desc, words []string, is string, labels ...string) {
-	for _, w := range words {
-		o.gauge(d, truth(w == is), append(labels[:len(labels):len(labels)], w)...)
-	}
+	return s.reasons
 }
 
 func truth(b bool) float64 {

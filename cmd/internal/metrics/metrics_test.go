@@ -1,17 +1,24 @@
 package metrics
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 )
@@ -63,17 +70,42 @@ func sample() *control.Status {
 	}
 }
 
-func registry(st *control.Status, compat bool) *prometheus.Registry {
-	c := newCollector(fixed{st: st}, compat)
-	c.now = func() time.Time { return at }
-	r := prometheus.NewPedanticRegistry()
-	r.MustRegister(c)
-	return r
+// text is what a scrape of a source answers.
+func text(t testing.TB, source Source, compat bool) []byte {
+	t.Helper()
+	h := newHandler(source, compat)
+	h.now = func() time.Time { return at }
+	var b bytes.Buffer
+	if err := h.write(&b, h.scrape(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// sampled gathers what Prometheus's own reader finds in a scrape.
+func sampled(t testing.TB, st *control.Status, compat bool) prometheus.Gatherer {
+	t.Helper()
+	families := parse(t, text(t, fixed{st: st}, compat))
+	return prometheus.Gatherers{prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil })} // which sorts
+}
+
+// parse is that reader. The families are in the order of their names.
+func parse(t interface{ Fatal(args ...any) }, text []byte) []*dto.MetricFamily {
+	p := expfmt.NewTextParser(model.UTF8Validation)
+	byName, err := p.TextToMetricFamilies(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var families []*dto.MetricFamily
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		families = append(families, byName[name])
+	}
+	return families
 }
 
 func TestNames(t *testing.T) {
 	for _, compat := range []bool{false, true} {
-		problems, err := testutil.GatherAndLint(NewRegistry(fixed{st: sample()}, compat))
+		problems, err := promlint.New(bytes.NewReader(text(t, fixed{st: sample()}, compat))).Lint()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,21 +117,21 @@ func TestNames(t *testing.T) {
 
 // Every metric that is described is there, so that none is forgotten.
 func TestAllDescribed(t *testing.T) {
-	c := newCollector(fixed{st: sample()}, true)
-	families, err := registry(sample(), true).Gather()
-	if err != nil {
-		t.Fatal(err)
+	var want, got []string
+	for _, m := range described(true) {
+		want = append(want, m.name)
 	}
-	if len(families) != len(c.descs) {
-		t.Errorf("%d of %d metrics are there", len(families), len(c.descs))
-	}
-	for _, f := range families {
-		if !strings.HasPrefix(f.GetName(), "holdfast_") && !strings.HasPrefix(f.GetName(), "keepalived_") {
+	for _, f := range parse(t, text(t, fixed{st: sample()}, true)) {
+		got = append(got, f.GetName())
+		if prefix, _, _ := strings.Cut(f.GetName(), "_"); !slices.Contains([]string{"holdfast", "keepalived", "go", "process"}, prefix) {
 			t.Errorf("%s is of nobody", f.GetName())
 		}
 		if f.GetHelp() == "" {
 			t.Errorf("%s has no help", f.GetName())
 		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metrics (-described +there):\n%s", diff)
 	}
 }
 
@@ -142,11 +174,7 @@ func TestEveryCounterHasAMetric(t *testing.T) {
 	if len(want) < 30 {
 		t.Fatalf("only %d counters found", len(want))
 	}
-	families, err := registry(st, false).Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range families {
+	for _, f := range parse(t, text(t, fixed{st: st}, false)) {
 		for _, m := range f.GetMetric() {
 			delete(want, uint64(m.GetCounter().GetValue()))
 			delete(want, m.GetHistogram().GetSampleCount())
@@ -223,7 +251,7 @@ holdfast_check_duration_seconds{check="nginx"} 0.0025
 			names = append(names, name)
 		}
 	}
-	if err := testutil.GatherAndCompare(registry(sample(), false), strings.NewReader(want), names...); err != nil {
+	if err := testutil.GatherAndCompare(sampled(t, sample(), false), strings.NewReader(want), names...); err != nil {
 		t.Error(err)
 	}
 }
@@ -250,7 +278,7 @@ keepalived_ip_ttl_errors_total{iname="web",intf="eth0",vrid="51"} 6
 # TYPE keepalived_script_status gauge
 keepalived_script_status{name="nginx"} 0
 `
-	err := testutil.GatherAndCompare(registry(sample(), true), strings.NewReader(want), "keepalived_up", "keepalived_vrrp_state",
+	err := testutil.GatherAndCompare(sampled(t, sample(), true), strings.NewReader(want), "keepalived_up", "keepalived_vrrp_state",
 		"keepalived_packet_length_errors_total", "keepalived_ip_ttl_errors_total", "keepalived_script_status")
 	if err != nil {
 		t.Error(err)
@@ -261,28 +289,24 @@ keepalived_script_status{name="nginx"} 0
 		"authentication_invalid", "authentication_mismatch", "authentication_failure", "priority_zero_received",
 		"priority_zero_sent", "gratuitous_arp_delay",
 	} {
-		if n, err := testutil.GatherAndCount(registry(sample(), true), "keepalived_"+name+"_total"); n != 1 || err != nil {
+		if n, err := testutil.GatherAndCount(sampled(t, sample(), true), "keepalived_"+name+"_total"); n != 1 || err != nil {
 			t.Errorf("%d series of %s, %v", n, name, err)
 		}
 	}
-	if n, _ := testutil.GatherAndCount(registry(sample(), false), "keepalived_up"); n != 0 {
+	if n, _ := testutil.GatherAndCount(sampled(t, sample(), false), "keepalived_up"); n != 0 {
 		t.Error("they are there without being asked for")
 	}
 }
 
-// A daemon that does not answer is down, and nothing else is claimed of it.
+// A daemon that does not answer is down, and nothing else is claimed of it but
+// what its process takes.
 func TestNoAnswer(t *testing.T) {
 	for _, compat := range []bool{false, true} {
-		c := newCollector(fixed{err: errors.New("stuck")}, compat)
-		r := prometheus.NewPedanticRegistry()
-		r.MustRegister(c)
-		families, err := r.Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
 		var got []string
-		for _, f := range families {
-			got = append(got, fmt.Sprintf("%s %v", f.GetName(), f.GetMetric()[0].GetGauge().GetValue()))
+		for _, f := range parse(t, text(t, fixed{err: errors.New("stuck")}, compat)) {
+			if prefix, _, _ := strings.Cut(f.GetName(), "_"); prefix != "go" && prefix != "process" {
+				got = append(got, fmt.Sprintf("%s %v", f.GetName(), f.GetMetric()[0].GetGauge().GetValue()))
+			}
 		}
 		want := "holdfast_up 0"
 		if compat {
@@ -309,11 +333,7 @@ func many(count int) *control.Status {
 // The number of series follows from the configuration alone, whatever happens.
 func TestSeriesAreBounded(t *testing.T) {
 	count := func(n int) (series int) {
-		families, err := registry(many(n), true).Gather()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range families {
+		for _, f := range parse(t, text(t, fixed{st: many(n)}, true)) {
 			series += len(f.GetMetric())
 		}
 		return series
@@ -323,23 +343,5 @@ func TestSeriesAreBounded(t *testing.T) {
 	t.Logf("measured: %d series of the daemon, %d of each dual-stack instance", one-each, each)
 	if each > 80 {
 		t.Errorf("%d series of each instance", each)
-	}
-}
-
-var sink []*dto.MetricFamily
-
-// BenchmarkGather is one scrape of as many instances as there can be.
-func BenchmarkGather(b *testing.B) {
-	for _, n := range []int{1, 255, 4080} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			r := registry(many(n), false)
-			b.ReportAllocs()
-			for b.Loop() {
-				var err error
-				if sink, err = r.Gather(); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
 	}
 }

@@ -29,7 +29,7 @@ type Config struct {
 // Handler answers all that is asked over HTTP. p is nil for no page.
 func Handler(c Config, source *Shared, p *page.Page) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", metrics.Handler(metrics.NewRegistry(source, c.Compat)))
+	mux.Handle("GET /metrics", metrics.Handler(source, c.Compat))
 	mux.HandleFunc("GET /healthz", healthz(source))
 	mux.HandleFunc("GET /readyz", readyz(source))
 	mux.Handle("GET /", guard(c, p))

@@ -20,12 +20,14 @@ import (
 // source counts how often it is asked.
 type source struct {
 	asked atomic.Int64
+	takes time.Duration
 	st    *control.Status
 	err   error
 }
 
 func (s *source) Status(context.Context) (*control.Status, error) {
 	s.asked.Add(1)
+	time.Sleep(s.takes)
 	return s.st, s.err
 }
 
@@ -104,18 +106,50 @@ func TestOurs(t *testing.T) {
 	}
 }
 
-// However many ask, few snapshots are made.
+// However many ask, few snapshots are made, and the last one is not kept.
 func TestShared(t *testing.T) {
+	for _, takes := range []time.Duration{0, time.Millisecond, 100 * time.Millisecond, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &source{st: node(control.Family{State: "master"}), takes: takes}
+			shared := NewShared(s)
+			var all sync.WaitGroup
+			for range 20 {
+				all.Go(func() {
+					for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(5 * time.Millisecond) {
+						if st, err := shared.Status(t.Context()); st == nil || err != nil {
+							t.Errorf("got %v, %v", st, err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			each := takes + min(max(freshness, (askShare-1)*takes), freshnessMost)
+			if n := s.asked.Load(); n > int64(10*time.Second/each)+2 || n < 2 {
+				t.Errorf("asked %d times in 10 s, each taking %v", n, takes)
+			}
+			time.Sleep(freshnessMost)
+			synctest.Wait()
+			if shared.st != nil {
+				t.Error("what nobody asks for is still kept")
+			}
+		})
+	}
+}
+
+// A loop that did not answer is asked again soon.
+func TestSharedTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &source{st: node(control.Family{State: "master"})}
+		s := &source{err: errors.New("stuck"), takes: time.Second}
 		shared := NewShared(s)
-		for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
-			if st, err := shared.Status(t.Context()); st == nil || err != nil {
-				t.Fatal(err)
+		for range 2 {
+			if _, err := shared.Status(t.Context()); err == nil {
+				t.Error("no error of a stuck loop")
 			}
 		}
-		if n := s.asked.Load(); n > int64(10*time.Second/freshness)+1 || n < 10 {
-			t.Errorf("asked %d times in 10 s", n)
+		s.err, s.st = nil, node(control.Family{State: "master"})
+		time.Sleep(freshness)
+		if st, err := shared.Status(t.Context()); st == nil || err != nil || s.asked.Load() != 2 {
+			t.Errorf("got %v, %v of a loop that answers again; asked %d times", st, err, s.asked.Load())
 		}
 	})
 }
