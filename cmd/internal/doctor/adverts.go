@@ -73,22 +73,23 @@ type way struct {
 func (x *Examination) ways(in *vrrp.Config) (list []way) {
 	for _, f := range in.Families() {
 		own, net := x.source(in, f)
+		ports := x.ports(in.Interface)
 		var others []netip.Prefix
 		for _, p := range in.Peers {
 			if vrrp.FamilyOf(p) == f {
 				others = append(others, single(p))
 			}
 		}
-		arrive := way{iface: in.Interface, family: f, comes: true, hooks: []string{"prerouting", "input"}, heard: x.hears(in, f)}
-		leave := way{iface: in.Interface, family: f, hooks: []string{"output", "postrouting"}}
+		arrive := way{iface: in.Interface, family: f, comes: true, hooks: []string{"ingress", "prerouting", "input"}, heard: x.hears(in, f)}
+		leave := way{iface: in.Interface, family: f, hooks: []string{"output", "postrouting", "egress"}}
 		if len(others) == 0 {
-			arrive.packet = firewall.Packet{In: in.Interface, Source: net, Destination: single(groups[f])}
-			leave.packet = firewall.Packet{Out: in.Interface, Source: own, Destination: single(groups[f])}
+			arrive.packet = firewall.Packet{In: in.Interface, Ports: ports, Source: net, Destination: single(groups[f])}
+			leave.packet = firewall.Packet{Out: in.Interface, Ports: ports, Source: own, Destination: single(groups[f])}
 			list = append(list, arrive, leave)
 		}
 		for _, p := range others {
-			arrive.packet = firewall.Packet{In: in.Interface, Source: p, Destination: own}
-			leave.packet = firewall.Packet{Out: in.Interface, Source: own, Destination: p}
+			arrive.packet = firewall.Packet{In: in.Interface, Ports: ports, Source: p, Destination: own}
+			leave.packet = firewall.Packet{Out: in.Interface, Ports: ports, Source: own, Destination: p}
 			list = append(list, arrive, leave)
 		}
 	}
@@ -186,9 +187,12 @@ func (o *obstacle) fix() string {
 	case (c.Table == "firewalld" || uses("INPUT_ZONES")) && o.comes:
 		return fmt.Sprintf("zone=$(firewall-cmd --get-zone-of-interface=%s || firewall-cmd --get-default-zone)\nfirewall-cmd --zone=\"$zone\" --add-protocol=vrrp\nfirewall-cmd --permanent --zone=\"$zone\" --add-protocol=vrrp", o.iface)
 	case c.Tool == "nft":
-		match := map[bool]string{true: "iifname", false: "oifname"}[o.comes]
-		return fmt.Sprintf("nft insert rule %s %s %s %s %s meta l4proto 112 accept\n# and, to keep it: the same rule in the file that is loaded at boot, such as /etc/nftables.conf",
-			c.Family, c.Table, c.Name, match, o.iface)
+		match := map[bool]string{true: "iifname ", false: "oifname "}[o.comes] + o.iface + " "
+		if c.Family == "bridge" {
+			match = "" // there, these are the ports
+		}
+		return fmt.Sprintf("nft insert rule %s %s %s %smeta l4proto 112 accept\n# and, to keep it: the same rule in the file that is loaded at boot, such as /etc/nftables.conf",
+			c.Family, c.Table, c.Name, match)
 	}
 	table := ""
 	if c.Table != "filter" {

@@ -26,8 +26,10 @@ type Link struct {
 	Up, Carrier bool
 	// Multicast is the flag, Loopback whether it is that one.
 	Multicast, Loopback bool
-	// Kind is what the kernel calls a virtual interface, such as "bridge".
-	Kind string
+	// Kind is what the kernel calls a virtual interface, such as "bridge", Master
+	// the index of the one that this is a port of.
+	Kind   string
+	Master int
 	// Addresses are in the order in which the kernel has them, IPv4 first.
 	Addresses []Present
 }
@@ -69,6 +71,20 @@ func (x *Examination) markOurs() {
 	}
 }
 
+// ports are those of a bridge; none of another interface.
+func (x *Examination) ports(iface string) (names []string) {
+	bridge := x.Link(iface)
+	if bridge == nil || bridge.Kind != "bridge" {
+		return nil
+	}
+	for _, l := range x.Links {
+		if l.Master == bridge.Index {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
 // isMaster tells whether the daemon says so of an instance.
 func (x *Examination) isMaster(name string) bool {
 	return x.Status != nil && slices.ContainsFunc(x.Status.Instances, func(i control.Instance) bool { return i.Name == name && i.State == "master" })
@@ -85,7 +101,7 @@ func listLinks() ([]*Link, error) {
 	for _, one := range all {
 		a := one.Attrs()
 		l := &Link{
-			Name: a.Name, Index: a.Index, MAC: a.HardwareAddr, MTU: a.MTU, Kind: one.Type(),
+			Name: a.Name, Index: a.Index, MAC: a.HardwareAddr, MTU: a.MTU, Kind: one.Type(), Master: a.MasterIndex,
 			Up: a.RawFlags&unix.IFF_UP != 0, Carrier: a.RawFlags&unix.IFF_LOWER_UP != 0,
 			Multicast: a.RawFlags&unix.IFF_MULTICAST != 0, Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
 		}

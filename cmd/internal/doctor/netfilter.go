@@ -67,6 +67,11 @@ func (x *Examination) nftables(ctx context.Context) (*firewall.Ruleset, []Findin
 	if err == nil {
 		none, err = firewall.ParseNFT(text)
 	}
+	if err == nil && none.Placeless() {
+		if text, err = x.Command(ctx, "nft", "list", "chains"); err == nil {
+			none.Place(string(text))
+		}
+	}
 	if err != nil {
 		return &firewall.Ruleset{}, []Finding{unseen("", err.Error())}
 	}

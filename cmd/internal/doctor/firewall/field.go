@@ -48,6 +48,23 @@ func (f field) foreign(p *Packet) bool {
 	return false
 }
 
+// onBridge tells whether a field that a chain of a bridge sees in another way is
+// of a value: there, interfaces are the ports.
+func (f field) onBridge(p *Packet, value any) truth {
+	v := word(value)
+	switch f {
+	case field{"meta", "iif"}, field{"meta", "iifname"}:
+		return p.portIs(true, v)
+	case field{"meta", "oif"}, field{"meta", "oifname"}:
+		return p.portIs(false, v)
+	case field{"meta", "ibrname"}:
+		return is(v == p.In)
+	case field{"meta", "obrname"}:
+		return is(v == p.Out)
+	}
+	return f.is(p, value)
+}
+
 // is tells whether the field is of a value.
 func (f field) is(p *Packet, value any) truth {
 	v := word(value)
@@ -64,7 +81,9 @@ func (f field) is(p *Packet, value any) truth {
 		return yes
 	case field{"meta", "nfproto"}:
 		return is(v == map[bool]string{false: "ipv4", true: "ipv6"}[p.is6()])
-	case field{"meta", "protocol"}:
+	case field{"ether", "daddr"}:
+		return p.linkAddressIs(v)
+	case field{"meta", "protocol"}, field{"ether", "type"}:
 		return is(v == map[bool]string{false: "ip", true: "ip6"}[p.is6()])
 	case field{"meta", "iif"}, field{"meta", "iifname"}:
 		return interfaceIs(p.In, v, "*")

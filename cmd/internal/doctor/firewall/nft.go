@@ -53,6 +53,7 @@ func (n *nft) define(kind string, raw json.RawMessage) {
 	var d struct {
 		Family, Table, Name, Type, Hook, Policy string
 		Elem                                    []any
+		Dev                                     any
 	}
 	// The type of a set may be a list, which is of no interest.
 	if err := json.Unmarshal(raw, &d); err != nil && d.Name == "" {
@@ -62,9 +63,16 @@ func (n *nft) define(kind string, raw json.RawMessage) {
 		n.sets[key(d.Family, d.Table, d.Name)] = d.Elem
 		return
 	}
-	n.chains = append(n.chains, &Chain{
-		Tool: nftTool, Family: d.Family, Table: d.Table, Name: d.Name, Hook: d.Hook, Policy: d.Policy, kind: d.Type,
-	})
+	c := &Chain{Tool: nftTool, Family: d.Family, Table: d.Table, Name: d.Name, Hook: d.Hook, Policy: d.Policy, kind: d.Type}
+	switch dev := d.Dev.(type) {
+	case string:
+		c.devices = []string{dev}
+	case []any:
+		for _, one := range dev {
+			c.devices = append(c.devices, word(one))
+		}
+	}
+	n.chains = append(n.chains, c)
 }
 
 // rule adds a rule to its chain: one for each verdict there may be.
@@ -210,6 +218,9 @@ func (n *nft) compare(c *Chain, p *Packet, left, right any) truth {
 	if o, ok := right.(object); ok && o["elem"] != nil {
 		e, _ := o["elem"].(object)
 		return n.compare(c, p, left, e["val"])
+	}
+	if c.Family == bridgeFamily {
+		return f.onBridge(p, right)
 	}
 	return f.is(p, right)
 }

@@ -14,6 +14,9 @@ type Packet struct {
 	In string
 	// Out is the interface it goes out by; empty for one that came in.
 	Out string
+	// Ports are those of that interface when it is a bridge. By which of them the
+	// advert goes is not known.
+	Ports []string
 	// Source and Destination are addresses, or networks when not all of the
 	// address is known.
 	Source, Destination netip.Prefix
@@ -73,6 +76,31 @@ func within(a, network netip.Prefix) truth {
 // protocol tells whether a name or a number is that of VRRP.
 func protocol(name string) truth {
 	return is(slices.Contains([]string{"112", "vrrp", "carp"}, strings.ToLower(name)))
+}
+
+// portIs tells whether the port of a bridge by which the advert goes is of a name;
+// comes is set when that is asked of one that comes.
+func (p *Packet) portIs(comes bool, name string) truth {
+	if comes != (p.In != "") {
+		return no
+	}
+	var list []truth
+	for _, port := range p.Ports {
+		list = append(list, interfaceIs(port, name, "*"))
+	}
+	if len(list) > 0 && all(list) == yes {
+		return yes
+	}
+	return min(either(list), unknown)
+}
+
+// linkAddressIs tells whether the frame goes to a MAC address, which is known of
+// multicast (RFC 1112 section 6.4, RFC 2464 section 7).
+func (p *Packet) linkAddressIs(mac string) truth {
+	if !p.multicast() {
+		return unknown
+	}
+	return is(strings.EqualFold(mac, map[bool]string{false: "01:00:5e:00:00:12", true: "33:33:00:00:00:12"}[p.is6()]))
 }
 
 // interfaceIs tells whether an interface is of a name; more is the character at

@@ -15,7 +15,7 @@ type Ruleset struct {
 type Chain struct {
 	// Tool is what it is changed with, such as nft or iptables-legacy.
 	Tool string
-	// Family is ip, ip6, inet or another word of nftables.
+	// Family is ip, ip6, inet, bridge or netdev.
 	Family, Table, Name string
 	// Hook is where the kernel enters it, such as input; empty for one that
 	// others jump to.
@@ -23,9 +23,12 @@ type Chain struct {
 	// Policy is accept or drop.
 	Policy string
 
-	kind  string // filter, nat, route
-	rules []*rule
+	kind    string   // filter, nat, route
+	devices []string // the interfaces of one at ingress or egress
+	rules   []*rule
 }
+
+const bridgeFamily = "bridge"
 
 // String names the chain as its tool does.
 func (c *Chain) String() string {
@@ -110,11 +113,19 @@ func (r *Ruleset) Judge(p *Packet, hooks ...string) (list []Verdict) {
 	return list
 }
 
-// sees tells whether a chain is for packets of the family.
+// ofDevice tells whether a chain is that of some interfaces.
+func (c *Chain) ofDevice() bool { return c.Hook == "ingress" || c.Hook == "egress" }
+
+// sees tells whether a chain is for such packets.
 func (c *Chain) sees(p *Packet) bool {
+	if c.ofDevice() && !slices.Contains(c.devices, p.In+p.Out) {
+		return false
+	}
 	switch c.Family {
-	case "inet":
+	case "inet", "netdev":
 		return true
+	case bridgeFamily:
+		return len(p.Ports) > 0
 	case "ip":
 		return !p.is6()
 	case "ip6":

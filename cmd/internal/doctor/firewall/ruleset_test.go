@@ -21,9 +21,9 @@ func leaves(source, destination string) *Packet {
 
 // judge says in a line each what the chains do that may drop a packet.
 func judge(r *Ruleset, p *Packet) (said []string) {
-	hooks := []string{"prerouting", "input"}
+	hooks := []string{"ingress", "prerouting", "input"}
 	if p.In == "" {
-		hooks = []string{"output", "postrouting"}
+		hooks = []string{"output", "postrouting", "egress"}
 	}
 	for _, v := range r.Judge(p, hooks...) {
 		word := "drops"
@@ -76,6 +76,46 @@ func TestJudge(t *testing.T) {
 	} {
 		if d := cmp.Diff(c.want, judge(read(t, c.rules), c.packet)); d != "" {
 			t.Errorf("%s, %+v:\n%s", c.rules, *c.packet, d)
+		}
+	}
+}
+
+// TestDevices passes adverts by chains of devices and of bridges. Of the former nft
+// 1.0 does not say in JSON of which devices they are.
+func TestDevices(t *testing.T) {
+	r := read(t, "devices.json")
+	onBridge := func(p *Packet, ports ...string) *Packet { p.Ports = ports; return p }
+	const four, six = "224.0.0.18/32", "ff02::12/128"
+	if !r.Placeless() {
+		t.Error("it takes a chain of which no device is known for one of none")
+	}
+	if got := judge(r, arrives("192.0.2.0/24", four)); got != nil {
+		t.Errorf("of chains without a device it says %q", got)
+	}
+	text, err := os.ReadFile("testdata/devices.chains")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Place(string(text)); r.Placeless() {
+		t.Error("the list of chains does not help")
+	}
+	for n, c := range []struct {
+		packet *Packet
+		want   []string
+	}{
+		{arrives("192.0.2.0/24", four), []string{"in drops: ip protocol vrrp drop"}},
+		{&Packet{In: "eth1", Source: netip.MustParsePrefix("192.0.2.0/24"), Destination: netip.MustParsePrefix(four)}, nil},
+		{arrives("fe80::/64", six), nil},
+		{leaves("192.0.2.2/32", four), nil},
+		{leaves("fe80::1/128", six), []string{"out drops: "}}, // the policy
+		{onBridge(arrives("192.0.2.0/24", four), "eth1"), []string{"in drops: ip protocol vrrp drop", "in drops: iifname eth1 pkttype multicast drop"}},
+		{onBridge(arrives("192.0.2.0/24", four), "eth1", "eth2"), []string{"in drops: ip protocol vrrp drop", "in may drop: iifname eth1 pkttype multicast drop"}},
+		{onBridge(arrives("fe80::/64", six), "eth2"), []string{"in drops: ether type ip6 l4proto vrrp drop"}},
+		{onBridge(arrives("192.0.2.1/32", "192.0.2.2/32"), "eth2"), []string{"in drops: ip protocol vrrp drop"}},
+		{onBridge(leaves("192.0.2.2/32", four), "eth2"), []string{"out drops: ether daddr 01:00:5e:00:00:12 drop"}},
+	} {
+		if d := cmp.Diff(c.want, judge(r, c.packet)); d != "" {
+			t.Errorf("case %d, %+v:\n%s", n, *c.packet, d)
 		}
 	}
 }
