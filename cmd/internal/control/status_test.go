@@ -29,7 +29,7 @@ func sampleStatus() *Status {
 func sampleTelemetry(at time.Time) Telemetry {
 	return Telemetry{
 		ConfigHash: "0123456789abcdef", ConfigGeneration: 2, ConfigLoaded: at, ReloadsRefused: 1, HooksSucceeded: 4,
-		Lateness: Lateness{Count: 3, SumMS: 0.9, Buckets: []LatenessBucket{{0.1, 1}, {0.5, 3}}},
+		Lateness: Lateness{Count: 3, SumMS: 0.9, Buckets: []LatenessBucket{{UpToMS: 0.1, Count: 1}, {UpToMS: 0.5, Count: 3}}},
 	}
 }
 

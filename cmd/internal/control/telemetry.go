@@ -41,4 +41,6 @@ type Lateness struct {
 type LatenessBucket struct {
 	UpToMS float64 `json:"up_to_ms"`
 	Count  uint64  `json:"count"`
+	// LastBeyond is when it was later than that last; zero when it never was.
+	LastBeyond time.Time `json:"last_beyond,omitzero"`
 }

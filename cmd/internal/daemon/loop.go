@@ -80,7 +80,7 @@ func (d *Daemon) awake() {
 	}
 	late := d.boot - d.wake
 	if late >= 0 {
-		d.telemetry.late.observe(late)
+		d.telemetry.late.observe(late, d.now)
 	}
 	if late >= lateEnough {
 		if late >= time.Second {

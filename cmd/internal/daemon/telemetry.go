@@ -53,16 +53,18 @@ var latenessBounds = [...]time.Duration{
 // histogram is how late the loop woke. Its zero value has seen nothing.
 type histogram struct {
 	counts [len(latenessBounds) + 1]uint64 // the last one is beyond all bounds
+	last   [len(latenessBounds) + 1]time.Time
 	sum    time.Duration
 }
 
 // observe is called each time the loop wakes after it was to: it must cost nothing.
-func (l *histogram) observe(late time.Duration) {
+func (l *histogram) observe(late time.Duration, now time.Time) {
 	n := 0
 	for n < len(latenessBounds) && late > latenessBounds[n] {
 		n++
 	}
 	l.counts[n]++
+	l.last[n] = now
 	l.sum += late
 }
 
@@ -73,6 +75,13 @@ func (l *histogram) status() control.Lateness {
 		if n < len(latenessBounds) {
 			s.Buckets = append(s.Buckets, control.LatenessBucket{UpToMS: milliseconds(latenessBounds[n]), Count: s.Count})
 		}
+	}
+	var last time.Time
+	for n := len(latenessBounds) - 1; n >= 0; n-- {
+		if at := l.last[n+1]; at.After(last) {
+			last = at
+		}
+		s.Buckets[n].LastBeyond = last.Round(0)
 	}
 	return s
 }

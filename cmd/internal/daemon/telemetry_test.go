@@ -13,14 +13,16 @@ import (
 
 func TestHistogram(t *testing.T) {
 	var h histogram
-	for _, late := range []time.Duration{0, 100 * time.Microsecond, 100*time.Microsecond + 1, 7 * time.Millisecond, time.Minute} {
-		h.observe(late)
+	at := time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+	for n, late := range []time.Duration{0, 100 * time.Microsecond, 100*time.Microsecond + 1, time.Minute, 7 * time.Millisecond, 7 * time.Millisecond} {
+		h.observe(late, at.Add(time.Duration(n)*time.Hour))
 	}
 	s := h.status()
-	if s.Count != 5 || s.SumMS != 60007.2 {
+	if s.Count != 6 || s.SumMS != 60014.2 {
 		t.Errorf("%d in all, %v ms together", s.Count, s.SumMS)
 	}
-	want := map[float64]uint64{0.1: 2, 0.25: 3, 5: 3, 10: 4, 10000: 4}
+	want := map[float64]uint64{0.1: 2, 0.25: 3, 5: 3, 10: 5, 10000: 5}
+	last := map[float64]int{0.1: 5, 5: 5, 10: 3, 10000: 3} // which of them was later than that last
 	if len(s.Buckets) != len(latenessBounds) || !slices.IsSortedFunc(s.Buckets, func(a, b control.LatenessBucket) int { return int(a.Count) - int(b.Count) }) {
 		t.Errorf("buckets %v", s.Buckets)
 	}
@@ -28,8 +30,11 @@ func TestHistogram(t *testing.T) {
 		if n, ok := want[b.UpToMS]; ok && n != b.Count {
 			t.Errorf("up to %v ms: %d, want %d", b.UpToMS, b.Count, n)
 		}
+		if n, ok := last[b.UpToMS]; ok && !b.LastBeyond.Equal(at.Add(time.Duration(n)*time.Hour)) {
+			t.Errorf("beyond %v ms last at %v, want the one of hour %d", b.UpToMS, b.LastBeyond, n)
+		}
 	}
-	if n := testing.AllocsPerRun(100, func() { h.observe(time.Millisecond) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { h.observe(time.Millisecond, at) }); n > 0 {
 		t.Errorf("%v allocations for each observation", n)
 	}
 }

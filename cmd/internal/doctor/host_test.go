@@ -184,20 +184,27 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-// TestPauses tells of wake-ups that came later than a peer waits.
+// TestPauses tells of wake-ups that came later than a peer waits, and warns of them
+// for a day.
 func TestPauses(t *testing.T) {
 	x := patient(nil)
 	x.Instances[0].AdvertInterval = 200 * time.Millisecond
-	late := func(over uint64) *Finding {
+	late := func(over uint64, ago time.Duration) *Finding {
 		x.Status = &control.Status{}
-		x.Status.Daemon.Telemetry.Lateness = control.Lateness{Count: 100, Buckets: []control.LatenessBucket{{UpToMS: 1, Count: 90}, {UpToMS: 500, Count: 100 - over}, {UpToMS: 1000, Count: 100}}}
+		x.Status.Daemon.Telemetry.Lateness = control.Lateness{Count: 100, Buckets: []control.LatenessBucket{
+			{UpToMS: 1, Count: 90}, {UpToMS: 500, Count: 100 - over, LastBeyond: time.Now().Add(-ago)}, {UpToMS: 1000, Count: 100},
+		}}
 		return x.pauses()
 	}
-	if f := late(0); f != nil {
+	if f := late(0, 0); f != nil {
 		t.Errorf("of none it says %+v", f)
 	}
-	if f := late(3); f == nil || !strings.HasPrefix(f.Title, "the daemon woke more than 500ms late 3 times since ") {
-		t.Errorf("of three it says %+v", f)
+	if f := late(1, time.Hour); f == nil || f.Severity != Warning || !strings.HasPrefix(f.Title, "the daemon woke more than 500ms late 1 time since ") {
+		t.Errorf("of one an hour ago it says %+v", f)
+	}
+	if f := late(3, 25*time.Hour); f == nil || f.Severity != Info || !strings.Contains(f.Title, " late 3 times since ") ||
+		!strings.Contains(f.Title, ", last at "+time.Now().Add(-25*time.Hour).Local().Format(time.DateOnly)) {
+		t.Errorf("of three, the last of them yesterday, it says %+v", f)
 	}
 }
 

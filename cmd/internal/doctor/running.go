@@ -109,6 +109,10 @@ func (x *Examination) urgency(pid string) (found []Finding) {
 	return found
 }
 
+// remembered is how long a pause is a warning: so that one of the night is told in
+// the morning.
+const remembered = 24 * time.Hour
+
 // pauses tells of wake-ups that were later than a peer waits for adverts.
 func (x *Examination) pauses() *Finding {
 	most := time.Duration(0)
@@ -118,21 +122,35 @@ func (x *Examination) pauses() *Finding {
 		}
 	}
 	late := &x.Status.Daemon.Telemetry.Lateness
-	within, bound := uint64(0), time.Duration(0)
+	var within control.LatenessBucket
 	for _, b := range late.Buckets {
-		if up := time.Duration(b.UpToMS * float64(time.Millisecond)); up <= most {
-			within, bound = b.Count, up
+		if inBucket(b) <= most {
+			within = b
 		}
 	}
-	if late.Count == 0 || bound == 0 || late.Count == within {
+	if within.UpToMS == 0 || late.Count == within.Count {
 		return nil
 	}
-	return &Finding{
-		Warning, "pauses", "", fmt.Sprintf("the daemon woke more than %v late %d times since %s",
-			bound, late.Count-within, x.Status.Daemon.Started.Local().Format(time.DateTime)),
-		"This host or its virtual machine stood still for longer than peers wait: they took over, or would have.",
-		"# on a virtual machine: no live migration, snapshots or overcommitted CPUs for it; else a longer interval, the same on all nodes:\nadvert_interval = \"1s\"",
+	last := ""
+	f := &Finding{
+		Severity: Warning, ID: "daemon-paused",
+		Why: "This host or its virtual machine stood still for longer than peers wait: they took over, or would have.",
+		Fix: "# on a virtual machine: no live migration, snapshots or overcommitted CPUs for it; else a longer advert_interval, the same on all nodes.\n# What this node did then:\nholdfast events --since 24h",
 	}
+	if at := within.LastBeyond; !at.IsZero() {
+		last = ", last at " + at.Local().Format(time.DateTime)
+		if time.Since(at) > remembered {
+			f.Severity = Info
+		}
+	}
+	f.Title = fmt.Sprintf("the daemon woke more than %v late %s since %s%s",
+		inBucket(within), plural(int(late.Count-within.Count), "time"), x.Status.Daemon.Started.Local().Format(time.DateTime), last)
+	return f
+}
+
+// inBucket is how late a wake-up of a bucket is at most.
+func inBucket(b control.LatenessBucket) time.Duration {
+	return time.Duration(b.UpToMS * float64(time.Millisecond))
 }
 
 // colons reads lines such as "Key: value".
