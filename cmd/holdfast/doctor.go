@@ -72,7 +72,9 @@ configuration is refused, 2 wrong usage.`,
 
 // examine makes all tests and tells what they found.
 func examine(ctx context.Context, env *environment, x *doctor.Examination, asJSON, verbose bool) int {
+	end := progress(env.stderr, x)
 	r := x.Report(x.Run(ctx))
+	end()
 	if ctx.Err() != nil {
 		return env.fail(errors.New("interrupted before everything was looked at"))
 	}

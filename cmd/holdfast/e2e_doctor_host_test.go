@@ -51,6 +51,14 @@ func TestDoctorHealthy(t *testing.T) {
 			t.Errorf("doctor on %s finds\n%s", p.Name(), d.text())
 		}
 	}
+	// A person is told what takes so long, and then only what was found.
+	screen := pair[0].onTerminal(t, 100, 12, "doctor", "--config", "/run/holdfast.toml", "--wait", "1500ms")
+	screen.sees("listening on eth0 for adverts, and asking who has the addresses: 2s left ...")
+	screen.sees("nothing wrong was found")
+	screen.ends(0)
+	if text := screen.text(); strings.Contains(text, "listening") {
+		t.Errorf("in the end there is still, on the terminal,\n%s", text)
+	}
 }
 
 // TestDoctorLinks breaks links, addresses and settings of the kernel.
@@ -293,7 +301,11 @@ func TestDoctorUrgency(t *testing.T) {
 		}
 		time.Sleep(700 * time.Millisecond) // longer than peers wait
 	}
-	p.finds(p.examine("--wait", "0s"), "warning", "pauses", "")
+	f := p.finds(p.examine("--wait", "0s"), "warning", "daemon-paused", "")
+	if !strings.Contains(f.Title, ", last at "+time.Now().Format(time.DateOnly)) {
+		t.Errorf("of a pause just now it says %q", f.Title)
+	}
+	p.sh(f.Fix)
 	p.stop()
 	begin("exec setpriv --bounding-set=-setuid")
 	if err := p.WriteFile("/run/other.toml", instanceTOML(150, "100ms", []string{"192.0.2.100/24"})+"\n[[check]]\nname = \"app\"\nexec = [\"/bin/true\"]\nuser = \"nobody\"\n", 0o600); err != nil {
