@@ -104,7 +104,7 @@ func (x *Examination) source(in *vrrp.Config, f vrrp.Family) (own, network netip
 	everywhere := netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	if f == vrrp.IPv6 {
 		everywhere = netip.PrefixFrom(netip.IPv6Unspecified(), 0)
-		if len(in.Peers) == 0 {
+		if !routedPeers(in) {
 			everywhere = netip.MustParsePrefix("fe80::/64")
 		}
 	}
@@ -114,7 +114,7 @@ func (x *Examination) source(in *vrrp.Config, f vrrp.Family) (own, network netip
 		return own, network
 	}
 	for _, a := range l.Own(f) {
-		if linkLocal := a.Prefix.Addr().IsLinkLocalUnicast(); f == vrrp.IPv6 && linkLocal != (len(in.Peers) == 0) {
+		if linkLocal := a.Prefix.Addr().IsLinkLocalUnicast(); f == vrrp.IPv6 && linkLocal == routedPeers(in) {
 			continue
 		}
 		if in.Source.IsValid() && a.Prefix.Addr() != in.Source {

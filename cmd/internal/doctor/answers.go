@@ -253,14 +253,17 @@ func (v *virtual) isVIP(a netip.Addr) bool {
 }
 
 // unanswerable tells what could not be asked on a link.
-func (v *virtual) unanswerable(x *Examination) []Finding {
-	switch {
-	case v.askError != nil:
+func (v *virtual) unanswerable(x *Examination) (found []Finding) {
+	if v.askError != nil {
 		return []Finding{unseen(v.Interface, v.askError.Error())}
-	case v.unasked > 0:
-		return []Finding{unseen(v.Interface, fmt.Sprintf("of %d addresses %d were asked for within %v: a longer --wait asks for all", v.unasked+len(v.asked), len(v.asked), x.Wait))}
 	}
-	return nil
+	if !v.asker().IsValid() && slices.ContainsFunc(x.On(v.Interface), func(in *vrrp.Config) bool { return hasFamily(in, vrrp.IPv6) }) {
+		found = append(found, unseen(v.Interface, "without an IPv6 address of its own there, this host cannot ask who has the IPv6 addresses"))
+	}
+	if v.unasked > 0 {
+		found = append(found, unseen(v.Interface, fmt.Sprintf("of %d addresses %d were asked for within %v: a longer --wait asks for all", v.unasked+len(v.asked), len(v.asked), x.Wait)))
+	}
+	return found
 }
 
 // silentPeers looks for unicast peers that do not answer.
@@ -284,7 +287,7 @@ func silentPeers(list []virtual) (found []Finding) {
 				Severity: Warning, ID: "peer-silent", On: v.Name,
 				Title: fmt.Sprintf("the peer %v does not answer %s on %s", p, how, v.Interface),
 				Why:   "There is nobody to take over, or nobody that this node can reach: the host is down, has another address, or is on another network.",
-				Fix:   fmt.Sprintf("ping -c3 -I %s %v\n# and, if that is not the peer's address:\npeers = [\"…\"]", v.Interface, p),
+				Fix:   fmt.Sprintf("ping -c3 -I %s %v\n# and, if that is not the peer's address, the right one in peers of [[instance]] %q", v.Interface, p, v.Name),
 			})
 		}
 	}

@@ -28,7 +28,8 @@ const (
 )
 
 // questions lists the addresses to ask for on a link: the VIPs, the peers, and
-// those that this host sends from. more is how many there is no time for.
+// those that this host sends from; IPv6 ones only when it can ask for them. more is
+// how many there is no time for.
 func (x *Examination) questions(l *wireLink) (list []netip.Addr, more int) {
 	add := func(a netip.Addr) {
 		if a.IsValid() && !slices.Contains(list, a) {
@@ -57,6 +58,9 @@ func (x *Examination) questions(l *wireLink) (list []netip.Addr, more int) {
 				list = append(list, a)
 			}
 		}
+	}
+	if !l.asker().IsValid() {
+		list = slices.DeleteFunc(list, netip.Addr.Is6)
 	}
 	most := max(1, int((x.Wait-answerTime).Seconds()*askRate/askTimes))
 	if len(list) > most {
@@ -106,9 +110,6 @@ func ask(ctx context.Context, l *wireLink, end time.Time) error {
 			if err != nil {
 				return err
 			}
-			if frame == nil {
-				continue
-			}
 			if err := unix.Sendto(fd, frame, 0, to); err != nil && err != unix.ENOBUFS && err != unix.ENETDOWN {
 				return fmt.Errorf("ask for %v on %s: %w", a, l.link.Name, err)
 			}
@@ -122,8 +123,7 @@ func ask(ctx context.Context, l *wireLink, end time.Time) error {
 	return nil
 }
 
-// question is the frame that asks who has an address; nil when this host has
-// nothing to ask from.
+// question is the frame that asks who has an address.
 func (l *wireLink) question(a netip.Addr) ([]byte, error) {
 	if a.Is4() {
 		p, err := arp.NewPacket(arp.OperationRequest, l.link.MAC, netip.IPv4Unspecified(), make(net.HardwareAddr, 6), a)
@@ -136,10 +136,6 @@ func (l *wireLink) question(a netip.Addr) ([]byte, error) {
 		}
 		return (&ethernet.Frame{Destination: ethernet.Broadcast, Source: l.link.MAC, EtherType: ethernet.EtherTypeARP, Payload: payload}).MarshalBinary()
 	}
-	from := l.linkLocal()
-	if !from.IsValid() {
-		return nil, nil
-	}
 	group, err := ndp.SolicitedNodeMulticast(a)
 	if err != nil {
 		return nil, err
@@ -147,12 +143,12 @@ func (l *wireLink) question(a netip.Addr) ([]byte, error) {
 	message, err := ndp.MarshalMessageChecksum(&ndp.NeighborSolicitation{
 		TargetAddress: a,
 		Options:       []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: l.link.MAC}},
-	}, from, group)
+	}, l.asker(), group)
 	if err != nil {
 		return nil, err
 	}
 	b := []byte{0x60, 0, 0, 0, byte(len(message) >> 8), byte(len(message)), unix.IPPROTO_ICMPV6, 255}
-	b = append(append(b, from.AsSlice()...), group.AsSlice()...)
+	b = append(append(b, l.asker().AsSlice()...), group.AsSlice()...)
 	g := group.As16()
 	return (&ethernet.Frame{
 		Destination: net.HardwareAddr{0x33, 0x33, g[12], g[13], g[14], g[15]}, Source: l.link.MAC,
@@ -160,12 +156,18 @@ func (l *wireLink) question(a netip.Addr) ([]byte, error) {
 	}).MarshalBinary()
 }
 
-// linkLocal is an IPv6 address of this host on the link that is no VIP.
-func (l *wireLink) linkLocal() netip.Addr {
+// asker is the IPv6 address of this host that asks on the link, which is no VIP:
+// the link-local one, or else another (RFC 4861 section 4.3 allows any). It is
+// invalid when there is none.
+func (l *wireLink) asker() (from netip.Addr) {
 	for _, p := range l.link.Own(vrrp.IPv6) {
-		if p.Prefix.Addr().IsLinkLocalUnicast() {
-			return p.Prefix.Addr()
+		switch a := p.Prefix.Addr(); {
+		case p.Tentative:
+		case a.IsLinkLocalUnicast():
+			return a
+		case !from.IsValid():
+			from = a
 		}
 	}
-	return netip.Addr{}
+	return from
 }

@@ -38,6 +38,10 @@ func (x *Examination) inKernel(iface string, vip netip.Addr) (found []Finding) {
 			if a.Prefix.Addr() != vip || a.Ours() || vip.IsLinkLocalUnicast() && l.Name != iface {
 				continue
 			}
+			loopback := l.Loopback && l.Name != iface // on purpose: so does a host that serves behind a balancer
+			if loopback && (vip.Is6() || x.higher(iface, "arp_ignore") > 0) {
+				continue // it does not answer for it elsewhere
+			}
 			f := Finding{
 				Error, "vip-configured-statically", vip.String(),
 				fmt.Sprintf("somebody else has put the address on %s of this host", l.Name),
@@ -45,12 +49,11 @@ func (x *Examination) inKernel(iface string, vip netip.Addr) (found []Finding) {
 				x.withoutAddress(l, a),
 			}
 			switch {
-			case l.Loopback && l.Name != iface:
-				// So does a host that serves behind a balancer: on purpose.
-				f.Severity, f.ID = Info, "vip-on-loopback"
-				f.Title = fmt.Sprintf("the address is on %s as well, as on a host behind a balancer", l.Name)
-				f.Why = "This host accepts packets to it also while another node is master; it must not answer ARP requests for it."
-				f.Fix = persist(confKey("ipv4", "all", "arp_ignore"), "1")
+			case loopback:
+				f.ID = "vip-on-loopback"
+				f.Title = fmt.Sprintf("the address is on %s as well, as on a host behind a balancer, and this host answers ARP requests for it on %s", l.Name, iface)
+				f.Why = "It does so also while another node is master: two hosts have the address."
+				f.Fix = persist(confKey("ipv4", iface, "arp_ignore"), "1") + "\n" + persist(confKey("ipv4", iface, "arp_announce"), "2")
 			case l.Name != iface:
 				f.ID = "vip-on-other-interface"
 			}

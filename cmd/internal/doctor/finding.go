@@ -1,6 +1,12 @@
 package doctor
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+)
 
 // Severity is how bad a finding is.
 type Severity uint8
@@ -52,4 +58,20 @@ type Finding struct {
 // finding has the ID of its test.
 func unseen(on, why string) Finding {
 	return Finding{Severity: Unseen, On: on, Title: why}
+}
+
+// set is a line for an instance in the configuration. The instance may have one of
+// the key already: two of them are an error.
+func set(in *vrrp.Config, line string, values ...any) string {
+	key, _, _ := strings.Cut(line, " ")
+	return fmt.Sprintf("# in [[instance]] %q, in the place of any line of %s there\n%s", in.Name, key, fmt.Sprintf(line, values...))
+}
+
+// quoted writes a list as in the configuration.
+func quoted[T fmt.Stringer](list []T) string {
+	var words []string
+	for _, one := range list {
+		words = append(words, strconv.Quote(one.String()))
+	}
+	return strings.Join(words, ", ")
 }

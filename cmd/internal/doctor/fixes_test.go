@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -283,5 +285,123 @@ func TestUnclearFirewall(t *testing.T) {
 		if f := o.finding(); f.Severity != Unseen || !strings.HasPrefix(f.Why, "If it does, th") {
 			t.Errorf("it says %+v", f)
 		}
+	}
+}
+
+// A single address has no route to the hosts of its network: an address there does
+// not cost it.
+func TestFixOfForeignNetwork(t *testing.T) {
+	x := patient(nil)
+	found := foreignNetworks(x.Instances[0], x.Links[0])
+	if len(found) != 1 {
+		t.Fatalf("it finds %+v", found)
+	}
+	for line := range strings.Lines(found[0].Fix) {
+		if !strings.HasPrefix(line, "#") && line != "ip address add ADDRESS/24 dev eth0\n" {
+			t.Errorf("it says to paste %q", line)
+		}
+	}
+	for _, want := range []string{"It takes the route to that network on eth0 away", `#addresses = ["192.0.2.100/32", "2001:db8::100/64"]`} {
+		if !strings.Contains(found[0].Fix, want) {
+			t.Errorf("it does not say %q in\n%s", want, found[0].Fix)
+		}
+	}
+}
+
+// Peers are asked from whatever address there is, and are not called silent when
+// they were not asked.
+func TestAskPeersOfIPv6(t *testing.T) {
+	for _, c := range []struct {
+		own, peer string
+		tentative bool
+		from      string
+		want      []string
+	}{
+		{"fe80::1/64", "fe80::2", false, "fe80::1", []string{"warning peer-silent i0"}},
+		{"2001:db8::1/64", "2001:db8::2", false, "2001:db8::1", []string{"warning peer-silent i0"}},
+		{"2001:db8::1/64", "2001:db8::2", true, "", []string{"unseen  eth0"}},
+		{"192.0.2.1/24", "fe80::2", false, "", []string{"unseen  eth0"}},
+	} {
+		x, list := heardOn(1)
+		v := &list[0]
+		v.family, v.Peers = vrrp.IPv6, []netip.Addr{netip.MustParseAddr(c.peer)}
+		v.Addresses = []netip.Prefix{netip.MustParsePrefix("2001:db8::100/64")}
+		v.link.Addresses = []Present{{Interface: "eth0", Prefix: netip.MustParsePrefix(c.own), Tentative: c.tentative}}
+		v.asked, _ = x.questions(v.wireLink)
+		if d := cmp.Diff(c.want, brief(append(answers(x, list), silentPeers(list)...))); d != "" {
+			t.Errorf("from %s:\n%s", c.own, d)
+		}
+		if c.from == "" {
+			continue
+		}
+		frame, err := v.question(v.Peers[0])
+		if from, _ := netip.AddrFromSlice(frame[22:38]); err != nil || from != netip.MustParseAddr(c.from) {
+			t.Errorf("it asks from %v, %v, want %s", from, err, c.from)
+		}
+	}
+}
+
+// An address to send from is wanted as the peers are.
+func TestSourceOfIPv6(t *testing.T) {
+	for _, c := range []struct {
+		own   string
+		peers []netip.Addr
+		want  []string
+	}{
+		{"fe80::1/64", nil, nil},
+		{"2001:db8::1/64", nil, []string{"error no-link-local-address eth0"}},
+		{"fe80::1/64", []netip.Addr{netip.MustParseAddr("fe80::2")}, nil},
+		{"2001:db8::1/64", []netip.Addr{netip.MustParseAddr("fe80::2")}, []string{"error no-link-local-address eth0"}},
+		{"fe80::1/64", []netip.Addr{netip.MustParseAddr("2001:db8::2")}, []string{"error no-ipv6-address eth0"}},
+		{"2001:db8::1/64", []netip.Addr{netip.MustParseAddr("2001:db8::2")}, nil},
+	} {
+		x := patient(nil)
+		x.Instances[0].Addresses = x.Instances[0].Addresses[1:]
+		x.Instances[0].Peers = c.peers
+		x.Links[0].Addresses = []Present{{Interface: "eth0", Prefix: netip.MustParsePrefix(c.own)}}
+		if d := cmp.Diff(c.want, brief(testOwnAddress(t.Context(), x)), cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s with the peers %v:\n%s", c.own, c.peers, d)
+		}
+	}
+}
+
+// On the loopback interface an address is found by ARP unless arp_ignore is set.
+func TestLoopback(t *testing.T) {
+	for ignore, want := range map[string][]string{"0": {"error vip-on-loopback 192.0.2.100"}, "1": nil} {
+		for _, of := range []string{"all", "eth0"} {
+			x := patient(map[string]string{"proc/sys/net/ipv4/conf/" + of + "/arp_ignore": ignore})
+			x.Links = append(x.Links, &Link{Name: "lo", Loopback: true, Addresses: []Present{
+				{Interface: "lo", Prefix: netip.MustParsePrefix("192.0.2.100/32")}, {Interface: "lo", Prefix: netip.MustParsePrefix("2001:db8::100/128")},
+			}})
+			if d := cmp.Diff(want, brief(testElsewhere(t.Context(), x)), cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("with arp_ignore = %s of %s:\n%s", ignore, of, d)
+			}
+		}
+	}
+}
+
+// What is said to paste into the configuration leaves it one that can be read.
+func TestFixOfConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "holdfast.toml")
+	const rest = "[[instance]]\nname = \"web\"\ninterface = \"eth0\"\nvrid = 51\naddresses = [\"192.0.2.100\"]\n"
+	if err := os.WriteFile(file, []byte("[node]\nrun_dir = \""+dir+"/a\"\nname = \"lb1\"\n"+rest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, _, err := config.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &Examination{Config: cfg, Files: os.DirFS("/")}
+	x.Config.Node.RunDir = file // which is no folder
+	found := testRunDir(t.Context(), x)
+	if len(found) != 1 || found[0].ID != "run-dir-unusable" {
+		t.Fatalf("it finds %+v", found)
+	}
+	if out, err := exec.Command("sh", "-ec", found[0].Fix).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", found[0].Fix, err, out)
+	}
+	if cfg, _, err = config.Load(file); err != nil || cfg.Node.RunDir != config.DefaultRunDir || cfg.Node.Name != "lb1" {
+		t.Errorf("after the fix it has %+v, %v", cfg, err)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -98,22 +97,34 @@ func (x *Examination) sourceMissing(in *vrrp.Config, l *Link, f vrrp.Family) *Fi
 		if slices.Contains(have, in.Source) {
 			return nil
 		}
-		return &Finding{
-			Error, "source-missing", in.Name, fmt.Sprintf("%s does not have %v, which source names", l.Name, in.Source), why,
-			fmt.Sprintf("# in [[instance]] %q, an address of %s, or none:\n#source = %q", in.Name, l.Name, in.Source),
+		fix := fmt.Sprintf("# an address for %s, or no source in [[instance]] %q\nip address show dev %s", l.Name, in.Name, l.Name)
+		if i := slices.IndexFunc(have, func(a netip.Addr) bool { return a.IsLinkLocalUnicast() == in.Source.IsLinkLocalUnicast() }); i >= 0 {
+			fix = set(in, "source = %q", have[i])
 		}
+		return &Finding{Error, "source-missing", in.Name, fmt.Sprintf("%s does not have %v, which source names", l.Name, in.Source), why, fix}
 	case f == vrrp.IPv4 && len(have) == 0:
 		return &Finding{
 			Error, "no-ipv4-address", l.Name, "the interface has no IPv4 address of its own", why,
 			"# an address that no other host has:\nip address add ADDRESS/24 dev " + l.Name + untilBoot,
 		}
-	case f == vrrp.IPv6 && len(in.Peers) == 0 && !slices.ContainsFunc(have, netip.Addr.IsLinkLocalUnicast):
+	case f == vrrp.IPv6 && routedPeers(in) && !slices.ContainsFunc(have, func(a netip.Addr) bool { return !a.IsLinkLocalUnicast() }):
+		return &Finding{
+			Error, "no-ipv6-address", l.Name, "the interface has no IPv6 address of its own but link-local ones, and the peers have others", why,
+			"# an address that no other host has:\nip -6 address add ADDRESS/64 dev " + l.Name + untilBoot,
+		}
+	case f == vrrp.IPv6 && !routedPeers(in) && !slices.ContainsFunc(have, netip.Addr.IsLinkLocalUnicast):
 		return &Finding{
 			Error, "no-link-local-address", l.Name, "the interface has no IPv6 link-local address that can be used", why,
 			fmt.Sprintf("ip -6 address replace %v/64 dev %s nodad%s", linkLocal(l.MAC), l.Name, untilBoot),
 		}
 	}
 	return nil
+}
+
+// routedPeers tells whether there are IPv6 peers that are not link-local: adverts to
+// such come from an address that is not either.
+func routedPeers(in *vrrp.Config) bool {
+	return slices.ContainsFunc(in.Peers, func(a netip.Addr) bool { return a.Is6() && !a.IsLinkLocalUnicast() })
 }
 
 // linkLocal is the link-local address that belongs to a MAC address (RFC 4291
@@ -140,24 +151,21 @@ func foreignNetworks(in *vrrp.Config, l *Link) (found []Finding) {
 			Warning, "no-address-in-network", a.String(),
 			fmt.Sprintf("%s has no address of its own in the network of %v", l.Name, vip),
 			"The kernel asks for its neighbours in the name of the virtual address, and in a hand-over draws its packets to itself for a moment.",
-			fmt.Sprintf("# in [[instance]] %q: a single address instead of a network\n%s\n# or an address of the interface's own there: ip address add ADDRESS/%d dev %s%s", in.Name, withSingle(in, vip), vip.Bits(), l.Name, untilBoot),
+			fmt.Sprintf("# an address there that no other host has:\nip address add ADDRESS/%d dev %s%s\n%s", vip.Bits(), l.Name, untilBoot, withSingle(in, vip)),
 		})
 	}
 	return found
 }
 
-// withSingle is the list of the addresses with one of them as a single address.
+// withSingle is the other way: a single address does not bring the route to its
+// network along, so that the hosts there must be reached without it.
 func withSingle(in *vrrp.Config, vip netip.Prefix) string {
-	var list []string
-	for _, a := range in.Addresses {
-		if a == vip {
-			a = single(a.Addr())
-		}
-		list = append(list, fmt.Sprintf("%q", a))
+	list := slices.Clone(in.Addresses)
+	list[slices.Index(list, vip)] = single(vip.Addr())
+	text := quoted(list)
+	if len(list) > 8 {
+		text = fmt.Sprintf("..., %q, ...", single(vip.Addr()))
 	}
-	const most = 8
-	if len(list) > most {
-		return fmt.Sprintf("#addresses = [..., %q, ...]", single(vip.Addr()))
-	}
-	return "addresses = [" + strings.Join(list, ", ") + "]"
+	return fmt.Sprintf("# or, where the hosts of %v are reached through a router: a single address, in [[instance]] %q.\n"+
+		"# It takes the route to that network on %s away\n#addresses = [%s]", vip.Masked(), in.Name, in.Interface, text)
 }

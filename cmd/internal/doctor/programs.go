@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 )
 
 // testRunDir wants a run directory that can be written to and that a boot empties.
@@ -33,7 +35,7 @@ func testRunDir(_ context.Context, x *Examination) (found []Finding) {
 	if !info.IsDir() {
 		return []Finding{{
 			Error, "run-dir-unusable", dir, fmt.Sprintf("%s is no folder", at), "The daemon does not start: its journal and its socket are in run_dir.",
-			"[node]\nrun_dir = \"/run/holdfast\"",
+			x.otherRunDir(at),
 		}}
 	}
 	var st unix.Statfs_t
@@ -43,17 +45,26 @@ func testRunDir(_ context.Context, x *Examination) (found []Finding) {
 	if st.Flags&unix.ST_RDONLY != 0 {
 		found = append(found, Finding{
 			Error, "run-dir-unusable", dir, fmt.Sprintf("%s is on a file system that cannot be written to", at),
-			"The daemon does not start: its journal and its socket are in run_dir.", "[node]\nrun_dir = \"/run/holdfast\"",
+			"The daemon does not start: its journal and its socket are in run_dir.", x.otherRunDir(at),
 		})
 	}
 	if !slices.Contains([]int64{unix.TMPFS_MAGIC, unix.RAMFS_MAGIC}, int64(st.Type)) {
 		found = append(found, Finding{
 			Warning, "run-dir-not-tmpfs", dir, "the run directory is on a disk, not in memory",
 			"The daemon writes its journal there at each change: a disk that hangs delays that, and a restart is then not silent.",
-			"[node]\nrun_dir = \"/run/holdfast\"",
+			x.otherRunDir(at),
 		})
 	}
 	return found
+}
+
+// otherRunDir puts the run directory where it is by default, from the next start of
+// the daemon on; if it is there, it shows what is wrong with at, a folder on the way.
+func (x *Examination) otherRunDir(at string) string {
+	if x.Config.Node.RunDir == config.DefaultRunDir {
+		return fmt.Sprintf("ls -ld %[1]s\nfindmnt --target %[1]s", at)
+	}
+	return fmt.Sprintf("# the daemon takes it at its next start\nsed -i -E 's|^( *)run_dir *=.*|\\1run_dir = %q|' %s", config.DefaultRunDir, x.Config.File)
 }
 
 func relative(p string) string {

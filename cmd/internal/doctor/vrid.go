@@ -74,8 +74,8 @@ func (v *virtual) taken(x *Examination, r *wireRouter) Finding {
 		f.Fix = "# every VRID is used on this link: put the instance on another one"
 		return f
 	}
-	f.Fix = fmt.Sprintf("# in the configuration of all nodes of %q; not heard on %s within %s, which is no proof: routers that are backup do not speak\nvrid = %d",
-		v.Name, v.Interface, v.wire.took.Round(100*time.Millisecond), free)
+	f.Fix = fmt.Sprintf("# on all nodes; not heard on %s within %s, which is no proof: routers that are backup do not speak\n",
+		v.Interface, v.wire.took.Round(100*time.Millisecond)) + set(v.Config, "vrid = %d", free)
 	return f
 }
 
@@ -134,7 +134,7 @@ func (v *virtual) disagree(r *wireRouter) (found []Finding) {
 	}
 	if a.Version != v.Version {
 		add(Error, "version-differs", fmt.Sprintf("speaks VRRP version %d, this node version %d", a.Version, v.Version),
-			"Each ignores the other, and both become master.", fmt.Sprintf("# on one of the two; keepalived has vrrp_version\nversion = %d", a.Version))
+			"Each ignores the other, and both become master.", "# on one of the two; keepalived has vrrp_version\n"+set(v.Config, "version = %d", a.Version))
 		return found
 	}
 	if !r.sound() {
@@ -146,15 +146,15 @@ func (v *virtual) disagree(r *wireRouter) (found []Finding) {
 	case unicast != (len(v.Peers) > 0):
 		add(Error, "delivery-differs", fmt.Sprintf("sends to %v, this node to %s", a.Destination, v.to()),
 			"One speaks unicast, the other multicast: they may not hear each other, and then both become master.",
-			"# the same on all nodes: each lists all others as peers, or none does\n"+peersLine(v.Peers, r.source))
+			v.samePeers(r))
 	case unicast && !known:
 		add(Error, "peer-unknown", "sends to this node, and is not among its peers",
-			"This node does not send to that one, which becomes master beside it.", peersLine(v.Peers, r.source))
+			"This node does not send to that one, which becomes master beside it.", set(v.Config, "peers = [%s]", quoted(append(slices.Clone(v.Peers), r.source))))
 	}
 	if mode := map[vrrp.ChecksumMode]sniff.Checksum{vrrp.ChecksumRFC9568: sniff.ChecksumRFC9568, vrrp.ChecksumPseudoHeader: sniff.ChecksumPseudo}[v.Checksum]; mode != a.Checksum &&
 		mode != sniff.ChecksumUnknown && (a.Checksum == sniff.ChecksumRFC9568 || a.Checksum == sniff.ChecksumPseudo) {
 		add(Error, "checksum-differs", fmt.Sprintf("sends checksums of the form %v, this node %v", a.Checksum, mode),
-			"A router that knows one form alone, such as keepalived, refuses the other's adverts, and both become master.", `checksum = "auto"`)
+			"A router that knows one form alone, such as keepalived, refuses the other's adverts, and both become master.", set(v.Config, `checksum = "auto"`))
 	}
 	v.disagreeAddresses(r, add)
 	return found
@@ -167,7 +167,7 @@ func (v *virtual) disagreeV2(a *sniff.Advert, add func(how Severity, id, title, 
 	}
 	if a.Interval != v.AdvertInterval {
 		add(Error, "interval-differs", fmt.Sprintf("sends an advert every %v, this node every %v", a.Interval, v.AdvertInterval),
-			"In version 2 each refuses the adverts of the other, and both become master.", fmt.Sprintf("# the same on all nodes\nadvert_interval = %q", a.Interval))
+			"In version 2 each refuses the adverts of the other, and both become master.", "# the same on all nodes\n"+set(v.Config, "advert_interval = %q", a.Interval))
 	}
 	var mine [8]byte
 	copy(mine[:], v.Password)
@@ -178,11 +178,11 @@ func (v *virtual) disagreeV2(a *sniff.Advert, add func(how Severity, id, title, 
 	const refuse = "Each refuses the adverts of the other, and both become master."
 	switch {
 	case a.AuthType != kind && kind == vrrp.AuthNone:
-		add(Error, "auth-differs", fmt.Sprintf("sends authentication of type %d, this node none", a.AuthType), refuse, `auth = { type = "pass", password = "…" }   # that of the other`)
+		add(Error, "auth-differs", fmt.Sprintf("sends authentication of type %d, this node none", a.AuthType), refuse, set(v.Config, `auth = { type = "pass", password = "…" }   # that of the other`))
 	case a.AuthType != kind:
-		add(Error, "auth-differs", fmt.Sprintf("sends authentication of type %d, this node a password", a.AuthType), refuse, "# remove the key auth here, or set the same password there")
+		add(Error, "auth-differs", fmt.Sprintf("sends authentication of type %d, this node a password", a.AuthType), refuse, fmt.Sprintf("# remove the key auth in [[instance]] %q, or set the same password there", v.Name))
 	case kind == vrrp.AuthSimple && a.Auth != mine:
-		add(Error, "auth-differs", "sends another password than this node", refuse, "# compare the two\n"+`auth = { type = "pass", password = "…" }`)
+		add(Error, "auth-differs", "sends another password than this node", refuse, "# compare the two\n"+set(v.Config, `auth = { type = "pass", password = "…" }`))
 	}
 }
 
@@ -190,6 +190,7 @@ func (v *virtual) disagreeV2(a *sniff.Advert, add func(how Severity, id, title, 
 func (v *virtual) disagreeAddresses(r *wireRouter, add func(how Severity, id, title, why, fix string)) {
 	mine := v.vips()
 	var here, there []string
+	var theirs []netip.Prefix
 	for _, a := range mine {
 		if !slices.Contains(r.last.Addresses, a) {
 			here = append(here, a.String())
@@ -198,6 +199,7 @@ func (v *virtual) disagreeAddresses(r *wireRouter, add func(how Severity, id, ti
 	for _, a := range r.last.Addresses {
 		if !slices.Contains(mine, a) && !(a.Is6() && a.IsLinkLocalUnicast()) {
 			there = append(there, a.String())
+			theirs = append(theirs, single(a))
 		}
 	}
 	var parts []string
@@ -210,16 +212,9 @@ func (v *virtual) disagreeAddresses(r *wireRouter, add func(how Severity, id, ti
 	if len(parts) == 0 {
 		return
 	}
-	var all []string
-	for _, p := range v.Addresses {
-		all = append(all, fmt.Sprintf("%q", p))
-	}
-	for _, a := range there {
-		all = append(all, fmt.Sprintf("%q", a))
-	}
 	fix := "# the same on all nodes: see which are right"
-	if len(all) <= 16 {
-		fix += fmt.Sprintf("\naddresses = [%s]", strings.Join(all, ", "))
+	if all := append(slices.Clone(v.Addresses), theirs...); len(all) <= 16 {
+		fix += "\n" + set(v.Config, "addresses = [%s]", quoted(all))
 	}
 	add(Warning, "addresses-differ", "has other addresses: "+strings.Join(parts, ", "), "After a takeover some addresses are on no host.", fix)
 }
@@ -235,15 +230,13 @@ func (v *virtual) to() string {
 	return vrrp.GroupIPv4.String()
 }
 
-func peersLine(peers []netip.Addr, more netip.Addr) string {
-	var list []string
-	for _, p := range peers {
-		list = append(list, fmt.Sprintf("%q", p))
+// samePeers makes this node send as another one does.
+func (v *virtual) samePeers(r *wireRouter) string {
+	const all = "# the same on all nodes: each lists all others as peers, or none does\n"
+	if len(v.Peers) > 0 { // and that one has none
+		return fmt.Sprintf(all+"# remove the key peers in [[instance]] %q, or set it there", v.Name)
 	}
-	if !slices.Contains(peers, more) {
-		list = append(list, fmt.Sprintf("%q", more))
-	}
-	return fmt.Sprintf("peers = [%s]", strings.Join(list, ", "))
+	return all + set(v.Config, "peers = [%s]", quoted([]netip.Addr{r.source}))
 }
 
 func words(addrs []netip.Addr) (list []string) {
