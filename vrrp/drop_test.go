@@ -148,6 +148,13 @@ func TestRFC9568_R6_VRID(t *testing.T) {
 	if drops != 1 {
 		t.Errorf("%d counted, want 1", drops)
 	}
+	te.do(&StrangersHeard{Interface: 3, Packets: 41})
+	te.do(&StrangersHeard{Interface: 99, Packets: 1})
+	for _, l := range te.e.Snapshot(te.now).Links {
+		if want := map[string]uint64{"eth1": 42}[l.Name]; l.Drops.Of(DropVRID) != want {
+			t.Errorf("%s: %d counted, want %d", l.Name, l.Drops.Of(DropVRID), want)
+		}
+	}
 }
 
 // Section 5.2.5, erratum 8299: there is an address.

@@ -82,6 +82,10 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		}
 	case *AdvertReceived:
 		e.receive(ev)
+	case *StrangersHeard:
+		if l := e.indexes[ev.Interface]; l != nil {
+			l.drops[DropVRID] += ev.Packets
+		}
 	case *Link:
 		e.linkChanged(ev)
 	case *CheckChanged:

@@ -68,6 +68,14 @@ type (
 		Payload []byte
 	}
 
+	// StrangersHeard says how many packets came to an interface that no
+	// instance there has the VRID of, beside those passed on: whoever keeps
+	// them away from the Engine need not have it miscount ([DropVRID]).
+	StrangersHeard struct {
+		Interface int // index
+		Packets   uint64
+	}
+
 	// CheckChanged is the new result of a health check, or the first one.
 	CheckChanged struct {
 		Check   string
@@ -150,6 +158,7 @@ type AddressState struct {
 }
 
 func (*Tick) event()             {}
+func (*StrangersHeard) event()   {}
 func (*Late) event()             {}
 func (*Adopt) event()            {}
 func (*Configure) event()        {}

@@ -20,21 +20,12 @@ func (k *Kernel) Listen(ifindex int, ifname string, f vrrp.Family) (Conn, error)
 }
 
 func (k *Kernel) listen(ifindex int, ifname string, f vrrp.Family) (*socket, error) {
-	var domain int
-	switch f {
-	case vrrp.IPv4:
-		domain = unix.AF_INET
-	case vrrp.IPv6:
-		domain = unix.AF_INET6
-	default:
-		return nil, fmt.Errorf("address family %d is neither IPv4 nor IPv6", f)
-	}
 	if ifindex <= 0 {
 		return nil, fmt.Errorf("interface index %d: %w", ifindex, unix.ENODEV)
 	}
-	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, vrrp.Protocol)
+	fd, err := rawSocket(f)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return nil, err
 	}
 	if err := setup(fd, ifindex, ifname, f); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
@@ -43,4 +34,18 @@ func (k *Kernel) listen(ifindex int, ifname string, f vrrp.Family) (*socket, err
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	return &socket{kernel: k, fd: fd, family: f, ifindex: ifindex, ifname: ifname}, nil
+}
+
+func rawSocket(f vrrp.Family) (int, error) {
+	var domain int
+	switch f {
+	case vrrp.IPv4:
+		domain = unix.AF_INET
+	case vrrp.IPv6:
+		domain = unix.AF_INET6
+	default:
+		return -1, fmt.Errorf("address family %d is neither IPv4 nor IPv6", f)
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, vrrp.Protocol)
+	return fd, os.NewSyscallError("socket", err)
 }

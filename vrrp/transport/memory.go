@@ -193,6 +193,24 @@ type memoryConn struct {
 	family vrrp.Family
 	queue  chan Packet
 	closed chan struct{} // closed by Close
+
+	vrids     *VRIDs // nil admits all
+	strangers uint64
+}
+
+// Admit implements [Conn].
+func (c *memoryConn) Admit(vrids VRIDs) error {
+	c.nic.host.memory.mu.Lock()
+	defer c.nic.host.memory.mu.Unlock()
+	c.vrids = &vrids
+	return nil
+}
+
+// Strangers implements [Conn].
+func (c *memoryConn) Strangers() uint64 {
+	c.nic.host.memory.mu.Lock()
+	defer c.nic.host.memory.mu.Unlock()
+	return c.strangers
 }
 
 // ReadBatch implements [Conn].
@@ -300,13 +318,17 @@ func (nic *memoryInterface) deliver(p Packet, f vrrp.Family) {
 		if c.family != f || nic.gone {
 			continue
 		}
+		if c.vrids != nil && len(p.Payload) >= headerLen && !c.vrids.Has(p.Payload[1]) {
+			c.strangers++
+			continue
+		}
 		p.Payload = slices.Clone(p.Payload)
 		select {
 		case c.queue <- p:
 		default:
 		}
+		nic.host.Wake()
 	}
-	nic.host.Wake()
 }
 
 // Close implements [Conn].

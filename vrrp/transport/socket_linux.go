@@ -21,6 +21,8 @@ type socket struct {
 	mu     sync.Mutex // guards all below
 	fd     int
 	closed bool
+	vrids  VRIDs
+	others *strangers // nil before the first Admit
 	in     batch
 	out    batch
 	places []int // the place in the caller's slice, of each header of out
@@ -64,6 +66,46 @@ func (s *socket) collect(dst []Packet) int {
 		kept++
 	}
 	return kept
+}
+
+// Admit implements [Conn].
+func (s *socket) Admit(vrids VRIDs) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return net.ErrClosed
+	}
+	if s.others != nil && vrids == s.vrids {
+		return nil
+	}
+	if err := s.admit(vrids); err != nil {
+		return fmt.Errorf("choose the %v adverts to hear on %s: %w", s.family, s.ifname, err)
+	}
+	s.vrids = vrids
+	return nil
+}
+
+// admit lets the new ones in before they cease to be strangers.
+func (s *socket) admit(vrids VRIDs) (err error) {
+	if s.others == nil {
+		if s.others, err = newStrangers(s.ifindex, s.ifname, s.family); err != nil {
+			return err
+		}
+	}
+	if err := attach(s.fd, program(vrids, s.family, take, refuse)); err != nil {
+		return err
+	}
+	return attach(s.others.fd, program(vrids, s.family, refuse, take))
+}
+
+// Strangers implements [Conn].
+func (s *socket) Strangers() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.others == nil {
+		return 0
+	}
+	return s.others.count()
 }
 
 // WriteBatch implements [Conn].
@@ -129,5 +171,5 @@ func (s *socket) Close() error {
 	s.closed = true
 	// A program that is just being started may keep the socket open a while.
 	err := s.kernel.unwatch(s.fd)
-	return errors.Join(err, os.NewSyscallError("close", unix.Close(s.fd)))
+	return errors.Join(err, s.others.close(), os.NewSyscallError("close", unix.Close(s.fd)))
 }

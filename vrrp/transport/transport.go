@@ -47,6 +47,19 @@ type Conn interface {
 	// queue is such an error.
 	WriteBatch(src []Packet) (int, error)
 
+	// Admit has ReadBatch and Wait see the packets of these virtual routers
+	// alone, and those that are too short to say whose they are; before the
+	// first call, those of all. What waits to be read already stays. Each Admit
+	// is given in the network namespace that Listen was. A Conn whose
+	// Admit failed is of no use any more.
+	Admit(vrids VRIDs) error
+
+	// Strangers returns how many packets came so far that Admit kept away. It
+	// is to be asked every second or so, for a flood that fills the memory
+	// between makes it imprecise: then, and for the moment of another Admit, it
+	// may count packets that were seen, too.
+	Strangers() uint64
+
 	// Close leaves the multicast group. Every later call returns
 	// [net.ErrClosed].
 	Close() error

@@ -89,6 +89,7 @@ type Daemon struct {
 	synced      bool              // the first full state of the links was seen
 	sockets     map[transport.Place]*socket
 	socketNames map[transport.Place]string
+	crowdsSeen  time.Time       // when strangers were last counted
 	retrying    map[string]bool // interfaces whose sockets are tried again soon
 	blind       map[string]*blind
 	writing     []*socket

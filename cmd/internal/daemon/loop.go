@@ -25,6 +25,7 @@ func (d *Daemon) loop() error {
 		for _, place := range ready {
 			d.receive(place)
 		}
+		d.watchCrowds()
 		d.takeCalls()
 		if d.left {
 			d.dropOperations(errors.New("the daemon is restarting: the order is void, give it again"))

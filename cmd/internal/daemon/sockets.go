@@ -25,6 +25,7 @@ const (
 type socket struct {
 	conn    transport.Conn
 	opened  time.Time
+	crowd   crowd
 	out     []transport.Packet
 	senders []sender // of out, position by position
 }
@@ -40,17 +41,20 @@ type sender struct {
 // rest. It returns why one could not be opened, for people.
 func (d *Daemon) ensureSockets(iface string) (problem string) {
 	l := d.links[iface]
-	need := map[vrrp.Family]bool{}
+	need := map[vrrp.Family]*transport.VRIDs{}
 	for n := range d.cfg.Instances {
 		if c := &d.cfg.Instances[n]; c.Interface == iface {
 			for _, f := range c.Families() {
-				need[f] = true
+				if need[f] == nil {
+					need[f] = &transport.VRIDs{}
+				}
+				need[f].Add(c.VRID)
 			}
 		}
 	}
 	for key := range d.sockets {
 		switch {
-		case d.socketNames[key] != iface || key.Interface == l.Index && need[key.Family]:
+		case d.socketNames[key] != iface || key.Interface == l.Index && need[key.Family] != nil:
 		case key.Interface == l.Index && d.engine.Departing(iface, key.Family):
 			d.retrySockets(iface) // it releases and hears its successor first
 		default:
@@ -61,10 +65,10 @@ func (d *Daemon) ensureSockets(iface string) (problem string) {
 		return ""
 	}
 	for _, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
-		if !need[f] {
+		if need[f] == nil {
 			continue
 		}
-		if err := d.openSocket(transport.Place{Interface: l.Index, Family: f}, iface); err != nil {
+		if err := d.openSocket(transport.Place{Interface: l.Index, Family: f}, iface, *need[f]); err != nil {
 			problem = err.Error()
 			d.retrySockets(iface)
 		}
@@ -85,20 +89,30 @@ func (d *Daemon) retrySockets(iface string) {
 	})
 }
 
-func (d *Daemon) openSocket(key transport.Place, iface string) error {
-	if d.sockets[key] != nil {
+// openSocket opens the socket, unless it is open, and has it hear these virtual
+// routers.
+func (d *Daemon) openSocket(key transport.Place, iface string, vrids transport.VRIDs) error {
+	s := d.sockets[key]
+	if s == nil {
+		conn, err := d.opts.Network.Listen(key.Interface, iface, key.Family)
+		if err != nil {
+			return fmt.Errorf("cannot open a VRRP socket on %s: %w", iface, err)
+		}
+		d.sockets[key] = &socket{conn: conn, opened: d.now, crowd: crowd{vrids: vrids}}
+		d.socketNames[key] = iface
 		return nil
 	}
-	conn, err := d.opts.Network.Listen(key.Interface, iface, key.Family)
-	if err != nil {
-		return fmt.Errorf("cannot open a VRRP socket on %s: %w", iface, err)
+	if d.engine.Departing(iface, key.Family) { // that one still hears its successor
+		vrids.Join(s.crowd.vrids)
+		d.retrySockets(iface)
 	}
-	d.sockets[key] = &socket{conn: conn, opened: d.now}
-	d.socketNames[key] = iface
-	return nil
+	s.crowd.vrids = vrids
+	return d.refilter(key, s)
 }
 
+// closeSocket closes a socket and keeps what it counted.
 func (d *Daemon) closeSocket(key transport.Place) {
+	d.countStrangers(key, d.sockets[key])
 	d.sockets[key].conn.Close()
 	delete(d.sockets, key)
 	delete(d.socketNames, key)
@@ -131,6 +145,9 @@ func (d *Daemon) receive(key transport.Place) {
 				Interface: p.Interface, Source: p.Source, Destination: p.Destination,
 				TTL: p.TTL, Payload: p.Payload,
 			}
+			if len(p.Payload) > 1 && !s.crowd.vrids.Has(p.Payload[1]) {
+				s.crowd.seen++
+			}
 			d.traceAdvert("advert received", p.Interface, p.Source, p.Destination, p.Payload)
 			d.step(&d.advert)
 		}
@@ -145,7 +162,7 @@ func (d *Daemon) receive(key transport.Place) {
 func (d *Daemon) reopen(key transport.Place, s *socket) {
 	iface := d.socketNames[key]
 	d.closeSocket(key)
-	if d.now.Sub(s.opened) < socketRetry || d.openSocket(key, iface) != nil {
+	if d.now.Sub(s.opened) < socketRetry || d.openSocket(key, iface, s.crowd.vrids) != nil {
 		d.retrySockets(iface)
 	}
 }

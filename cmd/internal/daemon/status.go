@@ -55,6 +55,9 @@ func (b backend) Status(ctx context.Context) (*control.Status, error) {
 
 // tellState takes the snapshot, on the loop, and has it rendered elsewhere.
 func (d *Daemon) tellState(answer func(*control.Status, error)) {
+	for key, s := range d.sockets {
+		d.countStrangers(key, s)
+	}
 	s := d.engine.Snapshot(d.now)
 	st := &control.Status{
 		Version: control.Version, Node: d.cfg.Node.Name,

@@ -1,0 +1,107 @@
+package daemon
+
+import (
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/vrrp"
+	"github.com/holdfast-vrrp/holdfast/vrrp/transport"
+)
+
+// countingNetwork counts how often the loop wakes.
+type countingNetwork struct {
+	transport.Network
+	wakes atomic.Int64
+}
+
+func (c *countingNetwork) Wait(until time.Time) ([]transport.Place, error) {
+	defer c.wakes.Add(1)
+	return c.Network.Wait(until)
+}
+
+// TestCrowd puts a backup among strangers. A few are heard and counted; of many
+// the kernel keeps the adverts away, and each is counted still.
+func TestCrowd(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		b := newNode(t, lan, "b", 2, conf(100, "1s"))
+		counting := &countingNetwork{Network: b.d.opts.Network}
+		b.d.opts.Network = counting
+		b.start()
+		await(t, 5*time.Second, "a", a, b)
+
+		said := 0
+		crowd := strangers(t, lan)
+		speak := func(vrid byte, each time.Duration, long time.Duration) (woken int64) {
+			before := counting.wakes.Load()
+			for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(each) {
+				crowd(vrid)
+				said++
+			}
+			synctest.Wait()
+			return counting.wakes.Load() - before
+		}
+		counted := func() {
+			t.Helper()
+			if got := b.status().Daemon.Dropped["vrid"]; got != uint64(said) {
+				t.Errorf("counted %d packets of strangers, %d came", got, said)
+			}
+		}
+
+		if woken := speak(99, 500*time.Millisecond, 20*time.Second); woken < 40 {
+			t.Errorf("woke %d times for 40 adverts of one stranger", woken)
+		}
+		counted()
+		speak(99, 10*time.Millisecond, 2*time.Second)
+		if woken := speak(99, 10*time.Millisecond, 20*time.Second); woken > 60 {
+			t.Errorf("woke %d times in 20 s, for 20 adverts of its master and the crowd's 2000", woken)
+		}
+		counted()
+		served(t, 5*time.Second, a, b)
+
+		// Whom a reload lets in is heard from then on.
+		b.edit(conf(100, "1s") + strings.NewReplacer("[node]\nname = \"test\"\n", "", `"web"`, `"new"`, "vrid = 51", "vrid = 52", "192.0.2.100", "192.0.2.200").Replace(conf(100, "1s")))
+		if _, err := (backend{b.d}).Reload(t.Context(), "tester"); err != nil {
+			t.Fatal(err)
+		}
+		for range 50 {
+			crowd(52)
+			time.Sleep(100 * time.Millisecond)
+		}
+		for _, i := range b.status().Instances {
+			if i.State != "backup" {
+				t.Errorf("%s is %s, want backup: its master speaks", i.Name, i.State)
+			}
+		}
+		speak(98, 10*time.Millisecond, 3*time.Second)
+		counted()
+		a.stop()
+		b.stop()
+	})
+}
+
+// strangers returns how a host that has no part in anything speaks for a virtual
+// router of its own.
+func strangers(t *testing.T, lan *network) func(vrid byte) {
+	t.Helper()
+	host, addr := lan.Host("crowd"), netip.MustParseAddr("192.0.2.99")
+	host.AddInterface(1, "eth0", "lan", addr)
+	conn, err := host.Listen(1, "eth0", vrrp.IPv4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(vrid byte) {
+		p := vrrp.Packet{Version: vrrp.Version3, VRID: vrid, Priority: 200, Interval: time.Second, Addresses: []netip.Addr{addr}}
+		payload, err := p.AppendTo(nil, addr, vrrp.GroupIPv4, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.WriteBatch([]transport.Packet{{Source: addr, Destination: vrrp.GroupIPv4, Payload: payload}}); err != nil {
+			t.Error(err)
+		}
+	}
+}
