@@ -156,3 +156,24 @@ func BenchmarkStepTickSends(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkSnapshot looks at as many instances as there can be, at once and at a
+// slice of them.
+func BenchmarkSnapshot(b *testing.B) {
+	e, now := many(b, 4080)
+	b.Run("whole", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			e.Snapshot(now)
+		}
+	})
+	b.Run("slice", func(b *testing.B) {
+		b.ReportAllocs()
+		s := &Snapshot{}
+		for b.Loop() {
+			if e.Extend(s, now, 128) {
+				s = &Snapshot{}
+			}
+		}
+	})
+}

@@ -148,7 +148,7 @@ func (e *Engine) Explain(now time.Time) []Explanation {
 }
 
 func (i *instance) explain(now time.Time, foreseen map[uint64][]Change) Explanation {
-	x := Explanation{At: now, Status: i.status(now), Terms: i.sum(), Troubles: i.troubles()}
+	x := Explanation{At: now, Status: i.status(now, &statusSpace{}), Terms: i.sum(), Troubles: i.troubles()}
 	for _, c := range i.checks() {
 		s := i.e.checks[c.Name]
 		x.Checks = append(x.Checks, CheckStatus{c.Name, s.known, s.healthy, s.since, s.reason})

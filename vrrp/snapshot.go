@@ -1,14 +1,14 @@
 package vrrp
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
-// Snapshot is the state of the whole Engine at one moment. It shares nothing
-// with the Engine.
+// Snapshot is the state of the whole Engine at one moment. What it shares with the
+// Engine, the lists in each Config, neither changes.
 type Snapshot struct {
 	At        time.Time
 	Instances []InstanceStatus
@@ -89,21 +89,64 @@ type LinkStatus struct {
 
 // Snapshot returns the state of the Engine.
 func (e *Engine) Snapshot(now time.Time) *Snapshot {
-	s := &Snapshot{At: now}
-	for _, i := range e.instances {
-		s.Instances = append(s.Instances, i.status(now))
+	s := &Snapshot{}
+	for !e.Extend(s, now, len(e.instances)) {
 	}
-	for name, c := range e.checks {
-		s.Checks = append(s.Checks, CheckStatus{name, c.known, c.healthy, c.since, c.reason})
+	return s
+}
+
+// addressesAsOne are as many addresses as cost about what an instance does.
+const addressesAsOne = 32
+
+// Extend adds to s the instances that follow those it has, about most of them, at
+// least one: those with many addresses count for more. It reports whether s is
+// whole; then At is now, and Checks and Links are there, too. It is for a caller
+// with no time for a whole [Snapshot], and begins with an empty one. Each
+// instance is as it was at one moment, which is not the same for all. After a
+// [Configure] s fits no more.
+func (e *Engine) Extend(s *Snapshot, now time.Time, most int) (whole bool) {
+	if s.Instances == nil {
+		s.Instances = make([]InstanceStatus, 0, len(e.instances))
 	}
-	slices.SortFunc(s.Checks, func(a, b CheckStatus) int { return strings.Compare(a.Name, b.Name) })
-	for _, l := range e.links {
+	from := len(s.Instances)
+	to, routers, addresses := from, 0, 0
+	for cost := 0; to < len(e.instances) && (to == from || cost < most); to++ {
+		i := e.instances[to]
+		routers += len(i.routers)
+		for _, r := range i.routers {
+			addresses += len(r.addresses)
+		}
+		cost += 1 + len(i.cfg.Addresses)/addressesAsOne
+	}
+	// One piece of memory of each kind, of which each instance has its part.
+	space := statusSpace{make([]RouterStatus, 0, routers), make([]AddressState, 0, addresses)}
+	for _, i := range e.instances[from:to] {
+		s.Instances = append(s.Instances, i.status(now, &space))
+	}
+	if to < len(e.instances) {
+		return false
+	}
+	s.At = now
+	s.Checks, s.Links = e.checkStatus(), e.linkStatus()
+	return true
+}
+
+func (e *Engine) checkStatus() (list []CheckStatus) {
+	for _, name := range slices.Sorted(maps.Keys(e.checks)) {
+		c := e.checks[name]
+		list = append(list, CheckStatus{name, c.known, c.healthy, c.since, c.reason})
+	}
+	return list
+}
+
+func (e *Engine) linkStatus() (list []LinkStatus) {
+	for _, name := range slices.Sorted(maps.Keys(e.links)) {
+		l := e.links[name]
 		c := LinkStatus{l.Link, l.drops}
 		c.Addresses = slices.Clone(l.Addresses)
-		s.Links = append(s.Links, c)
+		list = append(list, c)
 	}
-	slices.SortFunc(s.Links, func(a, b LinkStatus) int { return strings.Compare(a.Name, b.Name) })
-	return s
+	return list
 }
 
 // Census counts the instances by state, and those that are drained. It costs
@@ -119,9 +162,15 @@ func (e *Engine) Census() (states map[State]int, drained int) {
 	return states, drained
 }
 
-func (i *instance) status(now time.Time) InstanceStatus {
+// statusSpace is where lists of an instance's status are put.
+type statusSpace struct {
+	routers   []RouterStatus
+	addresses []AddressState
+}
+
+func (i *instance) status(now time.Time, space *statusSpace) InstanceStatus {
 	s := InstanceStatus{
-		Config: i.cfg.clone(), State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
+		Config: i.cfg, State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
 		Demoted: i.demoted, DemotedWhy: i.why, Drained: i.groupDrained(), Failover: i.gave,
 		Transitions: i.transitions,
 	}
@@ -131,18 +180,22 @@ func (i *instance) status(now time.Time) InstanceStatus {
 			s.Drain.Trying = m.asked.open() && m.asked.try && !m.asked.failover
 		}
 	}
+	first := len(space.routers)
 	for _, r := range i.routers {
-		s.Routers = append(s.Routers, r.status(now))
+		space.routers = append(space.routers, r.status(now, space))
 	}
+	s.Routers = space.routers[first:len(space.routers):len(space.routers)]
 	return s
 }
 
-func (r *router) status(now time.Time) RouterStatus {
+func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
+	first := len(space.addresses)
+	space.addresses = append(space.addresses, r.addresses...)
 	s := RouterStatus{
 		Family: r.id.Family, Serial: r.id.Serial, State: r.state, Since: r.since, Reason: r.reason,
 		Source: r.source, MasterHeard: r.peerHeard, Interval: r.interval, Deadline: r.timer,
 		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(), Mute: !r.speaks(),
-		Addresses: slices.Clone(r.addresses), Counters: r.counters,
+		Addresses: space.addresses[first:len(space.addresses):len(space.addresses)], Counters: r.counters,
 	}
 	switch {
 	case r.state == StateMaster:

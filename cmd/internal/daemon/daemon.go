@@ -103,6 +103,7 @@ type Daemon struct {
 	hooks     *notify.Queue
 	spool     *spool
 	elsewhere elsewhere
+	survey    survey
 	told      map[string]told // by instance
 	tellDue   bool            // at the end of the turn
 	tellWaits bool            // for tellDelay

@@ -36,6 +36,7 @@ func (d *Daemon) loop() error {
 		if d.stopping && d.engine.Stopped() {
 			return d.failed
 		}
+		d.surveyMore()
 		d.supervise()
 	}
 }
@@ -108,7 +109,7 @@ func (d *Daemon) takeCalls() {
 
 // due returns when the loop is to wake although nothing happens; zero for never.
 func (d *Daemon) due() time.Time {
-	if len(d.calls) > 0 { // more than one turn takes
+	if len(d.calls) > 0 || d.survey.due() { // more than one turn takes
 		d.wake = d.boot
 		return d.now
 	}

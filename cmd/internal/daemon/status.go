@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"os"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
@@ -51,37 +50,6 @@ func ask[T any](ctx context.Context, d *Daemon, do func(answer func(T, error))) 
 // Status implements [control.Backend].
 func (b backend) Status(ctx context.Context) (*control.Status, error) {
 	return ask(ctx, b.d, b.d.tellState)
-}
-
-// tellState takes the snapshot, on the loop, and has it rendered elsewhere.
-func (d *Daemon) tellState(answer func(*control.Status, error)) {
-	for key, s := range d.sockets {
-		d.countStrangers(key, s)
-	}
-	s := d.engine.Snapshot(d.now)
-	st := &control.Status{
-		Version: control.Version, Node: d.cfg.Node.Name,
-		Daemon: control.Daemon{
-			Version: d.opts.Version, PID: os.Getpid(), Started: d.started, Config: d.cfg.File,
-			ReloadError: d.reloadError, HooksFailed: d.hooksFailed, HooksDropped: d.hooksDropped,
-			Telemetry: d.telemetryStatus(),
-		},
-		Checks: d.checkStatus(s),
-	}
-	others, counted := d.elsewhere.status()
-	left := make([]*int64, len(s.Instances))
-	for n := range left {
-		left[n] = d.leaseLeft(&s.Instances[n])
-	}
-	go func() {
-		render(st, s)
-		for n := range st.Instances {
-			i := &st.Instances[n]
-			i.LeaseLeftMS = left[n]
-			i.Elsewhere, i.Counters.AddressesElsewhere = others[i.Name], counted[i.Name]
-		}
-		answer(st, nil)
-	}()
 }
 
 // Events implements [control.Backend].
