@@ -131,6 +131,17 @@ func (e *Engine) Extend(s *Snapshot, now time.Time, most int) (whole bool) {
 	return true
 }
 
+// Select returns the state of the instances that concerns picks. It costs much less
+// than a Snapshot when those are few.
+func (e *Engine) Select(now time.Time, concerns func(*Config) bool) (list []InstanceStatus) {
+	for _, i := range e.instances {
+		if concerns(&i.cfg) {
+			list = append(list, i.status(now, &statusSpace{}))
+		}
+	}
+	return list
+}
+
 func (e *Engine) checkStatus() (list []CheckStatus) {
 	for _, name := range slices.Sorted(maps.Keys(e.checks)) {
 		c := e.checks[name]

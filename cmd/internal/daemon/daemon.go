@@ -123,6 +123,7 @@ type Daemon struct {
 
 	operations    []*operation // whose outcome is open
 	drains        *drainStore
+	drainsDue     bool // at the end of the turn
 	drainsWriting int
 	drainsFailed  bool
 	drainsUnread  bool // the file is none that this daemon can read

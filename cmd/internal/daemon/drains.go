@@ -66,6 +66,7 @@ func StateDir(runDir string) string {
 // drainsChanged has the file written when what belongs into it has changed. done,
 // when not nil, hears on the loop how that went, once it is on the disk.
 func (d *Daemon) drainsChanged(done func(error)) {
+	d.drainsDue = false
 	if done == nil {
 		done = func(error) {}
 	}

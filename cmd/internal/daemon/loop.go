@@ -150,6 +150,9 @@ func (d *Daemon) flush() {
 		d.tellDue = false
 		d.tellChanges()
 	}
+	if d.drainsDue {
+		d.drainsChanged(nil)
+	}
 }
 
 // post hands a closure to the loop. It may wait for the loop, which never waits

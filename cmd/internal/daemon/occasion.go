@@ -14,12 +14,9 @@ func (d *Daemon) occasion(what string, concerns func(*vrrp.Config) bool, fill fu
 	if !slices.ContainsFunc(d.cfg.Hooks, func(h notify.Config) bool { return slices.Contains(h.On, what) }) {
 		return
 	}
-	s := d.engine.Snapshot(d.now)
-	for n := range s.Instances {
-		i := &s.Instances[n]
-		if !concerns(&i.Config) {
-			continue
-		}
+	list := d.engine.Select(d.now, concerns)
+	for n := range list {
+		i := &list[n]
 		e := notify.Event{
 			Instance: i.Config.Name, State: what, Previous: i.State.String(), Priority: int(i.Effective),
 			Addresses: prefixStrings(i.Config.Addresses), Interface: i.Config.Interface, At: d.now, Node: d.cfg.Node.Name,

@@ -64,14 +64,15 @@ func (d *Daemon) begin(what, who string, s *control.Selection, answer func(*cont
 	if d.stopping {
 		return nil, nil, errStopping
 	}
-	names := make([]string, len(d.cfg.Instances))
+	names, places := make([]string, len(d.cfg.Instances)), make(map[string]int, len(d.cfg.Instances))
 	for n := range d.cfg.Instances {
 		names[n] = d.cfg.Instances[n].Name
+		places[names[n]] = n
 	}
-	groups := map[string]bool{}
+	wanted, groups := setOf(s.Instances), map[string]bool{}
 	for _, name := range s.Instances {
-		at := slices.Index(names, name)
-		if at < 0 {
+		at, ok := places[name]
+		if !ok {
 			return nil, nil, &control.Refused{Err: nothingDone(noInstance(name, names))}
 		}
 		if g := d.cfg.Instances[at].Group; g != "" {
@@ -80,7 +81,7 @@ func (d *Daemon) begin(what, who string, s *control.Selection, answer func(*cont
 	}
 	var chosen []string
 	for n := range d.cfg.Instances {
-		if i := &d.cfg.Instances[n]; len(s.Instances) == 0 || slices.Contains(s.Instances, i.Name) || groups[i.Group] {
+		if i := &d.cfg.Instances[n]; len(s.Instances) == 0 || wanted[i.Name] || groups[i.Group] {
 			chosen = append(chosen, i.Name)
 		}
 	}
@@ -107,12 +108,21 @@ func nothingDone(err error) error {
 	return fmt.Errorf("%w; nothing was done", err)
 }
 
-// standing returns how an instance is now.
-func (d *Daemon) standing(s *vrrp.Snapshot, name string) *vrrp.InstanceStatus {
+// standing finds how instances are in a snapshot by their names.
+type standing map[string]*vrrp.InstanceStatus
+
+func (d *Daemon) standing() standing {
+	s := d.engine.Snapshot(d.now)
+	all := make(standing, len(s.Instances))
 	for n := range s.Instances {
-		if s.Instances[n].Config.Name == name {
-			return &s.Instances[n]
-		}
+		all[s.Instances[n].Config.Name] = &s.Instances[n]
+	}
+	return all
+}
+
+func (s standing) of(name string) *vrrp.InstanceStatus {
+	if i := s[name]; i != nil {
+		return i
 	}
 	return &vrrp.InstanceStatus{}
 }
@@ -149,10 +159,10 @@ func (d *Daemon) orderDrain(who string, o *control.DrainOrder, long time.Duratio
 
 // each names one instance of those that move together.
 func (d *Daemon) each(names []string) (list []string) {
-	seen := map[string]bool{}
+	wanted, seen := setOf(names), map[string]bool{}
 	for n := range d.cfg.Instances {
 		i := &d.cfg.Instances[n]
-		if !slices.Contains(names, i.Name) || i.Group != "" && seen[i.Group] {
+		if !wanted[i.Name] || i.Group != "" && seen[i.Group] {
 			continue
 		}
 		seen[i.Group] = true
@@ -161,16 +171,24 @@ func (d *Daemon) each(names []string) (list []string) {
 	return list
 }
 
+func setOf(names []string) map[string]bool {
+	set := make(map[string]bool, len(names))
+	for _, name := range names {
+		set[name] = true
+	}
+	return set
+}
+
 func (d *Daemon) orderFailover(who string, s *control.Selection, answer func(*control.Operated, error)) {
 	op, names, err := d.begin("failover", who, s, answer)
 	if err != nil {
 		answer(nil, err)
 		return
 	}
-	snapshot := d.engine.Snapshot(d.now)
+	now := d.standing()
 	serving := map[string]bool{} // groups that this node is master of any instance of
 	for _, name := range names {
-		if i := d.standing(snapshot, name); i.State == vrrp.StateMaster {
+		if i := now.of(name); i.State == vrrp.StateMaster {
 			op.waits[name], serving[i.Config.Group] = true, true
 		}
 	}
@@ -179,7 +197,7 @@ func (d *Daemon) orderFailover(who string, s *control.Selection, answer func(*co
 	}
 	var leaving []string
 	for _, name := range names {
-		i := d.standing(snapshot, name)
+		i := now.of(name)
 		switch {
 		case op.waits[name], i.Config.Group != "" && serving[i.Config.Group]:
 			op.waits[name] = true
@@ -231,17 +249,18 @@ func (d *Daemon) orderAnnounce(who string, s *control.Selection, answer func(*co
 	}
 	if len(s.Instances) > 0 {
 		// What is announced moves nothing, so the group has no part in it.
-		names = slices.DeleteFunc(names, func(n string) bool { return !slices.Contains(s.Instances, n) })
+		wanted := setOf(s.Instances)
+		names = slices.DeleteFunc(names, func(n string) bool { return !wanted[n] })
 	}
-	snapshot := d.engine.Snapshot(d.now)
+	now := d.standing()
 	masters := 0
 	for _, name := range names {
-		if d.standing(snapshot, name).State == vrrp.StateMaster {
+		if now.of(name).State == vrrp.StateMaster {
 			masters++
 		}
 	}
 	for _, name := range names {
-		i := d.standing(snapshot, name)
+		i := now.of(name)
 		if i.State != vrrp.StateMaster {
 			r := d.notMaster(i)
 			r.Done = len(s.Instances) == 0 && masters > 0
@@ -279,13 +298,13 @@ func (d *Daemon) orderUndrain(who string, s *control.Selection, answer func(*con
 		answer(nil, err)
 		return
 	}
-	before := d.engine.Snapshot(d.now)
+	before := d.standing()
 	for _, name := range d.each(names) {
 		d.step(&vrrp.Undrain{Instance: name})
 	}
-	after := d.engine.Snapshot(d.now)
+	after := d.standing()
 	for _, name := range names {
-		was, i := d.standing(before, name), d.standing(after, name)
+		was, i := before.of(name), after.of(name)
 		r := result(i)
 		r.Done = true
 		r.Text = d.whatFollows(i)
@@ -351,7 +370,7 @@ func (d *Daemon) outcome(o *vrrp.Outcome) {
 			d.conclude(op)
 		}
 	}
-	d.drainsChanged(nil)
+	d.drainsDue = true
 }
 
 // outcomeResult puts an outcome into words.
@@ -447,5 +466,5 @@ func (d *Daemon) drainEnded(e *vrrp.DrainEnded) {
 	d.record(operatorEvent(e.Instance, e.Drain.By, e.Instance+": the drain ended at its time"),
 		"drain ended at its time", "instance", e.Instance, "asked-by", e.Drain.By)
 	d.tellDue, d.tellStatus = true, true
-	d.drainsChanged(nil)
+	d.drainsDue = true
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 )
@@ -76,6 +77,31 @@ func TestSurveyAndReload(t *testing.T) {
 		st := <-got
 		if len(st.Instances) != after || st.Instances[0].Name != fmt.Sprintf("i%d", before-after) {
 			t.Errorf("%d instances are told, the first one is %s", len(st.Instances), st.Instances[0].Name)
+		}
+		a.stop()
+	})
+}
+
+// An order to all of many instances writes their drains once a turn, not once an
+// instance.
+func TestDrainOfMany(t *testing.T) {
+	const instances = 200
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, confMany(instances))
+		a.d.opts.State = t.TempDir()
+		a.start()
+		await(t, 5*time.Second, "a", a)
+		time.Sleep(5 * time.Second)
+		o := a.drain(control.DrainOrder{Persist: true, Force: true})
+		if !o.Done || len(o.Results) != instances {
+			t.Errorf("%d results, done %v", len(o.Results), o.Done)
+		}
+		synctest.Wait()
+		if n := a.d.drains.asked; n > 20 {
+			t.Errorf("the drains of %d instances were written %d times", instances, n)
+		}
+		if kept := len(a.d.drains.last); kept != instances {
+			t.Errorf("%d drains are kept, want %d", kept, instances)
 		}
 		a.stop()
 	})
