@@ -178,6 +178,9 @@ func TestDoctorFiles(t *testing.T) {
 	p.sh("mkdir -p /run/deep; chmod 755 /run/deep; printf '#!/bin/sh\nexit 0\n' > /run/deep/good; chmod 755 /run/deep/good")
 	p.run(instanceTOML(150, "100ms", []string{"192.0.2.100/24"}) + check("/run/deep/good"))
 	eventually(t, patience, "lb1 is master", func() bool { return p.has("192.0.2.100") })
+	p.sh(`mkdir /run/NetworkManager; printf '#!/bin/sh\necho "GENERAL.STATE:100 (connected)"; echo "GENERAL.CONNECTION:Wired"\n' > /run/bin/nmcli; chmod 755 /run/bin/nmcli`)
+	p.finds(p.examine("--wait", "0s"), "info", "networkmanager-manages-interface", "eth0")
+	p.sh("rm -r /run/NetworkManager")
 	var listener net.Listener
 	p.healTogether([]ill{
 		{"networkd", `i=$(cat /sys/class/net/eth0/ifindex); mkdir -p /run/systemd/netif/links /run/systemd/network
@@ -217,57 +220,38 @@ func TestDoctorFiles(t *testing.T) {
 	}); err != nil {
 		t.Errorf("after the fix a service still cannot start: %v", err)
 	}
-	p.checkBefore()
 }
 
-// checkBefore examines a host on which no daemon runs, with configurations and
-// hosts that will not do.
-func (p *patient) checkBefore() {
-	p.t.Helper()
-	write := func(config string) {
-		if err := p.WriteFile("/run/other.toml", config, 0o600); err != nil {
-			p.t.Fatal(err)
-		}
+// TestDoctorRunning examines a running daemon, what it was told and what it runs with.
+func TestDoctorRunning(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	p := newPatient(newNode(t, l, "lb1", "192.0.2.1/24"))
+	config := instanceTOML(150, "100ms", []string{"192.0.2.100/24"}) +
+		"[[check]]\nname = \"maintenance\"\nexec = [\"/bin/sh\", \"-c\", \"[ ! -e /run/maintenance ]\"]\non_failure = \"release\"\ninterval = \"100ms\"\n"
+	p.run(config)
+	eventually(t, patience, "lb1 is master", func() bool { return p.has("192.0.2.100") })
+	failing := func(want bool) func() bool {
+		return func() bool { return (p.instance("web").State == "master") != want }
 	}
-	examine := func() *diagnosis { return p.examine("--wait", "0s", "--config", "/run/other.toml") }
-	write("[node]\nrun_dir = \"/opt/holdfast\"\n" + instanceTOML(150, "1s", []string{"198.51.100.100/24"}))
-	d := examine()
-	p.finds(d, "warning", "run-dir-not-tmpfs", "/opt/holdfast")
-	p.finds(d, "warning", "no-address-in-network", "198.51.100.100")
+	p.heal([]ill{{"a check fails", "touch /run/maintenance", "info", "nonlocal-bind-off", "", failing(true), nil, "rm /run/maintenance"}})
+	eventually(t, patience, "lb1 is master again", failing(false))
 
-	many := make([]string, 150)
-	for n := range many {
-		many[n] = fmt.Sprintf("192.0.2.%d/24", 100+n)
+	// A reload that is refused, and mended.
+	p.configure(config + "nonsense = 1\n")
+	if out, status := p.command("reload"); status == 0 {
+		t.Errorf("a bad configuration is loaded: %s", out)
 	}
-	write(instanceTOML(150, "1s", many))
-	p.sh("ip link set eth0 mtu 576")
-	p.sh(p.finds(examine(), "error", "mtu-too-small", "web").Fix)
-	p.lacks(examine(), "mtu-too-small")
+	p.configure(config)
+	p.sh(p.finds(p.examine("--wait", "0s"), "error", "reload-refused", "/run/holdfast.toml").Fix)
+	d := p.examine("--wait", "0s")
+	p.lacks(d, "reload-refused")
+	p.finds(d, "info", "daemon-in-container", "")
 
-	write(instanceTOML(150, "1s", []string{"192.0.2.100/24"}))
-	p.sh("ip address add 192.0.2.100/24 dev eth0")
-	p.sh(p.finds(examine(), "error", "vip-configured-statically", "192.0.2.100").Fix)
-	p.lacks(examine(), "vip-configured-statically")
-
-	k, err := p.StartKeepalived("vrrp_instance other {\n interface eth0\n state BACKUP\n virtual_router_id 51\n virtual_ipaddress { 192.0.2.200/24 }\n}\n")
-	require(p.t, err == nil, "keepalived, which .ci/peers fetches")
-	f := p.finds(examine(), "error", "vrid-used-by-keepalived", "web")
-	if !strings.Contains(f.Fix, "systemctl disable --now keepalived") {
-		p.t.Errorf("the fix is %q", f.Fix)
+	if err := p.WriteFile("/run/other.toml", config, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if err := k.Kill(); err != nil { // it may not mind TERM yet
-		p.t.Fatal(err)
-	}
-	if d := examine(); len(d.bad()) > 0 {
-		p.t.Errorf("before the start it finds\n%s", d.text())
-	}
-
-	// Another daemon runs with another socket.
-	p.start()
-	write("[node]\nrun_dir = \"/run/else\"\n" + instanceTOML(150, "1s", []string{"192.0.2.100/24"}))
-	if list := examine().of("daemon-does-not-answer"); len(list) != 1 {
-		p.t.Errorf("a daemon with another socket is told as %+v", list)
-	}
+	p.sh(p.finds(p.examine("--wait", "0s", "--config", "/run/other.toml"), "info", "other-file", "/run/other.toml").Fix + " --wait 0s")
 	p.stop()
 }
 
@@ -290,8 +274,8 @@ func TestDoctorUrgency(t *testing.T) {
 	begin("ulimit -r 0; ulimit -l 64; exec setpriv --bounding-set=-sys_nice,-ipc_lock,-sys_resource")
 	d := p.examine("--wait", "0s")
 	on := fmt.Sprintf("pid %d", p.daemon.PID())
-	for _, id := range []string{"not-realtime", "memory-not-locked"} {
-		if f := p.finds(d, "warning", id, on); !strings.Contains(f.Fix, "LimitRTPRIO=1\\nLimitMEMLOCK=infinity") {
+	for _, f := range []finding{p.finds(d, "warning", "not-realtime", on), p.finds(d, "warning", "memory-not-locked", on)} {
+		if !strings.Contains(f.Fix, "LimitRTPRIO=1\\nLimitMEMLOCK=infinity") {
 			t.Errorf("the fix is %s", f.Fix)
 		}
 	}

@@ -29,7 +29,7 @@ func testLink(_ context.Context, x *Examination) (found []Finding) {
 				"The instances on it stay in fault, and a peer serves.", "ip link set "+name+" up"+untilBoot)
 		case !l.Carrier:
 			bad("interface-no-carrier", "the interface has no carrier: its cable is pulled, or what it leads to is off",
-				"The instances on it stay in fault, and a peer serves.", fmt.Sprintf("ip -d link show %s\nethtool %s", name, name))
+				"The instances on it stay in fault, and a peer serves.", "ip -d -s link show dev "+name+"\n# then look at the cable, and at the port of the switch or of the hypervisor")
 		case !l.Multicast && slices.ContainsFunc(x.On(name), func(in *vrrp.Config) bool { return len(in.Peers) == 0 }):
 			found = append(found, Finding{
 				Warning, "interface-no-multicast", name, "the interface says that it does no multicast, and adverts go to a multicast group",
