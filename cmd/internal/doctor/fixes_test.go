@@ -292,8 +292,9 @@ func TestUnclearFirewall(t *testing.T) {
 // not cost it.
 func TestFixOfForeignNetwork(t *testing.T) {
 	x := patient(nil)
+	x.Instances[0].Addresses = append(x.Instances[0].Addresses, netip.MustParsePrefix("192.0.2.101/24"))
 	found := foreignNetworks(x.Instances[0], x.Links[0])
-	if len(found) != 1 {
+	if len(found) != 1 || !strings.HasSuffix(found[0].Title, "and of 1 more") {
 		t.Fatalf("it finds %+v", found)
 	}
 	for line := range strings.Lines(found[0].Fix) {
@@ -301,7 +302,7 @@ func TestFixOfForeignNetwork(t *testing.T) {
 			t.Errorf("it says to paste %q", line)
 		}
 	}
-	for _, want := range []string{"It takes the route to that network on eth0 away", `#addresses = ["192.0.2.100/32", "2001:db8::100/64"]`} {
+	for _, want := range []string{"It takes the route to that network on eth0 away", `#addresses = ["192.0.2.100/32", "2001:db8::100/64", "192.0.2.101/32"]`} {
 		if !strings.Contains(found[0].Fix, want) {
 			t.Errorf("it does not say %q in\n%s", want, found[0].Fix)
 		}

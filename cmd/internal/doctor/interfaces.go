@@ -136,8 +136,11 @@ func linkLocal(mac net.HardwareAddr) netip.Addr {
 	return netip.AddrFrom16([16]byte{0xfe, 0x80, 8: mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]})
 }
 
-// foreignNetworks tells of VIPs in whose network the interface has no address.
+// foreignNetworks tells of VIPs in whose network the interface has no address, once
+// for each network.
 func foreignNetworks(in *vrrp.Config, l *Link) (found []Finding) {
+	var networks []netip.Prefix
+	of := map[netip.Prefix][]netip.Prefix{}
 	for _, vip := range in.Addresses {
 		a := vip.Addr()
 		if !a.Is4() || vip.IsSingleIP() {
@@ -147,25 +150,41 @@ func foreignNetworks(in *vrrp.Config, l *Link) (found []Finding) {
 		if covered {
 			continue
 		}
+		if of[vip.Masked()] == nil {
+			networks = append(networks, vip.Masked())
+		}
+		of[vip.Masked()] = append(of[vip.Masked()], vip)
+	}
+	for _, n := range networks {
+		vips := of[n]
 		found = append(found, Finding{
-			Warning, "no-address-in-network", a.String(),
-			fmt.Sprintf("%s has no address of its own in the network of %v", l.Name, vip),
-			"The kernel asks for its neighbours in the name of the virtual address, and in a hand-over draws its packets to itself for a moment.",
-			fmt.Sprintf("# an address there that no other host has:\nip address add ADDRESS/%d dev %s%s\n%s", vip.Bits(), l.Name, untilBoot, withSingle(in, vip)),
+			Warning, "no-address-in-network", vips[0].Addr().String(),
+			fmt.Sprintf("%s has no address of its own in %v, the network of this virtual address%s", l.Name, n, andMore(len(vips)-1)),
+			"The kernel asks for its neighbours in the name of a virtual address, and in a hand-over draws its packets to itself for a moment.",
+			fmt.Sprintf("# an address there that no other host has:\nip address add ADDRESS/%d dev %s%s\n%s", n.Bits(), l.Name, untilBoot, withSingle(in, vips)),
 		})
 	}
 	return found
 }
 
-// withSingle is the other way: a single address does not bring the route to its
+func andMore(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" and of %d more", n)
+}
+
+// withSingle is the other way: single addresses do not bring the route to its
 // network along, so that the hosts there must be reached without it.
-func withSingle(in *vrrp.Config, vip netip.Prefix) string {
+func withSingle(in *vrrp.Config, vips []netip.Prefix) string {
 	list := slices.Clone(in.Addresses)
-	list[slices.Index(list, vip)] = single(vip.Addr())
+	for _, vip := range vips {
+		list[slices.Index(list, vip)] = single(vip.Addr())
+	}
 	text := quoted(list)
 	if len(list) > 8 {
-		text = fmt.Sprintf("..., %q, ...", single(vip.Addr()))
+		text = fmt.Sprintf("..., %q, ...", single(vips[0].Addr()))
 	}
 	return fmt.Sprintf("# or, where the hosts of %v are reached through a router: a single address, in [[instance]] %q.\n"+
-		"# It takes the route to that network on %s away\n#addresses = [%s]", vip.Masked(), in.Name, in.Interface, text)
+		"# It takes the route to that network on %s away\n#addresses = [%s]", vips[0].Masked(), in.Name, in.Interface, text)
 }
