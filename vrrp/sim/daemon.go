@@ -111,7 +111,7 @@ func (n *node) takeOver(use bool) {
 			if i < 0 || !slices.Contains(n.configs[i].Families(), r.family) {
 				continue
 			}
-			adopt = append(adopt, vrrp.Adopted{Interface: r.iface, VRID: r.vrid, Family: r.family, PseudoHeader: r.pseudo, Until: epoch.Add(n.local() + vrrp.AdoptWithin(r.interval) - (n.clock.boot(n.w.now) - r.stamp))})
+			adopt = append(adopt, vrrp.Adopted{Interface: r.iface, VRID: r.vrid, Family: r.family, PseudoHeader: r.pseudo, Until: epoch.Add(n.local() + vrrp.AdoptWithin(r.interval) - (n.clock.boot(n.w.now) - r.at))})
 			for _, a := range r.addresses {
 				if at, ok := n.port(r.iface).lookup(a.Addr()); ok && slices.Contains(n.configs[i].Addresses, a) {
 					kept[at] = true
@@ -119,7 +119,7 @@ func (n *node) takeOver(use bool) {
 			}
 		}
 	}
-	n.journal = journal{boot: n.boots}
+	n.journal = journal{boot: n.boots, unlisted: map[uint64]stamp{}}
 	n.step(&vrrp.Adopt{Routers: adopt})
 	for at := range n.kernel {
 		if n.kernel[at].present && !kept[at] {
@@ -231,6 +231,8 @@ type journal struct {
 	whole   bool // both of its files fit together
 	due     bool
 	routers []journalRouter
+	// unlisted are the stamps of routers that are not described yet, by serial.
+	unlisted map[uint64]stamp
 }
 
 type journalRouter struct {
@@ -241,24 +243,24 @@ type journalRouter struct {
 	interval  time.Duration
 	addresses []netip.Prefix
 	serial    uint64
-	stamp     time.Duration // boot time; 0 for none
-	pseudo    bool          // the checksum form of that advert
+	stamp
 }
 
-func (j *journal) form(serial uint64, pseudo bool) {
-	for i := range j.routers {
-		if j.routers[i].serial == serial {
-			j.routers[i].pseudo = pseudo
-		}
-	}
+// stamp is the last advert of a master: when it left, in boot time, 0 for none;
+// and the form of its checksum.
+type stamp struct {
+	at     time.Duration
+	pseudo bool
 }
 
-func (j *journal) stamp(serial uint64, at time.Duration) {
+func (j *journal) stamp(serial uint64, s stamp) {
 	for i := range j.routers {
 		if j.routers[i].serial == serial {
-			j.routers[i].stamp = at
+			j.routers[i].stamp = s
+			return
 		}
 	}
+	j.unlisted[serial] = s
 }
 
 // journalChanged has the journal written soon.
@@ -286,12 +288,10 @@ func (n *node) describe() {
 			for _, a := range r.Addresses {
 				d.addresses = append(d.addresses, a.Address)
 			}
-			if r.State == vrrp.StateMaster && !r.HandingOver && !r.Mute {
-				d.stamp = n.clock.boot(n.w.now)
-			}
+			d.stamp = n.journal.unlisted[d.serial]
 			for _, o := range n.journal.routers {
 				if o.serial == d.serial {
-					d.stamp, d.pseudo = o.stamp, o.pseudo
+					d.stamp = o.stamp
 				}
 			}
 			next = append(next, d)
@@ -301,10 +301,12 @@ func (n *node) describe() {
 		return a.iface == b.iface && a.number == b.number && a.vrid == b.vrid && a.family == b.family &&
 			a.interval == b.interval && slices.Equal(a.addresses, b.addresses)
 	})
+	n.journal.routers = next
+	clear(n.journal.unlisted)
 	if same {
 		return
 	}
-	n.journal.routers, n.journal.whole = next, false
+	n.journal.whole = false
 	n.later(200*time.Microsecond+upTo(n.draw(), 2*time.Millisecond), func() { n.journal.whole = true })
 }
 
@@ -320,7 +322,7 @@ func (n *node) adoptable() (list []journalRouter) {
 			at, ok := p.lookup(a.Addr())
 			return !ok || !n.kernel[at].present
 		})
-		if r.stamp > 0 && vrrp.MayAdopt(now-r.stamp, r.interval) && !missing && len(r.addresses) > 0 {
+		if r.at > 0 && vrrp.MayAdopt(now-r.at, r.interval) && !missing && len(r.addresses) > 0 {
 			list = append(list, r)
 		}
 	}

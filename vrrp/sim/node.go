@@ -286,10 +286,9 @@ func (n *node) send(s *vrrp.SendAdvert) {
 func (n *node) stamp(s *vrrp.SendAdvert, left bool) {
 	switch {
 	case s.Payload[2] == vrrp.PriorityRelease || !n.engine.IsMaster(s.Router):
-		n.journal.stamp(s.Router.Serial, 0)
+		n.journal.stamp(s.Router.Serial, stamp{})
 	case left:
-		n.journal.stamp(s.Router.Serial, n.clock.boot(n.w.now))
-		n.journal.form(s.Router.Serial, s.PseudoHeader)
+		n.journal.stamp(s.Router.Serial, stamp{n.clock.boot(n.w.now), s.PseudoHeader})
 	}
 }
 
@@ -327,7 +326,7 @@ func (n *node) act(a vrrp.Action) {
 	case *vrrp.RenewAddresses:
 		n.order(order{kind: orderRenew, serial: a.Router.Serial, port: a.Interface, addresses: a.Addresses, lease: a.Lease, before: n.now.Sub(epoch) + a.Lease/2})
 	case *vrrp.RemoveAddresses:
-		n.journal.stamp(a.Router.Serial, 0)
+		n.journal.stamp(a.Router.Serial, stamp{})
 		n.order(order{kind: orderRemove, serial: a.Router.Serial, port: a.Interface, addresses: slices.Clone(a.Addresses)})
 	case *vrrp.AnnounceAddresses:
 		n.order(order{kind: orderAnnounce, serial: a.Router.Serial, port: a.Interface, addresses: slices.Clone(a.Addresses)})

@@ -67,7 +67,9 @@ type journal struct {
 	boot   string
 	stamps []uint64
 	slots  map[uint64]int // by serial of the router
-	last   journalFile
+	// unlisted are the stamps of routers that have no slot yet, by serial.
+	unlisted map[uint64]uint64
+	last     journalFile
 }
 
 // openJournal makes the mapping, at a time since a boot. Reading what an earlier
@@ -87,7 +89,7 @@ func openJournal(dir, boot string, now time.Duration) (*journal, error) {
 		return nil, fmt.Errorf("cannot map the journal: %w", err)
 	}
 	return &journal{
-		dir: dir, boot: boot, slots: map[uint64]int{}, last: journalFile{Generation: uint64(now)},
+		dir: dir, boot: boot, slots: map[uint64]int{}, unlisted: map[uint64]uint64{}, last: journalFile{Generation: uint64(now)},
 		stamps: unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(mem))), journalSlots),
 	}, nil
 }
@@ -116,7 +118,9 @@ func (j *journal) store(serial, word uint64) {
 	}
 	if slot, ok := j.slots[serial]; ok {
 		atomic.StoreUint64(&j.stamps[slot], word)
+		return
 	}
+	j.unlisted[serial] = word
 }
 
 // describe sets which virtual routers there are. Their stamps move with them.
@@ -127,14 +131,7 @@ func (j *journal) describe(s *vrrp.Snapshot) *journalFile {
 	for _, l := range s.Links {
 		indexes[l.Name] = l.Index
 	}
-	old := map[uint64]uint64{}
-	for n := range s.Instances { // a router that is master and new here spoke just now
-		for k := range s.Instances[n].Routers {
-			if r := &s.Instances[n].Routers[k]; r.State == vrrp.StateMaster && !r.HandingOver && !r.Mute {
-				old[r.Serial] = uint64(boottime())
-			}
-		}
-	}
+	old := j.unlisted
 	for serial, slot := range j.slots {
 		old[serial] = atomic.LoadUint64(&j.stamps[slot])
 	}
@@ -154,17 +151,18 @@ func (j *journal) describe(s *vrrp.Snapshot) *journalFile {
 			next.Routers = append(next.Routers, d)
 		}
 	}
-	if sameJournal(&next, &j.last) {
-		return nil
+	same := sameJournal(&next, &j.last) // though perhaps of other routers in the same places
+	if !same {
+		next.Generation = j.last.Generation + 1
+		j.last = next
+		atomic.StoreUint64(&j.stamps[0], next.Generation) // until it is written, the old file fits no more
 	}
-	next.Generation = j.last.Generation + 1
-	j.last, j.slots = next, slots
-	atomic.StoreUint64(&j.stamps[0], next.Generation) // until it is written, the old file fits no more
-	for n := 1; n <= len(next.Routers); n++ {
-		atomic.StoreUint64(&j.stamps[n], 0)
-	}
+	j.slots, j.unlisted = slots, map[uint64]uint64{}
 	for serial, slot := range slots {
 		atomic.StoreUint64(&j.stamps[slot], old[serial])
+	}
+	if same {
+		return nil
 	}
 	return &next
 }

@@ -286,6 +286,41 @@ func TestDescribeMovesStamps(t *testing.T) {
 	}
 }
 
+// A router may have spoken before it is listed first: that advert counts, not when
+// it was listed. One that takes the place of another in the list has its own stamp.
+func TestDescribeKnowsWhoSpokeBefore(t *testing.T) {
+	dir := t.TempDir()
+	j := newJournal(t, dir)
+	s := engineSnapshot(1, 51)
+	s.Instances[0].Routers[0].State = vrrp.StateMaster
+	s.Instances[0].Routers[1].State = vrrp.StateMaster // it has not spoken yet
+	j.stampAdvert(510, journaled, true)
+	describe(t, j, s)
+	want := func(name string, v4, v6 time.Duration) {
+		t.Helper()
+		l, err := readJournal(dir, thisBoot, journaled+10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]time.Duration{v4, v6}, l.ages); diff != "" {
+			t.Errorf("%s: ages (-want +got):\n%s", name, diff)
+		}
+		if !l.Routers[0].PseudoHeader {
+			t.Errorf("%s: the checksum form is lost", name)
+		}
+	}
+	want("before it was listed", 10, -1)
+
+	s.Instances[0].Routers[0].Serial = 900
+	j.stampAdvert(900, journaled+4, true)
+	if f := j.describe(s); f != nil {
+		t.Errorf("the list is the same, but there is something to write: %+v", f)
+	}
+	want("another in its place", 6, -1)
+	j.stampAdvert(900, journaled+7, true)
+	want("which speaks", 3, -1)
+}
+
 // Between a change and its being written, nobody can take the stamps for those
 // of the old list.
 func TestJournalChangeIsAtomic(t *testing.T) {
