@@ -2,7 +2,6 @@ package sim
 
 import (
 	"slices"
-	"time"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
@@ -65,7 +64,7 @@ func (r *router) judgeCause(before vrrp.Standing) {
 	cause := true
 	switch {
 	case to == vrrp.StateInit:
-		cause = n.stopping || from == vrrp.StateFault && (n.w.now-r.born <= r.cfg.StartupDelay+time.Second || r.awaits())
+		cause = n.stopping || from == vrrp.StateFault && (n.local()-r.bornLocal <= r.cfg.StartupDelay || r.awaits())
 	case to == vrrp.StateFault:
 		cause = r.barred() || r.standing.Mute || r.kept(true)
 	case from == vrrp.StateMaster: // see judgeYield

@@ -187,7 +187,7 @@ func (r *router) judgeIdle() {
 // able reports whether nothing keeps a router alone from taking part.
 func (r *router) able() bool {
 	p := r.n.port(r.cfg.Interface)
-	return !r.standing.Mute && p.works() && r.n.w.now-r.born >= r.cfg.StartupDelay+200*time.Millisecond &&
+	return !r.standing.Mute && p.works() && r.n.local()-r.bornLocal >= r.cfg.StartupDelay+200*time.Millisecond &&
 		slices.ContainsFunc(p.addresses(), func(a netip.Prefix) bool { return vrrp.FamilyOf(a.Addr()) == r.v.family })
 }
 

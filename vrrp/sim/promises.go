@@ -208,7 +208,9 @@ func (r *router) expectRelease(gone func() bool) {
 		}
 		due := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate
 		if r.cfg.Lease < 2*i || n.kernel[at].renewed > r.spokeLocal+i/10+5*time.Millisecond {
-			due = r.spokeLocal + 3*i // renewed late in the interval, or put back since
+			// Renewed late in the interval, or put back since. Of what it took without
+			// being heard as a master, nobody's timer runs; the lease does since then.
+			due = max(r.spokeLocal, r.masteredLocal) + 3*i
 		}
 		left := due + 5*time.Millisecond - n.local()
 		if left <= 0 {

@@ -53,7 +53,11 @@ type router struct {
 	altered  time.Duration // when anything of standing changed last
 	ready    time.Duration // since when backup or master
 	born     time.Duration
-	mastered time.Duration // when it became master last
+	// bornLocal is the same by its own clock, by which it delays its start: while
+	// the host is suspended, nothing settles on it.
+	bornLocal time.Duration
+	// mastered is when it became master last, masteredLocal by its own clock.
+	mastered, masteredLocal time.Duration
 
 	heardAt       time.Duration // local time of the last advert; 0 for none
 	heardPriority uint8
@@ -198,7 +202,7 @@ func (n *node) reroute() {
 				r = old[at]
 				old = slices.Delete(old, at, at+1)
 			} else {
-				r = &router{n: n, v: v, born: n.w.now, spokePriority: -1}
+				r = &router{n: n, v: v, born: n.w.now, bornLocal: n.local(), spokePriority: -1}
 				v.members = append(v.members, r)
 			}
 			if at >= 0 && r.cfg.AdvertInterval != c.AdvertInterval {
@@ -253,7 +257,7 @@ func (r *router) moved(before vrrp.Standing) {
 		r.judgeYield(before)
 	}
 	if before.State != now.State && now.State == vrrp.StateMaster {
-		r.mastered = r.n.w.now
+		r.mastered, r.masteredLocal = r.n.w.now, r.n.local()
 		r.v.judgeSilence(r)
 	}
 	r.v.changed()
