@@ -98,6 +98,11 @@ const (
 	// no sign of a rival.
 	lastWord = 100 * time.Millisecond
 
+	// listenMargin is the part of an interval, one in so many, that whoever slept
+	// listens beyond it: a clock that is being set right by slewing may run wrong by
+	// a twelfth.
+	listenMargin = 8
+
 	// rivalGap is the least time between two announcements because the same
 	// rival is heard; another one is answered after a linger.
 	rivalGap = 1 * time.Second

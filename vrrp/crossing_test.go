@@ -166,7 +166,7 @@ func TestPauseAfterAQuickRelease(t *testing.T) {
 	te.do(&Late{By: 10 * second})
 	te.advance(second)
 	te.wantState("web", StateBackup)
-	te.advance(skew150)
+	te.advance(listen150 - second)
 	te.wantState("web", StateMaster)
 }
 

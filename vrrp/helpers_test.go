@@ -16,6 +16,8 @@ const (
 	second  = time.Second
 	skew150 = 106 * second / 256 // 414.0625 ms
 	down150 = 3*second + skew150
+
+	listen150 = second + second/listenMargin + skew150 // after a pause
 )
 
 // The node under test is 192.0.2.1, fe80::1 and 2001:db8::1 on eth0, index 2.

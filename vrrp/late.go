@@ -21,12 +21,18 @@ func (e *Engine) late(by time.Duration) {
 	}
 }
 
-// late handles a wake-up that came so much too late. A live master is heard
-// within one interval; the skew keeps several that wake together apart.
+// listenFor is how long somebody listens who slept. A live master is heard within
+// one interval of its own clock, which may run slower than the one here, and its
+// advert takes its time; the skew keeps several that wake together apart.
+func (r *router) listenFor(interval time.Duration) time.Duration {
+	return interval + interval/listenMargin + skew(r.inst.cfg.Version, r.inst.effective, interval)
+}
+
+// late handles a wake-up that came so much too late.
 func (r *router) late(by time.Duration) {
 	// Not the one of a quick release, which nobody keeps up.
 	interval := max(r.interval, r.inst.cfg.AdvertInterval)
-	listen := r.after(interval + skew(r.inst.cfg.Version, r.inst.effective, interval))
+	listen := r.after(r.listenFor(interval))
 	switch {
 	case r.state == StateBackup && by <= interval:
 		if r.due(r.timer) { // adverts may still lie in the socket

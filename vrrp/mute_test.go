@@ -78,7 +78,7 @@ func TestMuteNodeThatSleepsProvesItselfFirst(t *testing.T) {
 	te.wantState("web", StateMaster)
 	te.do(&Late{By: 5 * second})
 	te.lines = nil
-	te.advance(second + skew150)
+	te.advance(listen150)
 	te.want("web: advert prio=150 interval=1s to=224.0.0.18")
 	te.advance(proveTime)
 	te.want("web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0")
