@@ -18,7 +18,32 @@ func handoverBound(interval time.Duration) time.Duration {
 func (r *router) handOver(before uint8) {
 	r.sendRelease(before)
 	r.handing = true
-	r.timer = r.after(handoverBound(r.inst.cfg.AdvertInterval))
+	r.awaitSuccessor()
+}
+
+// handingUntil is when a successor is expected no more.
+func (r *router) handingUntil() time.Time {
+	return r.released.Add(handoverBound(r.inst.cfg.AdvertInterval))
+}
+
+// awaitSuccessor plans the end of the wait for a successor, or before it another
+// release: with short intervals the wait is longer than any backup goes without an
+// advert. Two masters that a partition lets go, and whose releases were lost in it,
+// would be silent beside each other that long; whoever is master answers a release.
+// A backup that has not heard the one before waits its skew from then on, as it
+// would after three intervals anyway.
+func (r *router) awaitSuccessor() {
+	r.timer = r.after(downIntervals * r.inst.cfg.AdvertInterval)
+	if end := r.handingUntil(); end.Before(r.timer) {
+		r.timer = end
+	}
+}
+
+// releaseAgain repeats the offer.
+func (r *router) releaseAgain() {
+	r.sendOnce(PriorityRelease, r.inst.cfg.AdvertInterval)
+	r.counters.ReleasesSent++
+	r.awaitSuccessor()
 }
 
 // sendRelease sends priority 0. In version 3 an advert with the shortest

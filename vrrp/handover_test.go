@@ -193,6 +193,37 @@ func TestDemotedMasterStaysWhenNobodyComes(t *testing.T) {
 	te.wantAddresses("eth0", "192.0.2.100/24")
 }
 
+// With short adverts a handover lasts longer than any backup waits for one. Who has
+// not answered by then has lost the release, or is a master that hands over itself:
+// it is offered again, and the end stays where it was.
+func TestHandoverOffersAgain(t *testing.T) {
+	const interval = 10 * time.Millisecond
+	te := newChecked(t, web(nginx, every(interval)))
+	te.health("nginx", false, "")
+	te.lines = nil
+	const again = downIntervals * interval
+	for range 3 {
+		te.advance(again - 1)
+		te.wantNone()
+		te.advance(1)
+		te.want("web: advert prio=0 interval=10ms to=224.0.0.18")
+	}
+	te.advance(handoverBound(interval) - 3*again)
+	te.want(
+		"web: notice: nobody took over: this node stays master at priority 17",
+		"web: advert prio=17 interval=10ms to=224.0.0.18",
+	)
+
+	te = newChecked(t, web(nginx, every(interval))) // another one hands over, too
+	te.health("nginx", false, "")
+	te.advance(again / 2)
+	te.lines = nil
+	te.advert(peer, PriorityRelease)
+	te.wantOnly("advert", "web: advert prio=17 interval=10ms to=224.0.0.18")
+	te.advert(peer, 25)
+	te.wantState("web", StateBackup)
+}
+
 // A check that heals before anybody took over ends the handover.
 func TestHealingEndsTheHandover(t *testing.T) {
 	te := newChecked(t, web(nginx))

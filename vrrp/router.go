@@ -200,6 +200,8 @@ func (r *router) expire() {
 		r.giveUpMute()
 	case r.listening:
 		r.resume()
+	case r.handing && r.now().Before(r.handingUntil()):
+		r.releaseAgain()
 	case r.handing:
 		r.unanswered(fmt.Sprintf("nobody took over within %v", handoverBound(r.inst.cfg.AdvertInterval)))
 		r.notice(NoticeHandoverFailed, netip.Addr{}, "this node stays master at priority "+fmt.Sprint(r.inst.effective))
