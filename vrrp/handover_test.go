@@ -187,6 +187,7 @@ func TestDemotedMasterStaysWhenNobodyComes(t *testing.T) {
 	te.want(
 		"web: notice: nobody took over: this node stays master at priority 17",
 		"web: advert prio=17 interval=1s to=224.0.0.18",
+		"web: announce 192.0.2.100/24 eth0",
 	)
 	te.advance(second)
 	te.want("web: advert prio=17 interval=1s to=224.0.0.18")
@@ -212,6 +213,7 @@ func TestHandoverOffersAgain(t *testing.T) {
 	te.want(
 		"web: notice: nobody took over: this node stays master at priority 17",
 		"web: advert prio=17 interval=10ms to=224.0.0.18",
+		"web: announce 192.0.2.100/24 eth0",
 	)
 
 	te = newChecked(t, web(nginx, every(interval))) // another one hands over, too

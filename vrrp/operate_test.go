@@ -44,6 +44,7 @@ func TestDrainNobodyTakesOver(t *testing.T) {
 				"web: not drained (nobody took over within 1.1s); now master",
 				"web: advert prio="+own+" interval=1s to=224.0.0.18",
 				"web: notice: nobody took over: this node stays master at priority "+own,
+				"web: announce 192.0.2.100/24 eth0",
 			)
 			te.wantDue(second)
 			if s := te.status("web"); s.Drained || s.Drain != (DrainStatus{}) || s.Effective != c.Priority {
@@ -379,6 +380,7 @@ func TestFailoverNobodyTakesOver(t *testing.T) {
 		"web: not failed over (nobody took over within 1.1s); now master",
 		"web: advert prio=150 interval=1s to=224.0.0.18",
 		"web: notice: nobody took over: this node stays master at priority 150",
+		"web: announce 192.0.2.100/24 eth0",
 	)
 	te.do(&Failover{Instance: "web"})
 	te.lines = nil

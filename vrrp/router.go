@@ -209,6 +209,7 @@ func (r *router) expire() {
 			r.handing = false
 			r.advertise()
 		}
+		r.announceBurst() // one that nobody hears may have taken over and announced
 	default:
 		// From the time it was due, so that lateness does not add up.
 		due := r.timer
