@@ -63,7 +63,8 @@
 //	dead-let-go                   the kernel has removed all of a dead daemon a lease and a second later; where the
 //	                              lease is meant to end before a take-over (from 0.67 s), counted from a tenth of the
 //	                              interval after the last advert, or, for a lease of less than two intervals and what
-//	                              was put back since, within three intervals of it; of a node that did not pause just before
+//	                              was put back since, within three intervals of it, or of the take-over when no advert
+//	                              has left since; of a node that did not pause just before
 //	restart-is-silent             a restart in time moves nothing, and the node goes on within 30 ms
 //	adopts-in-time                who goes on as master spoke less than three intervals ago
 //	listens-after-pause           no advert for an interval after a longer pause, unless something was heard
