@@ -26,47 +26,91 @@ const (
 	// refusalPatience is how long that may take.
 	refusals        = 32
 	refusalPatience = 250 * time.Millisecond
-	// acceptGap is the time between two connections that are taken, beyond the
-	// first acceptBurst: those who come faster wait, in the kernel.
-	acceptGap   = time.Millisecond
-	acceptBurst = 250
+	// acceptGap is the time between two connections of one user, beyond the first
+	// acceptBurst: those who come faster wait, so that a user in a hurry keeps
+	// nobody else waiting. trustedAcceptGap is that of root and the owner.
+	acceptGap        = 5 * time.Millisecond
+	trustedAcceptGap = time.Millisecond
+	acceptBurst      = 250
+	// waiters is how many may wait; those beyond are cut off without a word, one
+	// each cutGap.
+	waiters            = 1024
+	cutGap, cutsAtOnce = 50 * time.Microsecond, 20
 	// acceptRetry is when a connection that could not be taken is tried again.
 	acceptRetry = 100 * time.Millisecond
 )
 
-// guard is a listener that keeps the limits.
+// guard is a listener that keeps the limits. It takes each connection as it comes
+// and looks whose it is: who waits in the kernel's queue waits behind everybody.
 type guard struct {
 	net.Listener
-	most    int          // connections
-	trouble func(string) // hears why connections cannot be taken, once in a row
-	arrive  *pace
-	telling chan struct{} // has room for each one who is told
+	most, mostWait int
+	trouble        func(string)  // hears why connections cannot be taken, once in a row
+	telling        chan struct{} // has room for each one who is told
+	cuts           *pace
+	ready          chan net.Conn
+	over           chan struct{} // closed by Close
+	ended          chan struct{} // closed once err is why no more come
+	err            error
 
 	mu     sync.Mutex
+	closed bool
 	all    int
 	others int // of those that are neither root nor the owner
-	from   map[uint32]int
+	users  map[uint32]*caller
+	wait   map[net.Conn]*time.Timer
 }
 
 func newGuard(l net.Listener, trouble func(string)) *guard {
-	return &guard{
-		Listener: l, most: affordable(), trouble: trouble, arrive: newPace(acceptGap, acceptBurst),
-		telling: make(chan struct{}, refusals), from: map[uint32]int{},
+	g := &guard{
+		Listener: l, most: affordable(connections), mostWait: affordable(waiters), trouble: trouble,
+		telling: make(chan struct{}, refusals), cuts: newPace(cutGap, cutsAtOnce),
+		ready: make(chan net.Conn), over: make(chan struct{}), ended: make(chan struct{}),
+		users: map[uint32]*caller{}, wait: map[net.Conn]*time.Timer{},
 	}
+	go g.take()
+	return g
 }
 
-// affordable is how many connections leave the rest of the daemon enough file
-// descriptors.
-func affordable() int {
+// affordable is how many of so many connections leave the rest of the daemon
+// enough file descriptors.
+func affordable(n int) int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
-		return connections
+		return n
 	}
-	return int(min(connections, max(2, limit.Cur/4)))
+	return int(min(uint64(n), max(2, limit.Cur/4)))
 }
 
 // Accept implements [net.Listener].
 func (g *guard) Accept() (net.Conn, error) {
+	select {
+	case c := <-g.ready:
+		return c, nil
+	case <-g.ended:
+		return nil, g.err
+	}
+}
+
+// Close implements [net.Listener]. Who waits does so no longer.
+func (g *guard) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.closed {
+		g.closed = true
+		close(g.over)
+		for c, turn := range g.wait {
+			turn.Stop()
+			c.Close()
+		}
+		g.wait = nil
+	}
+	return g.Listener.Close()
+}
+
+// take takes what comes until the end.
+func (g *guard) take() {
+	defer close(g.ended)
 	troubled := false
 	for {
 		c, err := g.Listener.Accept()
@@ -79,16 +123,11 @@ func (g *guard) Accept() (net.Conn, error) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			g.err = err
+			return
 		}
 		troubled = false
-		time.Sleep(g.arrive.next(time.Now()))
-		cred := peer(c)
-		if why := g.admit(cred); why != "" {
-			g.refuse(c, why)
-			continue
-		}
-		return &admitted{Conn: c, cred: cred, gone: func() { g.leave(cred) }}, nil
+		g.line(c, peer(c))
 	}
 }
 
@@ -121,19 +160,20 @@ func userOf(cred *unix.Ucred) uint32 {
 
 // admit counts a connection, or says why there is no room for it.
 func (g *guard) admit(cred *unix.Ucred) (refusal string) {
-	uid, trusted := userOf(cred), mayChange(cred)
+	trusted := mayChange(cred)
 	// A small limit is shared out in the same proportions.
 	share := func(n int) int { return max(1, n*g.most/connections) }
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	u := g.user(cred)
 	switch {
-	case !trusted && g.from[uid] >= share(fromOne):
-		return fmt.Sprintf("the daemon is busy: user %d has %d connections to it, which is the most; end some, or try again", uid, g.from[uid])
+	case !trusted && u.open >= share(fromOne):
+		return fmt.Sprintf("the daemon is busy: user %d has %d connections to it, which is the most; end some, or try again", userOf(cred), u.open)
 	case g.all >= g.most || !trusted && g.others >= g.most-share(reserved):
 		return fmt.Sprintf("the daemon is busy: it has %d connections, which is the most; end some, or try again", g.all)
 	}
 	g.all++
-	g.from[uid]++
+	u.open++
 	if !trusted {
 		g.others++
 	}
@@ -141,15 +181,12 @@ func (g *guard) admit(cred *unix.Ucred) (refusal string) {
 }
 
 func (g *guard) leave(cred *unix.Ucred) {
-	uid := userOf(cred)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all--
+	g.user(cred).open--
 	if !mayChange(cred) {
 		g.others--
-	}
-	if g.from[uid]--; g.from[uid] == 0 {
-		delete(g.from, uid)
 	}
 }
 
