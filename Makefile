@@ -61,6 +61,8 @@ GOFUMPT := $(GO) run mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 NEEDROOT = @[[ $$EUID == 0 ]] || { echo "$@ makes network namespaces, so it needs root: sudo make $@" >&2; exit 1; }
 
+BUILD = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o '$(PROGRAM)' ./cmd/holdfast
+
 empty :=
 space := $(empty) $(empty)
 # The benchmarks that look at whole daemons, each run by itself.
@@ -69,7 +71,7 @@ BENCH = HOLDFAST_REQUIRE=1 $(GO) test -timeout 0 $(TESTFLAGS) ./cmd/holdfast -ru
 
 .PHONY: build
 build: ## build bin/holdfast, static (VERSION=…)
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o '$(PROGRAM)' ./cmd/holdfast
+	$(BUILD)
 
 .PHONY: demo
 demo: build ## show what Holdfast does, on this machine, in network namespaces (root)
@@ -77,10 +79,11 @@ demo: build ## show what Holdfast does, on this machine, in network namespaces (
 	command -v nginx >/dev/null || .ci/peers nginx || echo 'The demo goes on with its built-in web server.'
 	'$(PROGRAM)' demo
 
+# What the package's test packs is built while the peers are on their way.
 .PHONY: test
 test: ## run all tests, with keepalived, FRR and nginx as peers (root; TESTFLAGS=…)
 	$(NEEDROOT)
-	.ci/peers
+	.ci/peers & $(BUILD) || { kill $$!; exit 1; }; wait $$!
 	HOLDFAST_REQUIRE=1 $(GO) test -p 1 -timeout 20m $(TESTFLAGS) ./...
 
 .PHONY: race
@@ -192,7 +195,7 @@ uninstall: ## remove what install put there; holdfast.toml stays
 .PHONY: deb
 deb: ## build a Debian package in bin (VERSION=…; needs dpkg)
 	@$(MAKE) build VERSION="$$(VERSION='$(VERSION)' examples/debian/build)"
-	VERSION='$(VERSION)' examples/debian/build '$(PROGRAM)' bin
+	VERSION='$(VERSION)' examples/debian/build '$(PROGRAM)' '$(dir $(PROGRAM))'
 
 .PHONY: clean
 clean: ## remove what was built and fetched

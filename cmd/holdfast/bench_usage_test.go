@@ -89,14 +89,20 @@ func machineTime(t testing.TB) (worked, stolen time.Duration) {
 	return time.Duration(user+nice+system+irq+softirq) * tick, time.Duration(steal) * tick
 }
 
-// buildDir is where builtProgram is.
+// buildDir is where what testDir's users build is, until the end.
 var buildDir string
 
+var testDir = sync.OnceValues(func() (dir string, err error) {
+	buildDir, err = os.MkdirTemp("", "holdfast-built-")
+	return buildDir, err
+})
+
 var build = sync.OnceValues(func() (path string, err error) {
-	if buildDir, err = os.MkdirTemp("", "holdfast-bench-"); err != nil {
+	dir, err := testDir()
+	if err != nil {
 		return "", err
 	}
-	path = filepath.Join(buildDir, "holdfast")
+	path = filepath.Join(dir, "holdfast")
 	c := exec.Command("make", "-s", "-C", "../..", "build", "PROGRAM="+path)
 	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the program: %w: %s", err, out)

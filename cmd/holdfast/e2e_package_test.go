@@ -10,24 +10,74 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/lab"
 )
 
-// packageBuilder builds packages around a script that runs this test binary in
-// place of the program. It returns the name and the bytes of one.
-func packageBuilder(t *testing.T) func(version string) (name, deb string) {
+// debs are the packages of some versions, as make deb makes them but for the
+// compression, which takes longer than all else.
+var debs = sync.OnceValues(func() (map[string]string, error) {
+	dir, err := testDir()
+	if err != nil {
+		return nil, err
+	}
+	made := map[string]string{}
+	for _, version := range []string{"1.0.0", "1.1.0"} {
+		c := exec.Command("make", "-C", "../..", "deb", "PROGRAM="+filepath.Join(dir, "holdfast"), "VERSION="+version)
+		c.Env = append(os.Environ(), "COMPRESS=none")
+		if out, err := c.CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("make deb: %w: %s", err, out)
+		}
+		found, err := filepath.Glob(filepath.Join(dir, "holdfast_"+version+"_*.deb"))
+		if err != nil || len(found) != 1 {
+			return nil, fmt.Errorf("make deb made %q for version %s (%v)", found, version, err)
+		}
+		made[version] = found[0]
+	}
+	return made, nil
+})
+
+// packages skips the test where no package can be built. The result puts two
+// versions into a system's /root. Call it before t.Parallel: nothing that is
+// measured should run beside a compiler.
+func packages(t *testing.T) func(s *lab.System) {
 	t.Helper()
+	require(t, os.Geteuid() == 0, "root")
+	_, err := lab.FindSystem()
+	require(t, err == nil, fmt.Sprint(err))
+	for _, tool := range []string{"make", "go", "dpkg-deb"} {
+		_, err := exec.LookPath(tool)
+		require(t, err == nil, tool)
+	}
+	made, err := debs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(s *lab.System) {
+		t.Helper()
+		for version, path := range made {
+			deb, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.WriteFile("/root/holdfast_"+version+".deb", string(deb), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestPackageIsReproducible puts the same program into a package twice, and looks
+// at how versions are told to Debian.
+func TestPackageIsReproducible(t *testing.T) {
+	t.Parallel()
 	_, err := exec.LookPath("dpkg-deb")
 	require(t, err == nil, "dpkg-deb")
 	dir := t.TempDir()
-	program := filepath.Join(dir, "program")
-	script := fmt.Sprintf("#!/bin/sh\nexport %s=1\n[ ! -x /opt/program ] || exec /opt/program \"$@\"\nexec %s \"$@\"\n", beHoldfast, selfPath())
-	if err := os.WriteFile(program, []byte(script), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return func(version string) (name, deb string) {
+	program := writeProgram(t, dir)
+	build := func(version string) (name, deb string) {
 		t.Helper()
 		c := exec.Command("../../examples/debian/build", program, dir)
 		c.Env = append(os.Environ(), "VERSION="+version, "COMPRESS=none", "SOURCE_DATE_EPOCH=1766620800")
@@ -44,26 +94,6 @@ func packageBuilder(t *testing.T) func(version string) (name, deb string) {
 		}
 		return filepath.Base(path), string(text)
 	}
-}
-
-// packages builds the package in some versions and puts them into a system's
-// /root.
-func packages(t *testing.T, s *lab.System, versions ...string) {
-	t.Helper()
-	build := packageBuilder(t)
-	for _, v := range versions {
-		_, deb := build(v)
-		if err := s.WriteFile("/root/holdfast_"+v+".deb", deb, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// TestPackageIsReproducible builds the same package twice, and looks at how
-// versions are told to Debian.
-func TestPackageIsReproducible(t *testing.T) {
-	t.Parallel()
-	build := packageBuilder(t)
 	name, deb := build("v1.2.0-rc1")
 	if !strings.HasPrefix(name, "holdfast_1.2.0~rc1_") {
 		t.Errorf("a candidate is %s, which Debian takes for later than the release", name)
@@ -76,6 +106,16 @@ func TestPackageIsReproducible(t *testing.T) {
 	}
 }
 
+// writeProgram writes a script that runs this test binary in place of the program.
+func writeProgram(t *testing.T, dir string) (path string) {
+	t.Helper()
+	path = filepath.Join(dir, "program")
+	if err := os.WriteFile(path, fmt.Appendf(nil, "#!/bin/sh\nexport %s=1\nexec %s \"$@\"\n", beHoldfast, selfPath()), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // installed is the version of the package that dpkg knows, and how it is.
 func installed(t *testing.T, s *lab.System) string {
 	t.Helper()
@@ -86,10 +126,11 @@ func installed(t *testing.T, s *lab.System) string {
 // TestPackage installs, upgrades, removes and purges the package where no
 // systemd runs, as in an image that is being made.
 func TestPackage(t *testing.T) {
+	put := packages(t)
 	t.Parallel()
 	n := newNode(t, newLab(t), "lb1", "192.0.2.1/24")
 	s := n.newSystem("", "sleep", "infinity")
-	packages(t, s, "1.0.0", "1.1.0")
+	put(s)
 	if out := mustInside(t, s, "dpkg", "--install", "/root/holdfast_1.0.0.deb"); !strings.Contains(out, "holdfast: write /etc/holdfast/holdfast.toml") {
 		t.Errorf("the installation does not tell what to do next:\n%s", out)
 	}
@@ -101,6 +142,11 @@ func TestPackage(t *testing.T) {
 	}
 	for _, page := range []string{"man8/holdfast.8", "man5/holdfast.toml.5"} {
 		mustInside(t, s, "sh", "-c", "zcat /usr/share/man/"+page+".gz | mandoc -T lint -W warning")
+	}
+	for shell, script := range map[string]string{
+		"bash": "bash-completion/completions/holdfast", "zsh": "zsh/vendor-completions/_holdfast", "fish": "fish/vendor_completions.d/holdfast.fish",
+	} {
+		mustInside(t, s, shell, "-n", "/usr/share/"+script)
 	}
 
 	// A configuration with a secret belongs to root, and the daemon can read it.
@@ -120,10 +166,21 @@ func TestPackage(t *testing.T) {
 			t.Errorf("%s the configuration is %s", when, out)
 		}
 	}
-	mustInside(t, s, "dpkg", "--install", "/root/holdfast_1.1.0.deb")
+	// A unit that somebody copied hides that of the package.
+	const copied = "/etc/systemd/system/holdfast.service"
+	if err := s.WriteFile(copied, "[Service]\nExecStart=/bin/true\n", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if out := mustInside(t, s, "dpkg", "--install", "/root/holdfast_1.1.0.deb"); strings.Count(out, "holdfast: "+copied+" hides ") != 1 {
+		t.Errorf("the upgrade does not tell of the hidden unit:\n%s", out)
+	}
+	mustInside(t, s, "rm", copied)
 	kept("after the upgrade")
-	if got := installed(t, s); got != "1.1.0 installed" {
-		t.Errorf("after the upgrade: %s", got)
+	if got, runs := installed(t, s), mustInside(t, s, "holdfast", "version"); got != "1.1.0 installed" || !strings.HasPrefix(runs, "holdfast 1.1.0 (") {
+		t.Errorf("after the upgrade: %s, and it is %s", got, runs)
+	}
+	if out := mustInside(t, s, "dpkg", "--install", "/root/holdfast_1.1.0.deb"); strings.Contains(out, "hides") {
+		t.Errorf("it tells of a hidden unit:\n%s", out)
 	}
 	mustInside(t, s, "mkdir", "/var/lib/holdfast")
 	mustInside(t, s, "dpkg", "--remove", "holdfast")
@@ -153,12 +210,11 @@ func TestMakeInstall(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("program", fmt.Sprintf("#!/bin/sh\nexport %s=1\nexec %s \"$@\"\n", beHoldfast, selfPath()), 0o755)
 	write("bin/systemd-sysusers", "#!/bin/sh\nexec cat \"$1\"\n", 0o755)
 	write("bin/getent", "#!/bin/sh\n", 0o755)
 	write("bin/runuser", "#!/bin/sh\necho \"runuser $*\"\nexit 1\n", 0o755)
 	write("etc/holdfast/holdfast.toml", completedTOML, 0o600)
-	c := exec.Command("make", "-C", "../..", "install", "PROGRAM="+filepath.Join(dir, "program"), "PREFIX="+filepath.Join(dir, "opt"), "SYSCONFDIR="+filepath.Join(dir, "etc"))
+	c := exec.Command("make", "-C", "../..", "install", "PROGRAM="+writeProgram(t, dir), "PREFIX="+filepath.Join(dir, "opt"), "SYSCONFDIR="+filepath.Join(dir, "etc"))
 	c.Env = append(os.Environ(), "PATH="+filepath.Join(dir, "bin")+":"+os.Getenv("PATH"))
 	out, err := c.CombinedOutput()
 	if err != nil {

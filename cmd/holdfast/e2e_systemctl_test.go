@@ -128,6 +128,7 @@ func (m *machine) state() string {
 // it again after a kill, upgrade, reload and remove it, with the peer watching:
 // only the removal moves the addresses, and nothing is lost.
 func TestUnitUnderSystemd(t *testing.T) {
+	put := packages(t)
 	t.Parallel()
 	const interval = time.Second
 	cgroup := bootable(t)
@@ -135,7 +136,7 @@ func TestUnitUnderSystemd(t *testing.T) {
 	n := nodes(t, l, 2)
 	d := &duo{a: n[0], b: n[1], client: newClient(t, l)}
 	a := d.a.boot(cgroup)
-	packages(t, a.System, "1.0.0", "1.1.0")
+	put(a.System)
 	a.run("dpkg", "--install", "/root/holdfast_1.0.0.deb")
 	if s := a.state(); !strings.Contains(s, "ActiveState=inactive") {
 		t.Errorf("without a configuration the unit is %s", s)
@@ -213,6 +214,32 @@ func TestUnitUnderSystemd(t *testing.T) {
 		t.Errorf("after the removal there is a journal: %s", text)
 	}
 	d.lossless(t, began)
+	a.installedAgain(t)
+}
+
+// installedAgain installs the package that was removed, not purged: the removal
+// stopped the daemon, so the installation starts it. What the operator stopped or
+// disabled stays so.
+func (m *machine) installedAgain(t *testing.T) {
+	t.Helper()
+	install := []string{"dpkg", "--install", "/root/holdfast_1.1.0.deb"}
+	for _, c := range []struct {
+		before [][]string
+		want   string
+	}{
+		{nil, "enabled active"},
+		{[][]string{{"systemctl", "stop", "holdfast"}}, "enabled inactive"},
+		{[][]string{{"systemctl", "disable", "holdfast"}, {"dpkg", "--remove", "holdfast"}}, "disabled inactive"},
+	} {
+		for _, command := range append(c.before, install) {
+			m.run(command[0], command[1:]...)
+		}
+		enabled, _ := m.systemctl("is-enabled", "holdfast")
+		active, _ := m.systemctl("is-active", "holdfast")
+		if got := strings.Join(strings.Fields(enabled+active), " "); got != c.want {
+			t.Errorf("installed again after %q the unit is %s, want %s", c.before, got, c.want)
+		}
+	}
 }
 
 // runsAs waits until a check or a hook has told that it is a user, with some
