@@ -10,7 +10,7 @@ import (
 )
 
 // System is a Debian system of its own on a host: what .ci/peers made with
-// debootstrap, with the shells it fetched. Its processes see the network of the
+// mmdebstrap, with the shells it fetched. Its processes see the network of the
 // host, a fresh copy of the system's files, and nothing of the machine's: what
 // boots there can clean up in its own /tmp only.
 type System struct {
