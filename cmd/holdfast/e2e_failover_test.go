@@ -242,6 +242,7 @@ func plannedStop(t *testing.T, version int, interval time.Duration) {
 // A host that comes back takes over again, or not, or later, as it was told to;
 // and when it does nothing is lost.
 func TestReturn(t *testing.T) {
+	t.Parallel()
 	const interval = 100 * time.Millisecond
 	cases := []struct {
 		preempt string
@@ -320,6 +321,7 @@ func returned(t *testing.T, a, b *node, began time.Time, after time.Duration, ne
 // When a partition heals, one of two masters stays, and the client finds it at
 // once, whichever of them speaks first.
 func TestHeal(t *testing.T) {
+	t.Parallel()
 	const interval = 200 * time.Millisecond
 	l := newLab(t)
 	n := nodes(t, l, 2)
@@ -415,6 +417,7 @@ func TestThreeNodes(t *testing.T) {
 // Of two with the same priority the higher address wins when both start, and
 // who serves already stays.
 func TestEqualPriorities(t *testing.T) {
+	t.Parallel()
 	const interval = 100 * time.Millisecond
 	l := newLab(t)
 	n := nodes(t, l, 2)

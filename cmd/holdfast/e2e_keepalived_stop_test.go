@@ -25,6 +25,7 @@ const (
 const weakest = 10
 
 func TestKeepalivedPlannedStop(t *testing.T) {
+	t.Parallel()
 	for name, x := range map[string]mix{
 		"version 2": {interval: time.Second, dialects: []dialect{
 			{name: "v4", version: 2, vips: []string{"192.0.2.151"}, password: "sesame"},

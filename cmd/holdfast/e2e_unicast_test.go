@@ -76,6 +76,7 @@ func TestUnicast(t *testing.T) {
 // A stranger with the same VRID, of whatever priority, neither wins nor
 // disturbs: its adverts are dropped and counted by the reason.
 func TestUnicastStranger(t *testing.T) {
+	t.Parallel()
 	const interval = 100 * time.Millisecond
 	stranger := func(four, six string) string {
 		return namedTOML("four", 51, 254, interval.String(), []string{"192.0.2.101/24"}, four) +

@@ -12,6 +12,7 @@ import (
 // changes its size, the daemon is started anew, and in the end the terminal is
 // as it was.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	l := newLab(t)
 	lb1 := newNode(t, l, "lb1", "192.0.2.1/24")
 	lb2 := newNode(t, l, "lb2", "192.0.2.2/24")
