@@ -70,7 +70,8 @@ func TestAbuse(t *testing.T) {
 
 	const long = 2 * time.Second
 	began, answered, slowest := time.Now(), 0, time.Duration(0)
-	for time.Since(began) < long {
+	abused := func() bool { return abuse.Refused.Load() > 0 && abuse.Answered.Load() > 0 }
+	for time.Since(began) < long || !abused() && time.Since(began) < 10*long {
 		start := time.Now()
 		if _, _, err := NewClient(path).Status(t.Context()); err != nil {
 			t.Errorf("root is not answered: %v", err)
