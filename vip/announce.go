@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/netip"
@@ -80,12 +81,22 @@ func appendFrame(dst []byte, to, from net.HardwareAddr, kind ethernet.EtherType,
 	return append(dst, b...), nil
 }
 
+// Where a frame with a gratuitous ARP has the address, twice: behind the header
+// of Ethernet, what RFC 826 has before it, and hardware addresses.
+const (
+	arpSenderAt = 14 + 8 + 6
+	arpTargetAt = arpSenderAt + 4 + 6
+)
+
 // announcer builds the frames of one announcement on one interface.
 type announcer struct {
 	mac net.HardwareAddr
 	// linkLocal is the link-local address of the interface, if it has one.
 	linkLocal netip.Addr
 	form      ARPForm
+	// model is a gratuitous ARP of each form, from which others differ by the
+	// address alone.
+	model [ARPBoth][]byte
 }
 
 // frames returns the frames for the addresses, in their order.
@@ -101,7 +112,7 @@ func (a *announcer) frames(addrs []netip.Addr) ([][]byte, error) {
 			continue
 		}
 		for _, form := range a.form.each() {
-			f, err := AppendGratuitousARP(nil, form, a.mac, addr)
+			f, err := a.gratuitousARP(form, addr)
 			if err != nil {
 				return nil, err
 			}
@@ -109,6 +120,21 @@ func (a *announcer) frames(addrs []netip.Addr) ([][]byte, error) {
 		}
 	}
 	return frames, nil
+}
+
+// gratuitousARP returns a frame of a form that is one.
+func (a *announcer) gratuitousARP(form ARPForm, addr netip.Addr) (frame []byte, err error) {
+	if a.model[form] == nil {
+		a.model[form], err = AppendGratuitousARP(nil, form, a.mac, addr)
+		if err != nil {
+			return nil, err
+		}
+	}
+	frame = bytes.Clone(a.model[form])
+	ip := addr.As4()
+	copy(frame[arpSenderAt:], ip[:])
+	copy(frame[arpTargetAt:], ip[:])
+	return frame, nil
 }
 
 // source is what a neighbour advertisement for target is sent from.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"sync"
 	"time"
 	"unsafe"
@@ -26,8 +25,12 @@ const (
 // its protocol is 0.
 type packetSocket struct {
 	fd   int
-	mu   sync.Mutex // guards pace, and keeps batches apart
+	mu   sync.Mutex // guards what follows, and keeps batches apart
 	pace pacer
+	// What a batch is sent with, kept for the next.
+	to   unix.RawSockaddrLinklayer
+	iovs []unix.Iovec
+	msgs []mmsghdr
 }
 
 // pacer tells how many frames may leave. What is done between two batches is as
@@ -73,19 +76,10 @@ type mmsghdr struct {
 // waits a little; a frame that cannot be sent is left out and does not keep
 // those after it.
 func (s *packetSocket) send(index int, frames [][]byte) error {
-	to := unix.RawSockaddrLinklayer{Family: unix.AF_PACKET, Ifindex: int32(index), Halen: 6}
-	iovs := make([]unix.Iovec, len(frames))
-	msgs := make([]mmsghdr, len(frames))
-	for i, f := range frames {
-		iovs[i].Base = &f[0]
-		iovs[i].SetLen(len(f))
-		msgs[i].Name = (*byte)(unsafe.Pointer(&to))
-		msgs[i].Namelen = unix.SizeofSockaddrLinklayer
-		msgs[i].Iov = &iovs[i]
-		msgs[i].SetIovlen(1)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	msgs := s.messages(index, frames)
+	defer clear(s.iovs) // of the frames
 	failed, err := sendAll(len(msgs), func(from int) (int, error) {
 		most, wait := s.pace.allow(time.Now())
 		if most == 0 {
@@ -96,11 +90,26 @@ func (s *packetSocket) send(index int, frames [][]byte) error {
 		s.pace.left(n, time.Now())
 		return n, err
 	}, func() { time.Sleep(sendPause) })
-	runtime.KeepAlive(frames)
 	if err != nil {
 		return fmt.Errorf("%d of %d frames could not be sent: %w", failed, len(frames), err)
 	}
 	return nil
+}
+
+// messages is what sendmmsg(2) takes for frames on the interface of an index.
+func (s *packetSocket) messages(index int, frames [][]byte) []mmsghdr {
+	s.to = unix.RawSockaddrLinklayer{Family: unix.AF_PACKET, Ifindex: int32(index), Halen: 6}
+	s.iovs, s.msgs = sized(&s.iovs, len(frames)), sized(&s.msgs, len(frames))
+	for i, f := range frames {
+		s.iovs[i] = unix.Iovec{Base: &f[0]}
+		s.iovs[i].SetLen(len(f))
+		m := &s.msgs[i]
+		m.Name = (*byte)(unsafe.Pointer(&s.to))
+		m.Namelen = unix.SizeofSockaddrLinklayer
+		m.Iov = &s.iovs[i]
+		m.SetIovlen(1)
+	}
+	return s.msgs
 }
 
 func (s *packetSocket) sendmmsg(msgs []mmsghdr) (int, error) {

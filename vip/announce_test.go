@@ -197,6 +197,22 @@ func TestAnnouncerFrames(t *testing.T) {
 	}
 }
 
+// Each frame is what it would be by itself.
+func TestAnnouncerFramesAlike(t *testing.T) {
+	a := announcer{mac: testMAC, form: ARPBoth}
+	addrs := []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("10.254.3.4")}
+	frames, err := a.frames(addrs)
+	if err != nil || len(frames) != 4 {
+		t.Fatalf("%d frames: %v", len(frames), err)
+	}
+	for i, f := range frames {
+		want, err := AppendGratuitousARP(nil, a.form.each()[i%2], testMAC, addrs[i/2])
+		if err != nil || !bytes.Equal(f, want) {
+			t.Errorf("frame %d is %x, want %x (%v)", i, f, want, err)
+		}
+	}
+}
+
 // describe says in words what a frame announces.
 func describe(t *testing.T, frame []byte) string {
 	t.Helper()

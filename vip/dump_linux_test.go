@@ -12,14 +12,14 @@ import (
 // changed while it was read, as many datagrams as given.
 func interruptedReads(s *rtnl, times int) (left *int) {
 	left = &times
-	s.recv = func(fd int, b []byte, flags int) (int, unix.Sockaddr, error) {
-		n, from, err := unix.Recvfrom(fd, b, flags)
+	s.recv = func(fd int, b []byte, flags int) (int, error) {
+		n, err := recvfrom(fd, b, flags)
 		if err == nil && *left > 0 && n >= unix.NLMSG_HDRLEN && n <= len(b) {
 			*left--
 			flags := binary.NativeEndian.Uint16(b[6:])
 			binary.NativeEndian.PutUint16(b[6:], flags|unix.NLM_F_DUMP_INTR)
 		}
-		return n, from, err
+		return n, err
 	}
 	return left
 }

@@ -10,8 +10,8 @@ import (
 type Kernel interface {
 	// Apply carries out the changes on one interface, in their order, in as few
 	// exchanges with the kernel as they fit in. It returns one error a change,
-	// nil for those that succeeded. A change that fails does not stop the
-	// following ones.
+	// nil for those that succeeded, and valid until the next call. A change that
+	// fails does not stop the following ones.
 	Apply(iface string, changes []Change) []error
 	// Addresses lists the addresses of all interfaces.
 	Addresses() ([]Present, error)

@@ -34,6 +34,8 @@ type Linux struct {
 	packet  *packetSocket
 	// senders are link-local addresses found before, by the index of the interface.
 	senders map[int]netip.Addr
+	// watched has the interfaces as Watch sees them.
+	watched indexes
 }
 
 var _ Kernel = (*Linux)(nil)
@@ -63,10 +65,20 @@ func (k *Linux) Close() error {
 	return errors.Join(k.route.close(), k.renewal.close(), k.packet.close())
 }
 
-// Apply implements [Kernel].
+// Apply implements [Kernel]. Renewals, which go on and on, look the interface up
+// only where Watch has not seen it.
 func (k *Linux) Apply(iface string, changes []Change) []error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	socket := k.renewal
+	if slices.ContainsFunc(changes, func(c Change) bool { return c.Verb != Renew }) {
+		socket = k.route
+	} else if index := k.watched.of(iface); index != 0 {
+		errs := socket.batch(index, changes)
+		if !slices.Contains(errs, ErrNoInterface) { // else it is a new one, perhaps
+			return errs
+		}
+	}
 	link, err := k.route.link(iface)
 	if err != nil {
 		errs := make([]error, len(changes))
@@ -74,10 +86,6 @@ func (k *Linux) Apply(iface string, changes []Change) []error {
 			errs[i] = err
 		}
 		return errs
-	}
-	socket := k.renewal
-	if slices.ContainsFunc(changes, func(c Change) bool { return c.Verb != Renew }) {
-		socket = k.route
 	}
 	return socket.batch(link.Index, changes)
 }

@@ -36,8 +36,9 @@ type Manager struct {
 	done   chan struct{} // closed when Run returns
 	result error         // what Run returned
 
-	mu    sync.Mutex // held for a turn
-	links map[string]*link
+	mu      sync.Mutex // held for a turn
+	links   map[string]*link
+	renewal renewal
 }
 
 // link is what the manager did to one interface.
@@ -90,9 +91,10 @@ func (m *Manager) Add(owner, iface string, addrs []netip.Prefix, lease time.Dura
 // Renew starts the lease of addresses that owner holds anew, unless that could
 // only happen after the time given: a process that was stopped in between must
 // not bring addresses back that another host has taken over. There is a report
-// only of what went wrong, and once when it goes well again.
+// only of what went wrong, and once when it goes well again. The list is the
+// Manager's from now on.
 func (m *Manager) Renew(owner, iface string, addrs []netip.Prefix, lease time.Duration, before time.Time) {
-	m.queue.put(order{kind: OrderRenew, owner: owner, iface: iface, addrs: slices.Clone(addrs), lease: lease, before: before})
+	m.queue.put(order{kind: OrderRenew, owner: owner, iface: iface, addrs: addrs, lease: lease, before: before})
 }
 
 // Remove lets go of addresses in the name of owner, and takes those off that

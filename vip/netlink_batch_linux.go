@@ -3,6 +3,7 @@ package vip
 import (
 	"encoding/binary"
 	"errors"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,13 +34,23 @@ func appendChange(dst []byte, seq uint32, index int, c Change) []byte {
 		addr := c.Address.Prefix.Addr()
 		b = append(b, family(addr.Is4()), byte(c.Address.Prefix.Bits()), 0, scope(c.Address))
 		b = binary.NativeEndian.AppendUint32(b, uint32(index))
-		b = appendAttr(b, unix.IFA_LOCAL, addr.AsSlice())
-		b = appendAttr(b, unix.IFA_ADDRESS, addr.AsSlice())
+		b = appendAttrAddr(b, unix.IFA_LOCAL, addr)
+		b = appendAttrAddr(b, unix.IFA_ADDRESS, addr)
 		if kind == unix.RTM_DELADDR {
 			return b
 		}
 		return c.Address.appendDetails(b)
 	})
+}
+
+// appendAttrAddr appends an address, without garbage.
+func appendAttrAddr(dst []byte, kind uint16, a netip.Addr) []byte {
+	if a.Is4() {
+		b := a.As4()
+		return appendAttr(dst, kind, b[:])
+	}
+	b := a.As16()
+	return appendAttr(dst, kind, b[:])
 }
 
 // appendDetails appends how the address is to be, beside what it is.
@@ -62,9 +73,10 @@ func (a Address) appendDetails(b []byte) []byte {
 		b = appendAttr32(b, unix.IFA_FLAGS, flags)
 	}
 	if preferred != forever || valid != forever {
-		info := binary.NativeEndian.AppendUint32(nil, preferred)
-		info = binary.NativeEndian.AppendUint32(info, valid)
-		b = appendAttr(b, unix.IFA_CACHEINFO, append(info, make([]byte, 8)...))
+		var info [unix.SizeofIfaCacheinfo]byte
+		binary.NativeEndian.PutUint32(info[0:], preferred)
+		binary.NativeEndian.PutUint32(info[4:], valid)
+		b = appendAttr(b, unix.IFA_CACHEINFO, info[:])
 	}
 	return b
 }
@@ -85,10 +97,10 @@ func scope(a Address) byte {
 
 // batch carries out changes on the interface of an index: as many requests a
 // datagram as fit, and then their answers. Changes whose answers were lost are
-// sent again, fewer at a time: a change that was made already says so.
+// sent again, fewer at a time: a change that was made already says so. The
+// errors are valid until the next batch.
 func (s *rtnl) batch(index int, changes []Change) []error {
-	errs := make([]error, len(changes))
-	todo := make([]int, len(changes))
+	errs, todo := sized(&s.errs, len(changes)), sized(&s.todo, len(changes))
 	for i := range changes {
 		todo[i] = i
 		errs[i] = errUnanswered
@@ -97,7 +109,7 @@ func (s *rtnl) batch(index int, changes []Change) []error {
 		for rest := todo; len(rest) > 0; {
 			rest = rest[s.exchange(index, changes, rest, errs):]
 		}
-		var lost []int
+		lost := todo[:0]
 		for _, i := range todo {
 			if errors.Is(errs[i], errUnanswered) {
 				lost = append(lost, i)
@@ -112,6 +124,15 @@ func (s *rtnl) batch(index int, changes []Change) []error {
 		errs[i] = meaning(changes[i].Verb, err)
 	}
 	return errs
+}
+
+// sized returns a list of so many elements, with anything in them, out of what
+// was used before where that is large enough.
+func sized[E any](list *[]E, size int) []E {
+	if cap(*list) < size {
+		*list = make([]E, size)
+	}
+	return (*list)[:size]
 }
 
 // exchange sends the first of the changes in todo, as many as fit, sets their
@@ -136,7 +157,8 @@ func (s *rtnl) exchange(index int, changes []Change, todo []int, errs []error) i
 		}
 		return n
 	}
-	answers := make([]error, n)
+	answers := sized(&s.answers, n)
+	clear(answers)
 	complete := s.collect(first, answers)
 	for k, i := range todo[:n] {
 		if errs[i] = answers[k]; errs[i] == nil && !complete {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,9 +37,12 @@ type rtnl struct {
 	receive []byte
 	send    []byte
 	// recv is recvfrom(2); tests make answers of their own.
-	recv func(fd int, b []byte, flags int) (int, unix.Sockaddr, error)
+	recv func(fd int, b []byte, flags int) (int, error)
 	// acks is how many answers the receive buffer holds.
 	acks int
+	// What a batch works with, kept for the next.
+	errs, answers []error
+	todo          []int
 }
 
 func dialRTNL() (*rtnl, error) {
@@ -60,7 +64,7 @@ func dialRTNL() (*rtnl, error) {
 		_ = unix.Close(fd)
 		return nil, os.NewSyscallError("getsockopt", err)
 	}
-	return &rtnl{fd: fd, receive: make([]byte, receiveSize), acks: max(1, size/ackCost), recv: unix.Recvfrom}, nil
+	return &rtnl{fd: fd, receive: make([]byte, receiveSize), acks: max(1, size/ackCost), recv: recvfrom}, nil
 }
 
 // routeSocket opens a socket to rtnetlink that listens to groups.
@@ -130,11 +134,14 @@ func appendAttr(dst []byte, kind uint16, value []byte) []byte {
 	dst = binary.NativeEndian.AppendUint16(dst, uint16(size))
 	dst = binary.NativeEndian.AppendUint16(dst, kind)
 	dst = append(dst, value...)
-	return append(dst, make([]byte, align4(size)-size)...)
+	var padding [3]byte
+	return append(dst, padding[:align4(size)-size]...)
 }
 
 func appendAttr32(dst []byte, kind uint16, value uint32) []byte {
-	return appendAttr(dst, kind, binary.NativeEndian.AppendUint32(nil, value))
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], value)
+	return appendAttr(dst, kind, b[:])
 }
 
 func align4(n int) int { return (n + 3) &^ 3 }
@@ -142,17 +149,28 @@ func align4(n int) int { return (n + 3) &^ 3 }
 // write sends one datagram of requests.
 func (s *rtnl) write(b []byte) error {
 	for {
-		err := unix.Sendto(s.fd, b, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
+		// To the kernel, which is where a socket without a peer sends.
+		_, err := unix.Write(s.fd, b)
 		if err != unix.EINTR {
-			return os.NewSyscallError("sendto", err)
+			return os.NewSyscallError("write", err)
 		}
 	}
+}
+
+// recvfrom is recvfrom(2) without the sender, which would be garbage: it is the
+// kernel.
+func recvfrom(fd int, b []byte, flags int) (int, error) {
+	n, _, errno := unix.Syscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b[0])), uintptr(len(b)), uintptr(flags), 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
 
 // read receives one datagram, which is valid until the next read.
 func (s *rtnl) read(flags int) ([]byte, error) {
 	for {
-		n, _, err := s.recv(s.fd, s.receive, flags|unix.MSG_TRUNC)
+		n, err := s.recv(s.fd, s.receive, flags|unix.MSG_TRUNC)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:

@@ -37,7 +37,9 @@ type queue struct {
 	// come when nothing is left to do on their interface, so that they do not
 	// find it half done.
 	orders, renewals, audits []order
-	closed                   bool
+	// taken are the renewals of the last turn, for the next to write over.
+	taken  []order
+	closed bool
 	// ready has a token when there may be something to do.
 	ready chan struct{}
 	// last is the interface that had the last turn, lane what had it beside
@@ -260,6 +262,7 @@ func (q *queue) takeRenewals() (turn []order) {
 		return nil
 	}
 	iface, size := q.renewals[0].iface, 0
+	turn = q.taken[:0]
 	rest := q.renewals[:0] // in place: there may be thousands
 	for i, o := range q.renewals {
 		if size >= sliceLimit {
@@ -274,7 +277,7 @@ func (q *queue) takeRenewals() (turn []order) {
 		size += len(o.addrs)
 	}
 	clear(q.renewals[len(rest):])
-	q.renewals = rest
+	q.renewals, q.taken = rest, turn
 	return turn
 }
 

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 )
 
 // turn is the work of carrying out some orders for one interface. Changes are
@@ -25,9 +24,8 @@ type turn struct {
 	// results waits for the commit.
 	results []result
 
-	failed   map[*entry]error      // what the last change of an entry came to
-	accepted map[netip.Prefix]bool // what the kernel had refused before
-	settings []error               // what went wrong beside the addresses
+	failed   map[*entry]error // what the last change of an entry came to
+	settings []error          // what went wrong beside the addresses
 }
 
 // result says what to fill in once the entry's changes are carried out.
@@ -43,7 +41,7 @@ func (m *Manager) newTurn(iface string) *turn {
 		l = &link{entries: map[netip.Prefix]*entry{}}
 		m.links[iface] = l
 	}
-	return &turn{m: m, iface: iface, link: l, pending: map[*entry]bool{}, failed: map[*entry]error{}, accepted: map[netip.Prefix]bool{}}
+	return &turn{m: m, iface: iface, link: l, pending: map[*entry]bool{}, failed: map[*entry]error{}}
 }
 
 // turn carries out orders, which are for one interface, and reports on them.
@@ -53,6 +51,9 @@ func (m *Manager) turn(orders []order) []Report {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if orders[0].kind == OrderRenew { // then all are
+		return m.renew(orders)
+	}
 	t := m.newTurn(orders[0].iface)
 	reports := make([]Report, len(orders))
 	for i, o := range orders {
@@ -77,11 +78,6 @@ func (m *Manager) turn(orders []order) []Report {
 			reports[i].Err = errors.Join(t.settings...)
 		}
 	}
-	for i := range reports {
-		if reports[i].Order == OrderRenew { // what went well is as it was
-			reports[i].Addresses = slices.DeleteFunc(reports[i].Addresses, func(r Result) bool { return r.Err == nil && !t.accepted[r.Prefix] })
-		}
-	}
 	t.announce(orders, reports)
 	for _, o := range orders {
 		if o.kind == OrderRemove {
@@ -101,14 +97,6 @@ func (m *Manager) turn(orders []order) []Report {
 // plan notes what an order means for one address.
 func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 	e := t.link.entries[p]
-	if o.kind == OrderRenew {
-		if e != nil && e.owners[o.owner] && e.installed && time.Now().Before(o.before) {
-			e.lease = o.lease
-			t.results = append(t.results, result{o.kind, e, to})
-			t.change(e, Renew)
-		}
-		return
-	}
 	if e != nil && t.pending[e] {
 		t.commit() // what to do depends on what comes of the earlier change
 		e = t.link.entries[p]
@@ -177,7 +165,7 @@ func (t *turn) commit() {
 			doubtful = append(doubtful, e)
 		default:
 			t.added(e, err)
-			e.renewed = verb == Renew && err == nil
+			e.renewed = false
 		}
 	}
 	if len(doubtful) > 0 {
@@ -199,18 +187,23 @@ func (t *turn) apply(changes []Change) []error {
 
 // added notes what came of adding e.
 func (t *turn) added(e *entry, err error) {
+	if err = e.added(t.iface, err); err != nil {
+		t.failed[e] = err
+	}
+}
+
+// added notes what came of adding or renewing the entry, and makes an error for
+// people of it.
+func (e *entry) added(iface string, err error) error {
 	if err == nil {
-		if e.refused {
-			t.accepted[e.prefix] = true
-		}
 		e.installed, e.foreign, e.lost, e.refused = true, false, false, false
-		return
+		return nil
 	}
 	e.refused = true
 	if errors.Is(err, ErrNoInterface) {
 		e.installed, e.foreign = false, false
 	}
-	t.failed[e] = fmt.Errorf("cannot add %v to %s: %w", e.prefix, t.iface, err)
+	return fmt.Errorf("cannot add %v to %s: %w", e.prefix, iface, err)
 }
 
 // removed notes what came of removing e.
