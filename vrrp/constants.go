@@ -140,10 +140,12 @@ const (
 	// address at most.
 	removalLate = 1 * time.Second
 
-	// renewSlice is how many addresses are renewed together, and renewSmall the
-	// largest set that is renewed four times in a lease.
+	// renewSlice is how many addresses are renewed in one go, and renewSmall the
+	// largest set that is renewed as a whole; a larger one is in parts that are
+	// renewPause apart.
 	renewSlice = 128
 	renewSmall = 256
+	renewPause = 100 * time.Millisecond
 
 	// renewSoon is how long behind an advert a lease is renewed: in the next turn,
 	// which follows at once and needs no waking of its own.

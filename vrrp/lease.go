@@ -41,7 +41,7 @@ func (r *router) restartRenewing() {
 	}
 }
 
-// nextRenewal returns when a small set, or the next slice of a large one, is
+// nextRenewal returns when a small set, or the next part of a large one, is
 // due. A lease that is to end before a peer takes over is renewed just behind an
 // advert, once it is known whether that one left, and once more in case of
 // failure: any later, and the addresses would outlive the last advert by most of
@@ -61,7 +61,14 @@ func (r *router) nextRenewal() time.Time {
 			}
 		}
 	}
-	return r.after(r.renewGap())
+	due := r.after(r.renewGap())
+	if r.state == StateMaster && !r.handing && len(r.addresses) <= renewSmall && due.After(r.timer) {
+		// Behind the last advert before, for which the node is awake anyway.
+		if t := r.timer.Add(due.Sub(r.timer).Truncate(interval) + renewSoon); t.After(r.now()) {
+			return t
+		}
+	}
+	return due
 }
 
 // renewsBehind reports whether renewals follow the adverts, and how long behind one
@@ -84,19 +91,29 @@ func (r *router) renewBehind() {
 	}
 }
 
-// renewGap is the time between two renewals. A small set is renewed as a whole,
-// four times in a lease, so that one renewal that fails or is late does no harm;
-// a large one, whose renewals cost something, a little more than twice, one
-// slice after the other.
+// renewGap is the time between two renewals. A set is renewed a little more than
+// twice in a lease, so that one renewal that fails or is late does no harm; a
+// large one in parts, one after the other.
 func (r *router) renewGap() time.Duration {
-	if len(r.addresses) <= renewSmall {
-		return r.inst.cfg.Lease / 4
-	}
-	return r.inst.cfg.Lease * 9 / 20 / time.Duration(r.renewSlices())
+	return r.renewRound() / time.Duration(r.renewParts())
 }
 
-// renewSlices is how many slices the addresses are renewed in.
-func (r *router) renewSlices() int { return (len(r.addresses) + renewSlice - 1) / renewSlice }
+func (r *router) renewRound() time.Duration { return r.inst.cfg.Lease * 9 / 20 }
+
+// renewPart is how many addresses are renewed at a time: all of a small set. Of a
+// large one so many that it takes renewPause to the next part, for each wakes the
+// node, and no more, for the kernel does little else meanwhile.
+func (r *router) renewPart() int {
+	count := (len(r.addresses) + renewSlice - 1) / renewSlice
+	times := max(1, int(r.renewRound()/renewPause))
+	if len(r.addresses) <= renewSmall {
+		times = 1
+	}
+	return max(1, (count+times-1)/times) * renewSlice
+}
+
+// renewParts is how many parts the addresses are renewed in.
+func (r *router) renewParts() int { return max(1, (len(r.addresses)+r.renewPart()-1)/r.renewPart()) }
 
 // renew starts the lease of what is due anew, but only while adverts leave: a
 // node that cannot speak must lose its addresses before its peers take over.
@@ -114,17 +131,17 @@ func (r *router) renew() {
 		return
 	}
 	r.speaksAgain()
-	for range r.slicesDue() {
-		r.renewOne()
+	for range r.partsDue() {
+		r.renewNextPart()
 	}
 }
 
-// slicesDue counts the slices that are due, and plans the one after them. It
+// partsDue counts the parts that are due, and plans the one after them. It
 // goes by when each ought to have been renewed: were each planned from when the
 // one before was, the lateness of all would add up, and on a busy host to more
 // than the lease.
-func (r *router) slicesDue() int {
-	all := r.renewSlices()
+func (r *router) partsDue() int {
+	all := r.renewParts()
 	if len(r.addresses) <= renewSmall {
 		return all
 	}
@@ -140,22 +157,24 @@ func (r *router) slicesDue() int {
 	return int(due)
 }
 
-// renewOne starts the lease of the next slice anew.
-func (r *router) renewOne() {
+// renewNextPart starts the lease of the next part anew, slice by slice.
+func (r *router) renewNextPart() {
 	if r.renewNext >= len(r.addresses) {
 		r.renewNext = 0
 	}
-	end := min(r.renewNext+renewSlice, len(r.addresses))
-	slice := make([]netip.Prefix, 0, end-r.renewNext)
-	for _, a := range r.addresses[r.renewNext:end] {
-		if a.Present {
-			slice = append(slice, a.Address)
+	end := min(r.renewNext+r.renewPart(), len(r.addresses))
+	for part := range slices.Chunk(r.addresses[r.renewNext:end], renewSlice) {
+		list := make([]netip.Prefix, 0, len(part))
+		for _, a := range part {
+			if a.Present {
+				list = append(list, a.Address)
+			}
+		}
+		if len(list) > 0 {
+			r.do(&RenewAddresses{r.id, r.inst.cfg.Interface, list, r.inst.cfg.Lease})
 		}
 	}
 	r.renewNext = end
-	if len(slice) > 0 {
-		r.do(&RenewAddresses{r.id, r.inst.cfg.Interface, slice, r.inst.cfg.Lease})
-	}
 }
 
 // speaks reports whether the last advert left, which is known once the turn that

@@ -70,7 +70,7 @@ func TestNoLease(t *testing.T) {
 	}
 }
 
-// A large set is renewed in slices, each address at least twice in a lease.
+// A large set is renewed in parts, each address at least twice in a lease.
 func TestLargeLeaseIsRenewedInSlices(t *testing.T) {
 	var list []string
 	for n := range 1000 {
@@ -212,8 +212,8 @@ func TestReloadChangesLease(t *testing.T) {
 	te.configure(web(leased(4 * second)))
 	te.wantOnly(" eth0", "web: add 192.0.2.100/24 eth0")
 	te.advance(10 * second)
-	if n := te.renewals(); n != 10 {
-		t.Errorf("%d renewals in 10 s, want 10", n)
+	if n := te.renewals(); n != 9 { // behind adverts, the first behind the second
+		t.Errorf("%d renewals in 10 s, want 9", n)
 	}
 }
 
