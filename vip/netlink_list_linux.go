@@ -221,12 +221,14 @@ func (s *rtnl) link(name string) (linkInfo, error) {
 }
 
 // delivers tells whether the host takes packets to an IPv6 address of the
-// interface of an index for its own.
+// interface of an index for its own. It asks for the route alone: else the kernel
+// would choose a source address among all that there are, too.
 func (s *rtnl) delivers(index int, a netip.Addr) bool {
 	s.seq++
 	s.send = appendRequest(s.send[:0], unix.RTM_GETROUTE, 0, s.seq, func(b []byte) []byte {
-		b = append(b, unix.AF_INET6, 128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0) // struct rtmsg
-		b = appendAttr(b, unix.RTA_DST, a.AsSlice())
+		b = append(b, unix.AF_INET6, 128, 0, 0, 0, 0, 0, 0) // struct rtmsg
+		b = binary.NativeEndian.AppendUint32(b, unix.RTM_F_FIB_MATCH)
+		b = appendAttrAddr(b, unix.RTA_DST, a)
 		if a.IsLinkLocalUnicast() {
 			b = appendAttr32(b, unix.RTA_OIF, uint32(index))
 		}
