@@ -6,7 +6,8 @@ import (
 )
 
 // Kernel is what this package wants from the operating system. The real one is
-// made by NewKernel, the one for tests by [NewFake].
+// made by NewKernel, the one for tests by [NewFake]. Announce may be called while
+// Apply is at work.
 type Kernel interface {
 	// Apply carries out the changes on one interface, in their order, in as few
 	// exchanges with the kernel as they fit in. It returns one error a change,

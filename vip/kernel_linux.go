@@ -27,12 +27,16 @@ const (
 // network namespace in which NewKernel was called; settings are those of the
 // calling thread's.
 type Linux struct {
-	mu    sync.Mutex // guards route, renewal and senders
+	mu    sync.Mutex // guards route and renewal
 	route *rtnl
 	// renewal is for renewals alone, so that Watch can tell their echo by its port.
 	renewal *rtnl
 	packet  *packetSocket
-	// senders are link-local addresses found before, by the index of the interface.
+	// asking guards inquiry, which is for what an announcement must know, so that
+	// it need not wait for changes; and senders, which are link-local addresses found
+	// before, by the index of the interface.
+	asking  sync.Mutex
+	inquiry *rtnl
 	senders map[int]netip.Addr
 	// watched has the interfaces as Watch sees them.
 	watched indexes
@@ -42,27 +46,35 @@ var _ Kernel = (*Linux)(nil)
 
 // NewKernel opens the sockets. Changing addresses needs CAP_NET_ADMIN, and
 // opening the sockets CAP_NET_RAW.
-func NewKernel() (*Linux, error) {
-	route, err := dialRTNL()
-	if err != nil {
-		return nil, err
+func NewKernel() (k *Linux, err error) {
+	k = &Linux{senders: map[int]netip.Addr{}}
+	for _, s := range []**rtnl{&k.route, &k.renewal, &k.inquiry} {
+		if *s, err = dialRTNL(); err != nil {
+			return nil, errors.Join(err, k.Close())
+		}
 	}
-	renewal, err := dialRTNL()
-	if err != nil {
-		return nil, errors.Join(err, route.close())
+	if k.packet, err = dialPacket(); err != nil {
+		return nil, errors.Join(err, k.Close())
 	}
-	packet, err := dialPacket()
-	if err != nil {
-		return nil, errors.Join(err, route.close(), renewal.close())
-	}
-	return &Linux{route: route, renewal: renewal, packet: packet, senders: map[int]netip.Addr{}}, nil
+	return k, nil
 }
 
 // Close closes the sockets.
 func (k *Linux) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return errors.Join(k.route.close(), k.renewal.close(), k.packet.close())
+	k.asking.Lock()
+	defer k.asking.Unlock()
+	var errs []error
+	for _, s := range []*rtnl{k.route, k.renewal, k.inquiry} {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
+	}
+	if k.packet != nil {
+		errs = append(errs, k.packet.close())
+	}
+	return errors.Join(errs...)
 }
 
 // Apply implements [Kernel]. Renewals, which go on and on, look the interface up
@@ -170,9 +182,9 @@ func (k *Linux) announce(iface string, form ARPForm, addrs []netip.Addr, still f
 
 // announcer finds out what announcements are sent from; nil without neighbours.
 func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, *announcer, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	link, err := k.route.link(iface)
+	k.asking.Lock()
+	defer k.asking.Unlock()
+	link, err := k.inquiry.link(iface)
 	if err != nil || !link.neighbours {
 		return 0, nil, err
 	}
@@ -191,11 +203,11 @@ func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, 
 // looks for it again only when that of the last time is not there any more: a
 // large set is announced in slices, and listing it for each takes long.
 func (k *Linux) linkLocal(index int) (netip.Addr, error) {
-	if a, ok := k.senders[index]; ok && k.route.delivers(index, a) {
+	if a, ok := k.senders[index]; ok && k.inquiry.delivers(index, a) {
 		return a, nil
 	}
 	delete(k.senders, index)
-	own, err := k.route.addrs(unix.AF_INET6, index)
+	own, err := k.inquiry.addrs(unix.AF_INET6, index)
 	if err != nil {
 		return netip.Addr{}, err
 	}
@@ -216,11 +228,11 @@ func (k *Linux) linkLocal(index int) (netip.Addr, error) {
 func (k *Linux) settle(index int, addrs []netip.Addr) error {
 	missing := slices.Clone(addrs)
 	for began, pause := time.Now(), settlePause; ; pause = min(2*pause, settlePauseMax) {
-		missing = slices.DeleteFunc(missing, func(a netip.Addr) bool { return k.route.delivers(index, a) })
+		missing = slices.DeleteFunc(missing, func(a netip.Addr) bool { return k.inquiry.delivers(index, a) })
 		if len(missing) == 0 || time.Since(began) > settlePatience {
 			return nil
 		}
-		own, err := k.route.addrs(unix.AF_INET6, index)
+		own, err := k.inquiry.addrs(unix.AF_INET6, index)
 		if err != nil {
 			return err
 		}

@@ -307,12 +307,27 @@ func (q *queue) takeOrders() (turn []order) {
 			rest = append(rest, o)
 			continue
 		}
+		if o.kind == OrderAnnounce && changed >= sliceLimit && q.goesOn(i) {
+			rest = append(rest, q.orders[i:]...) // it goes with the next slice
+			break
+		}
 		turn = append(turn, o)
 		*size += len(o.addrs)
 	}
 	clear(q.orders[len(rest):])
 	q.orders, q.last = rest, iface
 	return turn
+}
+
+// goesOn reports whether the order of a position is followed by an addition to the
+// same interface, beside which it can be carried out.
+func (q *queue) goesOn(i int) bool {
+	for _, o := range q.orders[i+1:] {
+		if o.iface == q.orders[i].iface {
+			return o.kind == OrderAdd
+		}
+	}
+	return false
 }
 
 // takeAudit takes an audit of an interface that nothing else waits for.

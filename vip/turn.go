@@ -58,6 +58,10 @@ func (m *Manager) turn(orders []order) []Report {
 	reports := make([]Report, len(orders))
 	for i, o := range orders {
 		reports[i] = Report{Order: o.kind, Owner: o.owner, Interface: o.iface}
+	}
+	beside := announcedBeside(orders)
+	announced := t.startAnnouncing(orders[:beside], reports[:beside])
+	for i, o := range orders {
 		if o.kind == OrderAnnounce || o.kind == OrderAudit {
 			continue
 		}
@@ -78,7 +82,8 @@ func (m *Manager) turn(orders []order) []Report {
 			reports[i].Err = errors.Join(t.settings...)
 		}
 	}
-	t.announce(orders, reports)
+	announced()
+	t.announce(orders[beside:], reports[beside:])()
 	for _, o := range orders {
 		if o.kind == OrderRemove {
 			m.queue.forget(o.owner)
@@ -330,8 +335,33 @@ func (t *turn) forget(e *entry) {
 	}
 }
 
-// announce carries out the orders to announce, all in one go.
-func (t *turn) announce(orders []order, reports []Report) {
+// announcedBeside is how many of the orders are announcements that can be carried
+// out beside the others: those in front, of what is there already, when nothing
+// but additions follows. They take a processor's time of their own.
+func announcedBeside(orders []order) int {
+	n := slices.IndexFunc(orders, func(o order) bool { return o.kind != OrderAnnounce })
+	if n < 0 || slices.ContainsFunc(orders[n:], func(o order) bool { return o.kind != OrderAnnounce && o.kind != OrderAdd }) {
+		return 0
+	}
+	return n
+}
+
+// startAnnouncing announces on a goroutine of its own; the function waits for it.
+func (t *turn) startAnnouncing(orders []order, reports []Report) (wait func()) {
+	if len(orders) == 0 {
+		return func() {}
+	}
+	send, done := t.announce(orders, reports), make(chan struct{})
+	go func() {
+		defer close(done)
+		send()
+	}()
+	return func() { <-done }
+}
+
+// announce works out what the orders to announce mean; the function sends it, all
+// in one go, and needs nothing of the turn that changes.
+func (t *turn) announce(orders []order, reports []Report) (send func()) {
 	addrs := map[ARPForm][]netip.Addr{}
 	by := map[netip.Addr][]*order{}
 	for i, o := range orders {
@@ -353,14 +383,16 @@ func (t *turn) announce(orders []order, reports []Report) {
 	still := func(a netip.Addr) bool {
 		return slices.ContainsFunc(by[a], func(o *order) bool { return !t.m.queue.hushed(o) })
 	}
-	for _, form := range slices.Sorted(maps.Keys(addrs)) {
-		err := t.m.kernel.Announce(t.iface, form, addrs[form], still)
-		if err == nil {
-			continue
-		}
-		for i, o := range orders {
-			if o.kind == OrderAnnounce && o.arp == form {
-				reports[i].Err = fmt.Errorf("cannot announce addresses on %s: %w", t.iface, err)
+	return func() {
+		for _, form := range slices.Sorted(maps.Keys(addrs)) {
+			err := t.m.kernel.Announce(t.iface, form, addrs[form], still)
+			if err == nil {
+				continue
+			}
+			for i, o := range orders {
+				if o.kind == OrderAnnounce && o.arp == form {
+					reports[i].Err = fmt.Errorf("cannot announce addresses on %s: %w", t.iface, err)
+				}
 			}
 		}
 	}
