@@ -73,7 +73,7 @@ func TestLinuxRenewalsMakeNoGarbage(t *testing.T) {
 	}
 	turn()
 	before := time.Now().Add(time.Hour)
-	if n := testing.AllocsPerRun(50, func() {
+	if n := leastAllocs(func() {
 		m.Renew("web", "hf0", list, time.Minute, before)
 		turn()
 	}); n > 1 {
@@ -93,13 +93,23 @@ func TestLinuxRenewalsMakeNoGarbage(t *testing.T) {
 		t.Fatal(err)
 	}
 	renewals := changes(Renew, six)
-	if n := testing.AllocsPerRun(5, func() {
+	if n := leastAllocs(func() {
 		if err := s.batch(link.Index, renewals)[0]; err != nil {
 			t.Fatal(err)
 		}
 	}); n > 1 {
 		t.Errorf("%v allocations for %d IPv6 addresses", n, len(six))
 	}
+}
+
+// leastAllocs is how many allocations fn makes. Those that others make meanwhile
+// are counted too, but not each time.
+func leastAllocs(fn func()) float64 {
+	least := testing.AllocsPerRun(2, fn)
+	for n := 0; n < 20 && least > 1; n++ {
+		least = min(least, testing.AllocsPerRun(2, fn))
+	}
+	return least
 }
 
 // recvfrom reports what the kernel does, and how long a datagram was that does

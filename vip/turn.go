@@ -364,24 +364,36 @@ func (t *turn) startAnnouncing(orders []order, reports []Report) (wait func()) {
 func (t *turn) announce(orders []order, reports []Report) (send func()) {
 	addrs := map[ARPForm][]netip.Addr{}
 	by := map[netip.Addr][]*order{}
-	for i, o := range orders {
-		if o.kind != OrderAnnounce || t.m.queue.hushed(&o) {
+	alone := len(orders) == 1 // then nothing is wanted twice: so it is with large sets
+	for i := range orders {
+		o := &orders[i]
+		if o.kind != OrderAnnounce || t.m.queue.hushed(o) {
 			continue
 		}
+		results, list := make([]Result, 0, len(o.addrs)), make([]netip.Addr, 0, len(o.addrs))
 		for _, p := range o.addrs {
 			e := t.link.entries[p]
 			if e == nil || !e.owners[o.owner] || !e.present() {
 				continue
 			}
-			reports[i].Addresses = append(reports[i].Addresses, Result{Prefix: p, Present: true, Kept: e.foreign})
-			by[p.Addr()] = append(by[p.Addr()], &orders[i])
-			if len(by[p.Addr()]) == 1 {
-				addrs[o.arp] = append(addrs[o.arp], p.Addr())
+			results = append(results, Result{Prefix: p, Present: true, Kept: e.foreign})
+			if !alone {
+				by[p.Addr()] = append(by[p.Addr()], o)
 			}
+			if alone || len(by[p.Addr()]) == 1 {
+				list = append(list, p.Addr())
+			}
+		}
+		reports[i].Addresses = results
+		if len(list) > 0 {
+			addrs[o.arp] = append(addrs[o.arp], list...)
 		}
 	}
 	still := func(a netip.Addr) bool {
 		return slices.ContainsFunc(by[a], func(o *order) bool { return !t.m.queue.hushed(o) })
+	}
+	if alone {
+		still = func(netip.Addr) bool { return !t.m.queue.hushed(&orders[0]) }
 	}
 	return func() {
 		for _, form := range slices.Sorted(maps.Keys(addrs)) {
