@@ -731,12 +731,14 @@ func TestAnnouncedBeside(t *testing.T) {
 		{[]Order{OrderAnnounce, OrderRemove}, 0},
 		{[]Order{OrderAnnounce, OrderAdd, OrderRemove}, 0},
 	} {
-		var orders []order
-		for _, k := range tt.kinds {
-			orders = append(orders, order{kind: k})
-		}
-		if n := announcedBeside(orders); n != tt.want {
-			t.Errorf("%v: %d, want %d", tt.kinds, n, tt.want)
+		for addr, want := range map[string]int{"192.0.2.1/32": tt.want, "2001:db8::1/128": 0} {
+			var orders []order
+			for _, k := range tt.kinds {
+				orders = append(orders, order{kind: k, addrs: prefixes(addr)})
+			}
+			if n := announcedBeside(orders); n != want {
+				t.Errorf("%v of %s: %d, want %d", tt.kinds, addr, n, want)
+			}
 		}
 	}
 }

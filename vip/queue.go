@@ -307,7 +307,7 @@ func (q *queue) takeOrders() (turn []order) {
 			rest = append(rest, o)
 			continue
 		}
-		if o.kind == OrderAnnounce && changed >= sliceLimit && q.goesOn(i) {
+		if changed >= sliceLimit && o.besideAdditions() && q.goesOn(i) {
 			rest = append(rest, q.orders[i:]...) // it goes with the next slice
 			break
 		}
@@ -317,6 +317,13 @@ func (q *queue) takeOrders() (turn []order) {
 	clear(q.orders[len(rest):])
 	q.orders, q.last = rest, iface
 	return turn
+}
+
+// besideAdditions reports whether the order is to announce what can be announced
+// while other addresses are added. Not so IPv6: its addresses are finished by the
+// kernel a while after they were added, and that waits for additions.
+func (o *order) besideAdditions() bool {
+	return o.kind == OrderAnnounce && !slices.ContainsFunc(o.addrs, func(p netip.Prefix) bool { return p.Addr().Is6() })
 }
 
 // goesOn reports whether the order of a position is followed by an addition to the

@@ -339,7 +339,7 @@ func (t *turn) forget(e *entry) {
 // out beside the others: those in front, of what is there already, when nothing
 // but additions follows. They take a processor's time of their own.
 func announcedBeside(orders []order) int {
-	n := slices.IndexFunc(orders, func(o order) bool { return o.kind != OrderAnnounce })
+	n := slices.IndexFunc(orders, func(o order) bool { return !o.besideAdditions() })
 	if n < 0 || slices.ContainsFunc(orders[n:], func(o order) bool { return o.kind != OrderAnnounce && o.kind != OrderAdd }) {
 		return 0
 	}
