@@ -11,22 +11,43 @@ import (
 // keeps what is known of those that stay.
 func (r *router) setAddresses(all []netip.Prefix) {
 	old, known := r.addresses, r.positions
-	r.addresses, r.advertised = nil, nil
-	r.positions = make(map[netip.Prefix]int, len(all))
+	r.addresses, r.advertised, r.positions = nil, nil, nil
+	if len(all) > scanMost {
+		r.positions = make(map[netip.Prefix]int, len(all))
+	}
 	for _, p := range all {
 		if FamilyOf(p.Addr()) != r.id.Family {
 			continue
 		}
 		s := AddressState{Address: p}
-		if at, ok := known[p]; ok {
+		if at := position(old, known, p); at >= 0 {
 			s = old[at]
 		}
-		r.positions[p] = len(r.addresses)
+		if r.positions != nil {
+			r.positions[p] = len(r.addresses)
+		}
 		r.addresses = append(r.addresses, s)
 		if len(r.advertised) < maxAdvertised(r.id.Family) {
 			r.advertised = append(r.advertised, p.Addr())
 		}
 	}
+}
+
+// scanMost is how many addresses are searched one by one. A map takes several
+// times the room of a few.
+const scanMost = 8
+
+// position finds an address of the router; -1 when it is none.
+func (r *router) position(p netip.Prefix) int { return position(r.addresses, r.positions, p) }
+
+func position(list []AddressState, positions map[netip.Prefix]int, p netip.Prefix) int {
+	if positions == nil {
+		return slices.IndexFunc(list, func(s AddressState) bool { return s.Address == p })
+	}
+	if at, ok := positions[p]; ok {
+		return at
+	}
+	return -1
 }
 
 func (r *router) prefixes() []netip.Prefix {
@@ -39,19 +60,19 @@ func (r *router) prefixes() []netip.Prefix {
 
 // reconfigured follows a changed configuration of the same virtual router.
 func (r *router) reconfigured() {
-	before, known := r.prefixes(), r.positions
+	before, old, known := r.prefixes(), r.addresses, r.positions
 	r.setAddresses(r.inst.cfg.Addresses)
 	r.sent.sends = nil
 	r.reviewInterval()
 	after := r.prefixes()
 	var added []netip.Prefix
 	for _, p := range after {
-		if _, old := known[p]; !old {
+		if position(old, known, p) < 0 {
 			added = append(added, p)
 		}
 	}
 	for _, p := range before {
-		if _, kept := r.positions[p]; !kept && (r.state == StateMaster || r.holding()) {
+		if r.position(p) < 0 && (r.state == StateMaster || r.holding()) {
 			r.unwanted = append(r.unwanted, p)
 		}
 	}
@@ -117,7 +138,7 @@ func (r *router) removeAddresses(list []netip.Prefix) {
 		return
 	}
 	for _, p := range list {
-		if at, ok := r.positions[p]; ok {
+		if at := r.position(p); at >= 0 {
 			r.addresses[at].Present = false
 		}
 	}
@@ -164,8 +185,8 @@ func (r *router) addressesChanged(list []AddressState) {
 	var lost, changed []netip.Prefix
 	var refused []string
 	for _, s := range list {
-		at, ok := r.positions[s.Address]
-		if !ok {
+		at := r.position(s.Address)
+		if at < 0 {
 			continue
 		}
 		was := r.addresses[at].Present

@@ -72,6 +72,11 @@ func (i *instance) clone(e *Engine, routers map[*router]*router) *instance {
 		d.inst = &c
 		d.addresses = slices.Clone(r.addresses)
 		d.unwanted = slices.Clone(r.unwanted)
+		d.noticed = maps.Clone(r.noticed)
+		if r.drops != nil {
+			drops := *r.drops
+			d.drops = &drops
+		}
 		c.routers[n] = &d
 		routers[r] = &d
 	}

@@ -70,6 +70,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	if now.After(e.now) {
 		e.now = now
 	}
+	clear(e.actions) // a burst of them would be kept by the room that it took
 	e.actions = e.actions[:0]
 	switch ev := ev.(type) {
 	case *Tick:

@@ -184,7 +184,7 @@ var ignored = map[string]string{
 	"router.rivalSeen":     "for people",
 	"router.counters":      "for people",
 	"router.noticed":       "for notices, which nobody acts on",
-	"router.dropTold":      "for notices, which nobody acts on",
+	"router.drops":         "for people",
 	"cachedAdvert.sends":   "follows from its key; whether there is one counts",
 	"advertKey.interval":   "follows from the configuration",
 	"advertKey.form":       "is the router's",

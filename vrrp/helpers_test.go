@@ -220,7 +220,7 @@ type claim struct {
 
 // holds reports whether p is on the interface on behalf of r.
 func (r *router) holds(p netip.Prefix) bool {
-	_, ours := r.positions[p]
+	ours := r.position(p) >= 0
 	return ours && (r.state == StateMaster || r.holding())
 }
 
@@ -336,7 +336,7 @@ func (te *engineTest) checkRenewal(a *RenewAddresses) {
 		te.Fatalf("%v renews for %v on %s, and has %v", r.id, a.Lease, a.Interface, r.inst.cfg.Lease)
 	}
 	for _, p := range a.Addresses {
-		if _, ours := r.positions[p]; !ours {
+		if r.position(p) < 0 {
 			te.Fatalf("%v renews %v, which is not its own", r.id, p)
 		}
 	}
@@ -355,7 +355,7 @@ func (te *engineTest) checkAddresses() {
 	}
 	for _, r := range all {
 		for _, p := range r.prefixes() {
-			waiting := len(te.results) > 0 || !r.addresses[r.positions[p]].Present && !r.repairAt.IsZero()
+			waiting := len(te.results) > 0 || !r.addresses[r.position(p)].Present && !r.repairAt.IsZero()
 			if r.state == StateMaster && r.silentSince.IsZero() && !r.listening && !te.kernel[r.inst.cfg.Interface][p] && !waiting {
 				te.Fatalf("%v is master without %v", r.id, p)
 			}

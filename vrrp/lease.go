@@ -260,8 +260,7 @@ func (r *router) replaced() bool {
 	return r.inst.removed && slices.ContainsFunc(r.inst.e.instances, func(i *instance) bool {
 		return i.cfg.Interface == r.inst.cfg.Interface && slices.ContainsFunc(i.routers, func(o *router) bool {
 			return o.state == StateMaster && slices.ContainsFunc(r.addresses, func(a AddressState) bool {
-				_, both := o.positions[a.Address]
-				return both
+				return o.position(a.Address) >= 0
 			})
 		})
 	})

@@ -75,11 +75,14 @@ func (r *router) anyTTL(a netip.Addr) bool {
 
 // dropped counts a refused packet and tells people once a while.
 func (r *router) dropped(why DropReason, ev *AdvertReceived, p *Packet) {
-	r.counters.Dropped[why]++
-	if !r.dropTold[why].IsZero() && r.now().Sub(r.dropTold[why]) < noticeGap {
+	if r.drops == nil {
+		r.drops = &routerDrops{}
+	}
+	r.drops.count[why]++
+	if told := r.drops.told[why]; !told.IsZero() && r.now().Sub(told) < noticeGap {
 		return
 	}
-	r.dropTold[why] = r.now()
+	r.drops.told[why] = r.now()
 	kind := NoticeDropped
 	if why == DropOwn {
 		kind = NoticeOwnPacket

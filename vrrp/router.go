@@ -39,10 +39,17 @@ type router struct {
 	toMove bool
 	// listening is set while a master that slept does not act yet.
 	listening bool
+	// heard is set once the successor of a router that holds addresses has spoken.
+	heard bool
+	// unproven is set once adverts did not leave: this node does not serve again
+	// before one has.
+	unproven bool
+	// rivalWaits is set once a rival was heard since the last announcement;
+	// againAt is for it.
+	rivalWaits bool
 	// holdUntil is when addresses that outlived the mastership are removed;
-	// zero when none are held. heard tells that the successor has spoken.
+	// zero when none are held.
 	holdUntil time.Time
-	heard     bool
 	// outdone is the master that this one took over from or outdid last, and
 	// when; released is when this one last released. See crossed.
 	outdone             netip.Addr
@@ -57,7 +64,7 @@ type router struct {
 	announceLate time.Time // once more, if the burst is over before the former master lets go
 
 	addresses  []AddressState
-	positions  map[netip.Prefix]int // in addresses
+	positions  map[netip.Prefix]int // in addresses, when these are many; see position
 	advertised []netip.Addr
 	repairAt   time.Time
 	lease      time.Duration // in force
@@ -77,10 +84,7 @@ type router struct {
 	sendProblem, mute              string
 	muteUntil                      time.Time
 	muteFor                        time.Duration // the last time
-	// unproven is set once adverts did not leave: this node does not serve again
-	// before one has.
-	unproven           bool
-	failures, expected int // of the packets of this turn's adverts
+	failures, expected             int           // of the packets of this turn's adverts
 
 	form checksumForm // last form heard of a peer
 	sent cachedAdvert
@@ -97,7 +101,6 @@ type router struct {
 	rivalSeen  time.Time
 	rivalTold  time.Time
 	rivalFrom  netip.Addr // of whom was told
-	rivalWaits bool       // one was heard since; againAt is for it
 
 	// Of flapping: the master that is dead for all this node knows, and how many
 	// of those turned out to be alive since flapsSince.
@@ -105,9 +108,16 @@ type router struct {
 	flaps        int
 	flapsSince   time.Time
 
-	counters Counters
-	noticed  [noticeKinds]time.Time
-	dropTold [dropReasons]time.Time
+	counters Counters // without what was dropped
+	// Made when there is something to remember, which with most routers never is.
+	noticed map[NoticeKind]time.Time
+	drops   *routerDrops
+}
+
+// routerDrops are the packets that were refused, and when people heard of it.
+type routerDrops struct {
+	count Drops
+	told  [dropReasons]time.Time
 }
 
 // Counters count what a virtual router did since it was made.

@@ -121,6 +121,9 @@ func (r *router) notice(k NoticeKind, peer netip.Addr, detail string) {
 	if r.told(k) {
 		return
 	}
+	if r.noticed == nil {
+		r.noticed = map[NoticeKind]time.Time{}
+	}
 	r.noticed[k] = r.now()
 	r.do(r.newNotice(k, peer, detail))
 }

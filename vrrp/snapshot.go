@@ -208,6 +208,9 @@ func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
 		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(), Mute: !r.speaks(),
 		Addresses: space.addresses[first:len(space.addresses):len(space.addresses)], Counters: r.counters,
 	}
+	if r.drops != nil {
+		s.Counters.Dropped = r.drops.count
+	}
 	switch {
 	case r.state == StateMaster:
 		s.Master, s.MasterPriority = r.source, r.inst.effective
