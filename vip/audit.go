@@ -71,7 +71,7 @@ func (t *turn) believe(seen []LinkAddress, found map[string][]Result) {
 		// It may have gone with its interface to another name.
 		e.lost = e.lost || e.installed
 		e.installed, e.foreign = false, false
-		for owner := range e.owners {
+		for _, owner := range e.owners {
 			found[owner] = append(found[owner], Result{Prefix: e.prefix})
 		}
 	}
@@ -85,7 +85,7 @@ func (t *turn) setRight(seen []LinkAddress, found map[string][]Result) {
 	}
 	t.commit()
 	for _, e := range changed {
-		for owner := range e.owners {
+		for _, owner := range e.owners {
 			found[owner] = append(found[owner], Result{Prefix: e.prefix, Present: e.present(), Changed: true, Err: t.failed[e]})
 		}
 	}

@@ -52,7 +52,7 @@ type link struct {
 // entry is an address that somebody wants, or that could not be removed.
 type entry struct {
 	prefix netip.Prefix
-	owners map[string]bool
+	owners []string // one but for a while, so no map
 	// lease is how long the kernel keeps the address; 0 is for ever.
 	lease time.Duration
 	// installed is set when the address is on the interface because of us,
@@ -69,6 +69,8 @@ type entry struct {
 }
 
 func (e *entry) present() bool { return e.installed || e.foreign }
+
+func (e *entry) owned(by string) bool { return slices.Contains(e.owners, by) }
 
 // NewManager returns a Manager that works once Run is called. report, when not
 // nil, gets a Report for each order or slice of one, except renewals and audits

@@ -13,6 +13,9 @@ import (
 // a renewal for either.
 const sliceLimit = 128
 
+// keepRoom is for how many orders an empty queue keeps room.
+const keepRoom = 2 * sliceLimit
+
 // order is what a caller asked for.
 type order struct {
 	kind  Order
@@ -218,8 +221,8 @@ func (q *queue) wake() {
 const renewalTurns = 64
 
 // take removes the orders of the next turn, all for one interface: renewals as
-// long as there are any, else other orders or an audit, in rotation. closed reports that there is nothing
-// left and never will be.
+// long as there are any, else other orders or an audit, in rotation. They are valid
+// until the next call. closed reports that there is nothing left and never will be.
 func (q *queue) take() (turn []order, closed bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -316,6 +319,9 @@ func (q *queue) takeOrders() (turn []order) {
 	}
 	clear(q.orders[len(rest):])
 	q.orders, q.last = rest, iface
+	if len(rest) == 0 && cap(rest) > keepRoom { // after a start, or a large change
+		q.orders = nil
+	}
 	return turn
 }
 

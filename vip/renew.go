@@ -32,7 +32,7 @@ func (m *Manager) renew(orders []order) []Report {
 			continue
 		}
 		for _, p := range o.addrs {
-			if e := l.entries[p]; e != nil && e.owners[o.owner] && e.installed {
+			if e := l.entries[p]; e != nil && e.owned(o.owner) && e.installed {
 				e.lease = o.lease
 				r.changes = append(r.changes, Change{Verb: Renew, Address: e.address()})
 				r.of = append(r.of, renewed{e, i})

@@ -107,12 +107,14 @@ func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 		e = t.link.entries[p]
 	}
 	if e == nil {
-		e = &entry{prefix: p, owners: map[string]bool{}}
+		e = &entry{prefix: p}
 		t.link.entries[p] = e
 	}
 	t.results = append(t.results, result{o.kind, e, to})
 	if o.kind == OrderAdd {
-		e.owners[o.owner] = true
+		if !e.owned(o.owner) {
+			e.owners = append(e.owners, o.owner)
+		}
 		if e.installed && (e.lease != o.lease || e.refused) {
 			e.lease = o.lease
 			t.change(e, Replace)
@@ -123,7 +125,7 @@ func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 		t.change(e, Create)
 		return
 	}
-	delete(e.owners, o.owner)
+	e.owners = slices.DeleteFunc(e.owners, func(owner string) bool { return owner == o.owner })
 	switch {
 	case len(e.owners) > 0 || e.foreign:
 	case e.installed:
@@ -373,7 +375,7 @@ func (t *turn) announce(orders []order, reports []Report) (send func()) {
 		results, list := make([]Result, 0, len(o.addrs)), make([]netip.Addr, 0, len(o.addrs))
 		for _, p := range o.addrs {
 			e := t.link.entries[p]
-			if e == nil || !e.owners[o.owner] || !e.present() {
+			if e == nil || !e.owned(o.owner) || !e.present() {
 				continue
 			}
 			results = append(results, Result{Prefix: p, Present: true, Kept: e.foreign})
