@@ -53,7 +53,7 @@ func (s *Server) events(h *history.History) http.Handler {
 func encodeEvents(head Events, list []history.Entry) (document, error) {
 	lines := make([][]byte, len(list))
 	for n, e := range list {
-		lines[n] = e.JSON
+		lines[n] = e.JSON()
 	}
 	return encodeList(head, lines)
 }
@@ -192,10 +192,10 @@ func newStream(w http.ResponseWriter, sse bool) *stream {
 
 func (s *stream) event(id string, e history.Entry) {
 	if s.sse {
-		s.buf = fmt.Appendf(s.buf, "id: %s-%d\ndata: %s\n\n", id, e.Sequence, e.JSON)
+		s.buf = fmt.Appendf(s.buf, "id: %s-%d\ndata: %s\n\n", id, e.Sequence, e.JSON())
 		return
 	}
-	s.buf = append(append(s.buf, e.JSON...), '\n')
+	s.buf = append(append(s.buf, e.JSON()...), '\n')
 }
 
 // line is a line of JSON that has no number to go on after.

@@ -128,7 +128,7 @@ func read(path string) (l legacy, whole int64, err error) {
 			if n := len(l.entries); e.Sequence == 0 || n > 0 && e.Sequence <= l.entries[n-1].Sequence {
 				return damaged(line, fmt.Sprintf("sequence %d is out of order", e.Sequence))
 			}
-			l.entries = append(l.entries, Entry{e, bytes.Clone(row)})
+			l.entries = append(l.entries, Entry{e})
 		}
 		whole += int64(len(row)) + 1
 		text = rest
@@ -138,7 +138,7 @@ func read(path string) (l legacy, whole int64, err error) {
 // render returns entries as lines.
 func render(b []byte, entries []Entry) []byte {
 	for _, e := range entries {
-		b = append(append(b, e.JSON...), '\n')
+		b = append(append(b, e.JSON()...), '\n')
 	}
 	return b
 }

@@ -13,6 +13,8 @@ import (
 const (
 	// Size is how many events are kept.
 	Size = 4096
+	// spare is how many more there may be, so that not each event moves the others.
+	spare = Size / 8
 	// loadPatience is how long the history waits for what earlier daemons left.
 	loadPatience = 2 * time.Second
 	// writePatience is for how long an event is told to nobody because it is not
@@ -21,10 +23,17 @@ const (
 	writePatience = 200 * time.Millisecond
 )
 
-// Entry is an event in the history, and its JSON, which is one line.
-type Entry struct {
-	*Event
-	JSON []byte
+// Entry is an event in the history. It is never changed.
+type Entry struct{ *Event }
+
+// JSON is the event as one line. It is made when it is asked for: kept, it would
+// take more room than the event.
+func (e Entry) JSON() []byte {
+	text, err := json.Marshal(e.Event)
+	if err != nil { // a year beyond 9999: cannot happen
+		return fmt.Appendf(nil, `{"sequence":%d}`, e.Sequence)
+	}
+	return text
 }
 
 // History is the events of a node. Its methods may be called from any goroutine.
@@ -50,7 +59,7 @@ type History struct {
 
 	mu      sync.RWMutex
 	id      string
-	entries []Entry // at most twice Size, the last ones count
+	entries []Entry // at most Size and spare, the last ones count
 	last    uint64  // the last sequence that was given
 	more    chan struct{}
 	ended   bool
@@ -187,20 +196,16 @@ func (h *History) take() {
 	}
 	batch := make([]Entry, 0, len(events))
 	for n := range events {
-		e := &events[n]
+		e := events[n] // by itself, so that none keeps the others
 		e.Sequence = h.last + uint64(n) + 1
-		text, err := json.Marshal(e)
-		if err != nil {
-			continue // a year beyond 9999: cannot happen
-		}
-		batch = append(batch, Entry{e, text})
+		batch = append(batch, Entry{&e})
 	}
 	h.disk.put(batch, h.closing)
 
 	h.mu.Lock()
 	h.last += uint64(len(events))
 	h.entries = append(h.entries, batch...)
-	if len(h.entries) > 2*Size {
+	if len(h.entries) > Size+spare {
 		h.entries = slices.Clone(h.entries[len(h.entries)-Size:])
 	}
 	more := h.more
