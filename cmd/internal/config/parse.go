@@ -218,6 +218,7 @@ func tables(v any) any {
 
 // build fills the Config once everything in it is known to be good.
 func (p *parser) build() {
+	p.config.Instances = make([]vrrp.Config, 0, len(p.instances))
 	for _, in := range p.instances {
 		in.finish(p.checks)
 		p.config.Instances = append(p.config.Instances, in.Config)

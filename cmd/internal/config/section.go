@@ -108,7 +108,7 @@ func (s *section) str(key string) (string, bool) {
 		s.wrongType(key, "a string", quoteHint(key, s.data[key]))
 		return "", false
 	}
-	return v, true
+	return strings.Clone(v), true // else the whole text would be kept
 }
 
 // text reads a string that may not be empty nor hold control characters.
@@ -284,7 +284,7 @@ func (s *section) strings(key, example string) ([]placed[string], bool) {
 			ok = false
 			continue
 		}
-		items = append(items, placed[string]{text, s.itemAt(key, i)})
+		items = append(items, placed[string]{strings.Clone(text), s.itemAt(key, i)})
 	}
 	return items, ok
 }
