@@ -17,11 +17,10 @@ const (
 	garbageLook = 500 * time.Millisecond
 	garbageRest = 4 * time.Second
 	// garbageMost is how much the heap may grow at most before it is collected,
-	// garbageLeast how much in any case; in between it is half of what is in use.
-	garbageMost  = 16 << 20
-	garbageLeast = 4 << 20
-	// freeMost is how much memory without use is kept for the next time.
-	freeMost = 8 << 20
+	// garbageLeast how much in any case; in between it is a quarter of what is in
+	// use. An idle daemon makes so little garbage that this is rare.
+	garbageMost  = 8 << 20
+	garbageLeast = 2 << 20
 	// returnGap is how often it is given back at most, which takes a while.
 	returnGap = 5 * time.Second
 	// heapMost is where the runtime collects by itself, whatever is going on.
@@ -56,8 +55,9 @@ func collectGarbage(ctx context.Context) {
 		}
 		last = size
 		work := runtime.GC
-		switch grown := size >= live+min(garbageMost, max(garbageLeast, live/2)); {
-		case unused() > freeMost && time.Since(returned) >= returnGap: // since a start or a reload
+		room := min(garbageMost, max(garbageLeast, live/4))
+		switch grown := size >= live+room; {
+		case unused() > room+garbageLeast && time.Since(returned) >= returnGap: // since a start or a reload
 			work = returnMemory
 			returned = time.Now()
 		case !grown:
