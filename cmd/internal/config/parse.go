@@ -46,6 +46,9 @@ func (s *source) decode() (map[string]any, *node, bool) {
 		s.problem(at, "save the file as UTF-8", "the file is not UTF-8 text")
 		return nil, nil, false
 	}
+	if data, at, ok := plain(s.text); ok {
+		return data, at, true
+	}
 	at, tooDeep := index(s.text)
 	if tooDeep >= 0 {
 		s.problem(tooDeep, "", "tables and arrays nest deeper than %d levels", maxDepth)

@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,7 +27,7 @@ type placed[T any] struct {
 // open checks the keys of a table before its values are read.
 func (s *source) open(t *table, data map[string]any, at *node) *section {
 	sec := &section{src: s, table: t, data: data, at: at}
-	for _, key := range slices.Sorted(maps.Keys(data)) {
+	for key := range data { // in any order: problems are told in that of the file
 		if slices.Contains(t.keys, key) {
 			sec.refuse(key)
 		} else {
