@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -238,7 +237,7 @@ func (e *Engine) configure(configs []Config) {
 		}
 	}
 	for n, i := range e.instances {
-		if kept[n] && !reflect.DeepEqual(&i.cfg, &configs[n]) {
+		if kept[n] && !i.cfg.same(&configs[n]) {
 			i.reconfigure(configs[n])
 		}
 	}

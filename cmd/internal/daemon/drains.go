@@ -63,18 +63,11 @@ func StateDir(runDir string) string {
 	return runDir
 }
 
-// drainsChanged has the file written when what belongs into it has changed. done,
-// when not nil, hears on the loop how that went, once it is on the disk.
-func (d *Daemon) drainsChanged(done func(error)) {
-	d.drainsDue = false
-	if done == nil {
-		done = func(error) {}
+// keptDrains lists the drains that are to survive a restart.
+func (d *Daemon) keptDrains() (now []keptDrain) {
+	if _, drained := d.engine.Census(); drained == 0 {
+		return nil
 	}
-	if d.opts.State == "" {
-		done(errors.New("there is no state directory"))
-		return
-	}
-	var now []keptDrain
 	for _, i := range d.engine.Snapshot(d.now).Instances {
 		if !i.Drained || !i.Drain.Persist || i.Drain.Trying { // or it may yet be void
 			continue
@@ -86,6 +79,21 @@ func (d *Daemon) drainsChanged(done func(error)) {
 		}
 		now = append(now, k)
 	}
+	return now
+}
+
+// drainsChanged has the file written when what belongs into it has changed. done,
+// when not nil, hears on the loop how that went, once it is on the disk.
+func (d *Daemon) drainsChanged(done func(error)) {
+	d.drainsDue = false
+	if done == nil {
+		done = func(error) {}
+	}
+	if d.opts.State == "" {
+		done(errors.New("there is no state directory"))
+		return
+	}
+	now := d.keptDrains()
 	s := d.drains
 	if slices.EqualFunc(now, s.last, keptDrain.same) && !d.drainsFailed && !d.drainsUnread && d.drainsWriting == 0 {
 		done(nil)
