@@ -98,7 +98,7 @@ func TestBounded(t *testing.T) {
 	if b := h.Read(10, 5); b.Lost != uint64(last-Size-10) || len(b.Entries) != 5 {
 		t.Errorf("after 10 there are %d events and %d are lost", len(b.Entries), b.Lost)
 	}
-	if len(h.entries) > 2*Size {
+	if len(h.entries) > Size+spare {
 		t.Errorf("%d entries are held", len(h.entries))
 	}
 }
