@@ -75,7 +75,11 @@ func (r *router) hearAfterSleep(from netip.Addr, p *Packet) {
 	own := r.inst.effective
 	switch {
 	case p.Priority == PriorityRelease:
-		r.resume()
+		// It may have lain in the socket for as long as this node slept, before the
+		// adverts of who is master now.
+		if t := r.after(skew(r.inst.cfg.Version, own, r.interval)); t.Before(r.timer) {
+			r.timer = t
+		}
 	case p.Priority < own && r.preempts(p.Priority):
 		r.resume()
 		r.rivalTold = r.now() // that was an announcement

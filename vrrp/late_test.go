@@ -67,6 +67,27 @@ func TestLateMasterListensFirst(t *testing.T) {
 	}
 }
 
+// What lies in the socket of a node that slept is old at its head: a release there
+// says nothing of who has become master since.
+func TestOldReleaseAfterSleep(t *testing.T) {
+	te := newMaster(t, web(noPreempt))
+	te.pause(6 * second)
+	te.advert(peer, PriorityRelease)
+	te.wantNone()
+	te.advert(peer3, 100)
+	te.wantState("web", StateBackup)
+
+	// When nobody follows, it waits no longer than another backup would.
+	te = newMaster(t, web(noPreempt))
+	te.pause(6 * second)
+	te.advert(peer, PriorityRelease)
+	te.advance(skew(Version3, 150, second) - 1)
+	te.wantNone()
+	te.advance(1)
+	te.wantState("web", StateMaster)
+	te.wantOnly("advert", "web: advert prio=150 interval=1s to=224.0.0.18")
+}
+
 // A short pause changes nothing: the advert that is due leaves at once.
 func TestShortPause(t *testing.T) {
 	te := newMaster(t, web())

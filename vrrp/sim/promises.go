@@ -285,10 +285,10 @@ func (n *node) transition(t *vrrp.Transition) {
 
 // judgeAdoption: promise 6, its other side. Who goes on as master spoke less than
 // three intervals ago, so that nobody has taken over; clocks may differ by a
-// hundredth.
+// hundredth. An address owner may be master without that.
 func (n *node) judgeAdoption(instance string) {
 	for _, r := range n.routers {
-		if r.cfg.Name != instance {
+		if r.cfg.Name != instance || r.cfg.Priority == vrrp.PriorityOwner {
 			continue
 		}
 		s, _ := n.engine.Standing(r.id)
