@@ -686,13 +686,16 @@ func TestSlicesAreAnnouncedBesideAdditions(t *testing.T) {
 	fake := NewFake("eth0")
 	inBench(t, fake, func(b *bench) {
 		list, _ := many(2*sliceLimit, 0)
-		announced := make(chan struct{}, 2)
+		ordered, announced := make(chan struct{}), make(chan struct{}, 2)
 		fake.RefuseAnnounce(func(string) error {
 			announced <- struct{}{}
 			return nil
 		})
 		fake.Refuse(func(_ string, c Change) error {
-			if c.Address.Prefix == list[sliceLimit] {
+			switch c.Address.Prefix {
+			case list[0]:
+				<-ordered
+			case list[sliceLimit]:
 				select {
 				case <-announced:
 				case <-time.After(time.Minute):
@@ -703,6 +706,7 @@ func TestSlicesAreAnnouncedBesideAdditions(t *testing.T) {
 		})
 		b.Add("web", "eth0", list, 0)
 		b.Announce("web", "eth0", list, ARPRequest)
+		close(ordered)
 		synctest.Wait()
 		time.Sleep(2 * time.Minute)
 		var orders []string
