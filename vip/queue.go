@@ -137,15 +137,15 @@ func (o order) slices() []order {
 // and does not wait for those after it.
 func (q *queue) putAnnounce(o order) {
 	run := q.additions(&o)
-	if len(run) < 2 {
-		q.orders = append(q.orders, o.slices()...)
-		return
-	}
-	before, rest := q.orders[:run[0]], slices.Clone(q.orders[run[0]:])
 	size := 0
 	for _, i := range run {
 		size += len(q.orders[i].addrs)
 	}
+	if len(run) == 0 || len(run) == 1 && size == len(o.addrs) { // nothing to mix
+		q.orders = append(q.orders, o.slices()...)
+		return
+	}
+	before, rest := q.orders[:run[0]], slices.Clone(q.orders[run[0]:])
 	done := o // added by earlier turns
 	done.addrs, o.addrs = o.addrs[:len(o.addrs)-size], o.addrs[len(o.addrs)-size:]
 	mixed := before

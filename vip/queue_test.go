@@ -207,6 +207,11 @@ func TestQueueSlices(t *testing.T) {
 			[]string{"add 0+128", "announce 0+128, add 128+128", "announce 128+128, add 256+44, announce 256+44"},
 		},
 		{
+			"all but the last were taken already",
+			func(q *queue, take func()) { q.put(add(all)); take(); take(); q.put(announce(all)) },
+			[]string{"add 0+128", "add 128+128", "announce 0+128, announce 128+128, add 256+44", "announce 256+44"},
+		},
+		{
 			"more is announced than added",
 			func(q *queue, _ func()) { q.put(add(all[40:])); q.put(announce(all)) },
 			[]string{"announce 0+40, add 40+128", "announce 40+128, add 168+128", "announce 168+128, add 296+4, announce 296+4"},
