@@ -167,14 +167,15 @@ func (h *Host) addresses(link netlink.Link) ([]netip.Prefix, error) {
 	return prefixes, nil
 }
 
-// retryDump repeats a listing which the kernel said was overtaken by a change.
+// retryDump repeats a listing which the kernel said was overtaken by a change, for
+// as long as somebody may take to set up or remove thousands of addresses.
 func retryDump[T any](list func() (T, error)) (T, error) {
-	for range 20 {
-		if t, err := list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		t, err := list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) || time.Since(began) > 10*time.Second {
 			return t, err
 		}
 	}
-	return list()
 }
 
 // AddAddress gives an interface one more address, such as "192.0.2.9/24", and
