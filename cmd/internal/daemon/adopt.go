@@ -136,7 +136,11 @@ func (d *Daemon) journalChanged() {
 		return
 	}
 	d.journalDue = true
-	d.later(min(max(journalGap, journalShare*d.journalTook), journalMost), func() {
+	gap := min(max(journalGap, journalShare*d.journalTook), journalMost)
+	if d.journal.last.Version == 0 { // at once, or who is killed just after a start leaves none
+		gap = 0
+	}
+	d.later(gap, func() {
 		d.journalDue = false
 		began := time.Now()
 		defer func() { d.journalTook = time.Since(began) }()
