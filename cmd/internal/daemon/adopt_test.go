@@ -489,3 +489,29 @@ func TestRestartOfAMuteMaster(t *testing.T) {
 		a.stop()
 	})
 }
+
+// A daemon that is killed a millisecond after it has gone on is followed as silently
+// as the one before.
+func TestKilledJustAfterRestart(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a, b := pair(t, lan, conf(150, "1s"), conf(100, "1s"))
+		for range 3 {
+			time.Sleep(time.Millisecond)
+			synctest.Wait()
+			a.kill()
+			a = a.successor(conf(150, "1s"))
+			a.start()
+			await(t, 50*time.Millisecond, "a", a, b)
+			for i := 0; a.instance().State != "master"; i++ {
+				if i == 20 {
+					t.Fatalf("20 ms after its start it is %s: %s", a.instance().State, a.instance().Reason)
+				}
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+			}
+		}
+		wentOn(t, a, b, 5*time.Second)
+		a.stop()
+		b.stop()
+	})
+}
