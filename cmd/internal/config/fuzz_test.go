@@ -15,10 +15,9 @@ import (
 
 func sortedKeys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
 
-// FuzzParse demands of any input: no panic; a configuration that the protocol
-// accepts, or problems that each have a place in the file; and that the index
-// knows the place of every value the decoder found.
-func FuzzParse(f *testing.F) {
+// addConfigurations adds good configurations and bad ones to a fuzz test.
+func addConfigurations(f *testing.F) {
+	f.Helper()
 	f.Add(Reference())
 	f.Add(Minimal())
 	for _, dir := range []string{"bad", "warn"} {
@@ -34,6 +33,13 @@ func FuzzParse(f *testing.F) {
 			f.Add(archive.Files[0].Data)
 		}
 	}
+}
+
+// FuzzParse demands of any input: no panic; a configuration that the protocol
+// accepts, or problems that each have a place in the file; and that the index
+// knows the place of every value the decoder found.
+func FuzzParse(f *testing.F) {
+	addConfigurations(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, _, err := Parse(caseFile, text)
 		if err != nil {

@@ -1,12 +1,10 @@
 package config
 
 import (
-	"path/filepath"
 	"testing"
 
 	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
-	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // plainSeeds are near the border of what is read plainly.
@@ -27,21 +25,7 @@ func FuzzPlain(f *testing.F) {
 	for _, s := range plainSeeds {
 		f.Add([]byte(s))
 	}
-	f.Add(Reference())
-	f.Add(Minimal())
-	for _, dir := range []string{"bad", "warn"} {
-		paths, err := filepath.Glob(filepath.Join("testdata", dir, "*.txtar"))
-		if err != nil || len(paths) == 0 {
-			f.Fatalf("no seeds in %s: %v", dir, err)
-		}
-		for _, path := range paths {
-			archive, err := txtar.ParseFile(path)
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(archive.Files[0].Data)
-		}
-	}
+	addConfigurations(f)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if firstInvalid(string(text)) >= 0 {
 			return

@@ -34,11 +34,13 @@ func (d *Daemon) watchCrowds() {
 	d.crowdsSeen = d.now
 	for key, s := range d.sockets {
 		c := &s.crowd
-		if c.seen >= crowdLen && !c.apart {
+		if c.seen >= crowdLen && !c.apart && !d.crowdsStay {
 			c.apart = true
 			iface := d.socketNames[key]
 			if err := d.refilter(key, s); err != nil {
-				d.linkChanged(iface) // which opens another
+				d.crowdsStay = true // nobody gains by a socket that is opened anew each second
+				d.trouble("adverts of other virtual routers will wake this daemon, at a cost", err)
+				d.linkChanged(iface) // which opens another socket
 				continue
 			}
 		}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"errors"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -79,6 +80,52 @@ func TestCrowd(t *testing.T) {
 		}
 		speak(98, 10*time.Millisecond, 3*time.Second)
 		counted()
+		a.stop()
+		b.stop()
+	})
+}
+
+// unfiltered is a network whose kernel keeps nobody away.
+type unfiltered struct {
+	transport.Network
+	opened atomic.Int64
+}
+
+type unfilteredConn struct{ transport.Conn }
+
+func (u *unfiltered) Listen(ifindex int, ifname string, f vrrp.Family) (transport.Conn, error) {
+	u.opened.Add(1)
+	c, err := u.Network.Listen(ifindex, ifname, f)
+	return unfilteredConn{c}, err
+}
+
+func (unfilteredConn) Admit(transport.VRIDs) error { return errors.New("out of memory") }
+
+// Where the kernel cannot keep a crowd away, that is told once, and all are heard.
+func TestCrowdThatStays(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		b := newNode(t, lan, "b", 2, conf(100, "1s"))
+		network := &unfiltered{Network: b.d.opts.Network}
+		b.d.opts.Network = network
+		b.start()
+		await(t, 5*time.Second, "a", a, b)
+		crowd := strangers(t, lan)
+		const said = 1000
+		for range said {
+			crowd(99)
+			time.Sleep(10 * time.Millisecond)
+		}
+		if got := b.status().Daemon.Dropped["vrid"]; got != said {
+			t.Errorf("counted %d packets of strangers, %d came", got, said)
+		}
+		if n := b.log.count("will wake this daemon, at a cost: error=\"out of memory\""); n != 1 {
+			t.Errorf("told %d times, want once; log:\n%s", n, b.log)
+		}
+		if n := network.opened.Load(); n != 2 {
+			t.Errorf("the socket was opened %d times, want once more than at the start", n)
+		}
+		served(t, 5*time.Second, a, b)
 		a.stop()
 		b.stop()
 	})

@@ -90,6 +90,7 @@ type Daemon struct {
 	sockets     map[transport.Place]*socket
 	socketNames map[transport.Place]string
 	crowdsSeen  time.Time       // when strangers were last counted
+	crowdsStay  bool            // the kernel would not keep them away
 	retrying    map[string]bool // interfaces whose sockets are tried again soon
 	blind       map[string]*blind
 	writing     []*socket
