@@ -132,7 +132,7 @@ const (
 
 // journalChanged has the journal written soon, when anything in it changed.
 func (d *Daemon) journalChanged() {
-	if d.journal == nil || d.journalDue {
+	if d.journal == nil || d.journalDue || !d.synced { // without its interface nobody goes on as master
 		return
 	}
 	d.journalDue = true

@@ -24,6 +24,7 @@ func (d *Daemon) watched(states []vip.LinkState) {
 		for _, name := range interfaces(d.cfg) {
 			d.linkChanged(name)
 		}
+		d.journalChanged()
 		d.auditAll()
 		d.flush()
 		d.supervisor.tell("READY=1\nSTATUS=" + d.summary())
