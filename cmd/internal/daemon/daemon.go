@@ -53,7 +53,7 @@ type Options struct {
 	// State is the directory of what is to survive a reboot; empty for none.
 	State string
 	// Boottime is the time since the boot, suspension included; nil for the
-	// kernel's.
+	// kernel's. Run alone calls it.
 	Boottime func() time.Duration
 	// Leave, when it is closed, makes the daemon end at once and leave all as it
 	// is for the one that is started next.
@@ -148,7 +148,7 @@ type Daemon struct {
 // New returns a daemon that has not touched anything yet.
 func New(opts Options) *Daemon {
 	if opts.Boottime == nil {
-		opts.Boottime = boottime
+		opts.Boottime = newBootClock().read
 	}
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, engine: vrrp.NewEngine(),

@@ -283,14 +283,3 @@ func bootID() (string, error) {
 	}
 	return strings.TrimSpace(string(text)), nil
 }
-
-// boottime is the time since the boot, suspension included.
-func boottime() time.Duration {
-	var ts unix.Timespec
-	// Each turn of the loop asks: see transport.Kernel for what is saved by not
-	// telling the scheduler.
-	if _, _, errno := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&ts)), 0); errno != 0 {
-		return 0
-	}
-	return time.Duration(ts.Nano())
-}
