@@ -23,11 +23,12 @@ type Kernel struct {
 	file  *os.File // of epoll, in the runtime's poller
 	raw   syscall.RawConn
 	epoll int
-	timer int
-	armed bool        // the timer is set
+	alarm alarm
 	rung  atomic.Bool // the bell
 	look  func(uintptr) bool
 
+	until  time.Time // of the Wait under way
+	looks  int       // of it
 	events [32]unix.EpollEvent
 	n      int
 	errno  unix.Errno
@@ -46,7 +47,7 @@ const (
 
 // New returns the network of the kernel.
 func New() (*Kernel, error) {
-	k := &Kernel{epoll: -1, timer: -1, bell: -1}
+	k := &Kernel{epoll: -1, alarm: alarm{fd: -1}, bell: -1}
 	if err := k.open(); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
@@ -57,13 +58,13 @@ func (k *Kernel) open() (err error) {
 	if k.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return os.NewSyscallError("epoll_create1", err)
 	}
-	if k.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+	if k.alarm.fd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
 		return os.NewSyscallError("timerfd_create", err)
 	}
 	if k.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
 		return os.NewSyscallError("eventfd", err)
 	}
-	if err := errors.Join(k.watch(k.timer, Place{Interface: eventTimer}), k.watch(k.bell, Place{Interface: eventBell})); err != nil {
+	if err := errors.Join(k.watch(k.alarm.fd, Place{Interface: eventTimer}), k.watch(k.bell, Place{Interface: eventBell})); err != nil {
 		return err
 	}
 	if err := unix.SetNonblock(k.epoll, true); err != nil { // which the poller asks for
@@ -72,7 +73,13 @@ func (k *Kernel) open() (err error) {
 	k.file = os.NewFile(uintptr(k.epoll), "epoll")
 	k.raw, err = k.file.SyscallConn()
 	k.look = func(uintptr) bool {
+		k.looks++
 		k.n, k.errno = k.ready()
+		if k.n == 1 && k.events[0].Fd == eventTimer {
+			if now := time.Now(); now.Before(k.until) { // left at an earlier time
+				k.n, k.errno = 0, k.alarm.set(now, k.until)
+			}
+		}
 		return k.n > 0 || k.errno != 0 // false waits until something happens
 	}
 	return err
@@ -94,16 +101,16 @@ func (k *Kernel) unwatch(fd int) error {
 
 // Wait implements [Network].
 func (k *Kernel) Wait(until time.Time) ([]Place, error) {
-	wait := time.Duration(0)
-	if !until.IsZero() {
-		wait = time.Until(until)
-	}
-	if !until.IsZero() && wait <= 0 {
+	now := time.Now()
+	k.until, k.looks = until, 0
+	if !until.IsZero() && !until.After(now) {
 		k.n, k.errno = k.ready()
-	} else if err := k.arm(wait); err != nil {
-		return nil, err
+	} else if k.errno = k.alarm.arm(now, until); k.errno != 0 {
+		return nil, os.NewSyscallError("timerfd_settime", k.errno)
 	} else if err := k.raw.Read(k.look); err != nil {
 		return nil, net.ErrClosed
+	} else if k.looks == 1 && len(k.places) > 0 {
+		k.gather(now)
 	}
 	if k.errno != 0 {
 		return nil, os.NewSyscallError("epoll_wait", k.errno)
@@ -124,19 +131,35 @@ func (k *Kernel) Wait(until time.Time) ([]Place, error) {
 	return k.places, nil
 }
 
-// arm sets the timer, or turns it off when there is nothing to wait for. What it
-// had to tell before is void.
-func (k *Kernel) arm(wait time.Duration) error {
-	if wait == 0 && !k.armed {
-		return nil
+const (
+	// gatherShare is which part of the time until the deadline packets may gather,
+	// gatherMost how long at most, and gatherLeast for how long it is worth it.
+	gatherShare = 128
+	gatherMost  = time.Millisecond
+	gatherLeast = 50 * time.Microsecond
+)
+
+// gather lets more packets come before those that are there are told of: when
+// some came while those before were worked on, a master with many virtual routers
+// speaks, and who keeps pace with it has one turn for a handful of packets.
+func (k *Kernel) gather(now time.Time) {
+	if d := gatherFor(now, k.until); d > 0 {
+		nap := unix.NsecToTimespec(int64(d))
+		unix.RawSyscall(unix.SYS_NANOSLEEP, uintptr(unsafe.Pointer(&nap)), 0, 0)
+		k.n, k.errno = k.ready()
 	}
-	k.armed = wait > 0
-	t := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(wait))}
-	_, _, errno := unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(k.timer), 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
-	if errno != 0 {
-		return os.NewSyscallError("timerfd_settime", errno)
+}
+
+// gatherFor is for how long packets may gather.
+func gatherFor(now, until time.Time) time.Duration {
+	d := gatherMost
+	if !until.IsZero() {
+		d = min(d, until.Sub(now)/gatherShare)
 	}
-	return nil
+	if d < gatherLeast {
+		return 0
+	}
+	return d
 }
 
 // ready takes what there is, without waiting.
@@ -187,7 +210,7 @@ func (k *Kernel) Close() error {
 		errs = append(errs, k.file.Close())
 		k.epoll = -1
 	}
-	for _, fd := range []int{k.epoll, k.timer, k.bell} {
+	for _, fd := range []int{k.epoll, k.alarm.fd, k.bell} {
 		if fd >= 0 {
 			errs = append(errs, unix.Close(fd))
 		}

@@ -153,3 +153,95 @@ func TestWaitMakesNoGarbage(t *testing.T) {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }
+
+// A deadline that only ever moves on costs no call until it is near, and is kept
+// all the same.
+func TestAlarmIsLeft(t *testing.T) {
+	k := newKernel(t)
+	a, began := &k.alarm, time.Now()
+	at := func(d time.Duration) time.Time { return began.Add(d) }
+	for _, tt := range []struct {
+		name            string
+		now, until, set time.Duration
+	}{
+		{"the first", 0, 300, 300},
+		{"soon after", 100, 400, 300},
+		{"about to ring", 200, 500, 500},
+		{"once more", 300, 600, 500},
+		{"an earlier deadline", 301, 302, 302},
+		{"which rang", 302, 600, 600},
+		{"about to ring again", 552, 850, 850},
+		{"in no time, but the last took long", 553, 853, 853},
+		{"in a burst", 554, 854, 853},
+		{"long after it", 753, 1053, 1053},
+	} {
+		errno := a.arm(at(tt.now*time.Hour), at(tt.until*time.Hour))
+		if want := at(tt.set * time.Hour); errno != 0 || !a.at.Equal(want) {
+			t.Errorf("%s: %v, set to %v hours; want %v", tt.name, errno, a.at.Sub(began).Hours(), tt.set)
+		}
+	}
+	if errno := a.arm(time.Now(), time.Time{}); errno != 0 || !a.at.IsZero() {
+		t.Errorf("off: %v, set to %v", errno, a.at)
+	}
+}
+
+// An alarm that was left at an earlier time does not end a Wait.
+func TestAlarmTooEarly(t *testing.T) {
+	k := newKernel(t)
+	for range 3 {
+		k.Wake()
+		_, err := k.Wait(time.Now().Add(30 * time.Millisecond))
+		must(t, err)
+	}
+	left := k.alarm.at
+	until := left.Add(30 * time.Millisecond)
+	if _, err := k.Wait(until); err != nil || time.Now().Before(until) {
+		t.Errorf("Wait ended %v too early: %v", time.Until(until), err)
+	}
+	if k.alarm.at.Equal(left) {
+		t.Error("the alarm was not left, so that this tests nothing")
+	}
+}
+
+// Packets gather when others came while those before were worked on, but never for
+// more than a small part of the time until the deadline.
+func TestGather(t *testing.T) {
+	now := time.Now()
+	for _, tt := range []struct{ left, want time.Duration }{
+		{-time.Second, 0},
+		{time.Millisecond, 0},
+		{10 * time.Millisecond, 10 * time.Millisecond / gatherShare},
+		{30 * time.Millisecond, 30 * time.Millisecond / gatherShare},
+		{time.Hour, gatherMost},
+	} {
+		if got := gatherFor(now, now.Add(tt.left)); got != tt.want {
+			t.Errorf("%v before the deadline: %v, want %v", tt.left, got, tt.want)
+		}
+	}
+	if got := gatherFor(now, time.Time{}); got != gatherMost {
+		t.Errorf("without a deadline: %v, want %v", got, gatherMost)
+	}
+
+	a, b := newPair(t)
+	k := newKernel(t)
+	from, to := a.listen(t, vrrp.IPv4), b.listenOn(t, k, vrrp.IPv4)
+	witness := b.listen(t, vrrp.IPv4)
+	advert := Packet{Source: a4, Destination: vrrp.GroupIPv4, Payload: []byte("x")}
+	longest := time.Duration(0) // a signal, such as the runtime's, ends a nap
+	for range 20 {
+		mustWrite(t, from, advert)
+		read(t, witness, 1) // it is there
+		began := time.Now()
+		ready, err := k.Wait(time.Time{})
+		longest = max(longest, time.Since(began))
+		if err != nil || !slices.Contains(ready, Place{b.index, vrrp.IPv4}) {
+			t.Fatalf("Wait = %v, %v", ready, err)
+		}
+		if n, err := to.ReadBatch(make([]Packet, 1)); n != 1 || err != nil {
+			t.Fatalf("ReadBatch = %d, %v", n, err)
+		}
+	}
+	if longest < gatherMost {
+		t.Errorf("nothing gathered for %v, at most for %v", gatherMost, longest)
+	}
+}
