@@ -48,6 +48,7 @@ func (s *socket) ReadBatch(dst []Packet) (int, error) {
 			return 0, fmt.Errorf("receive %v on %s: %w", s.family, s.ifname, os.NewSyscallError("recvmmsg", errno))
 		}
 		if n := s.collect(dst[:n]); n > 0 {
+			s.kernel.read.Add(int64(n))
 			return n, nil
 		}
 	}

@@ -27,8 +27,9 @@ type Kernel struct {
 	rung  atomic.Bool // the bell
 	look  func(uintptr) bool
 
-	until  time.Time // of the Wait under way
-	looks  int       // of it
+	until  time.Time    // of the Wait under way
+	looks  int          // of it
+	read   atomic.Int64 // packets since the Wait before
 	events [32]unix.EpollEvent
 	n      int
 	errno  unix.Errno
@@ -101,7 +102,7 @@ func (k *Kernel) unwatch(fd int) error {
 
 // Wait implements [Network].
 func (k *Kernel) Wait(until time.Time) ([]Place, error) {
-	now := time.Now()
+	now, read := time.Now(), k.read.Swap(0)
 	k.until, k.looks = until, 0
 	if !until.IsZero() && !until.After(now) {
 		k.n, k.errno = k.ready()
@@ -109,7 +110,7 @@ func (k *Kernel) Wait(until time.Time) ([]Place, error) {
 		return nil, os.NewSyscallError("timerfd_settime", k.errno)
 	} else if err := k.raw.Read(k.look); err != nil {
 		return nil, net.ErrClosed
-	} else if k.looks == 1 && len(k.places) > 0 {
+	} else if k.looks == 1 && read > 0 && read < gatherEnough {
 		k.gather(now)
 	}
 	if k.errno != 0 {
@@ -132,6 +133,8 @@ func (k *Kernel) Wait(until time.Time) ([]Place, error) {
 }
 
 const (
+	// gatherEnough packets in a turn make it worth while.
+	gatherEnough = 32
 	// gatherShare is which part of the time until the deadline packets may gather,
 	// gatherMost how long at most, and gatherLeast for how long it is worth it.
 	gatherShare = 128
@@ -141,7 +144,7 @@ const (
 
 // gather lets more packets come before those that are there are told of: when
 // some came while those before were worked on, a master with many virtual routers
-// speaks, and who keeps pace with it has one turn for a handful of packets.
+// speaks, and who keeps pace with it has a turn for each handful of packets.
 func (k *Kernel) gather(now time.Time) {
 	if d := gatherFor(now, k.until); d > 0 {
 		nap := unix.NsecToTimespec(int64(d))
