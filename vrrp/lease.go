@@ -43,16 +43,15 @@ func (r *router) restartRenewing() {
 
 // nextRenewal returns when a small set, or the next part of a large one, is
 // due. A lease that is to end before a peer takes over is renewed just behind an
-// advert, once it is known whether that one left, and once more in case of
-// failure: any later, and the addresses would outlive the last advert by most of
-// an interval too much. One of less than two intervals ends soon without another
-// renewal, as late as that allows.
+// advert, once it is known whether that one left: any later, and the addresses
+// would outlive the last advert by most of an interval too much. One of less than
+// two intervals ends soon without more renewals, the last as late as that allows.
 func (r *router) nextRenewal() time.Time {
 	interval, lease := r.inst.cfg.AdvertInterval, r.inst.cfg.Lease
 	if latest, follows := r.renewsBehind(); follows {
-		second, third := interval/10, interval/10
+		var second, third time.Duration
 		if lease < 2*interval {
-			second, third = min(second, latest), min(latest, interval/2)
+			second, third = min(interval/10, latest), min(latest, interval/2)
 		}
 		// The next advert comes sooner than an interval when the last one was late.
 		for _, t := range [...]time.Time{r.spokeAt.Add(renewSoon), r.spokeAt.Add(second), r.spokeAt.Add(third), r.timer.Add(renewSoon)} {
@@ -214,8 +213,20 @@ func (r *router) sendFailed(reason string) {
 		if r.unproven && r.state == StateMaster {
 			r.giveUpMute() // still
 		}
+		r.hurry()
 	}
 	r.notice(NoticeSendFailed, netip.Addr{}, reason)
+}
+
+// hurry has the advert after one that did not leave come a little sooner, where a
+// lease of two intervals would else end just before it.
+func (r *router) hurry() {
+	if _, follows := r.renewsBehind(); !follows {
+		return
+	}
+	if next := r.spokeAt.Add(r.inst.cfg.AdvertInterval * 9 / 10); next.After(r.now()) && next.Before(r.timer) {
+		r.timer = next
+	}
 }
 
 // settleLastAdvert takes stock before the next advert: whether the one before left.
