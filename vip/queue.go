@@ -13,8 +13,12 @@ import (
 // a renewal for either.
 const sliceLimit = 128
 
-// keepRoom is for how many orders an empty queue keeps room.
-const keepRoom = 2 * sliceLimit
+// keepRoom is for how many orders an empty queue keeps room, and keepMost for how
+// many renewals, which come again and again.
+const (
+	keepRoom = 2 * sliceLimit
+	keepMost = 64 * sliceLimit
+)
 
 // order is what a caller asked for.
 type order struct {
@@ -69,7 +73,7 @@ func (q *queue) put(o order) {
 	o.number = q.given
 	switch o.kind {
 	case OrderRenew:
-		q.renewals = o.appendTo(q.renewals)
+		q.putRenewal(o)
 	case OrderAudit:
 		q.putAudit(o)
 	case OrderAnnounce:
@@ -111,6 +115,17 @@ func (o order) appendTo(list []order) []order {
 		return append(list, o)
 	}
 	return append(list, o.slices()...)
+}
+
+// putRenewal appends a renewal. The kernel may be busy for many seconds, with a
+// network namespace that goes or a large table of routes: what waits for too long
+// meanwhile nobody wants any more, and it is not kept.
+func (q *queue) putRenewal(o order) {
+	if len(q.renewals) >= keepRoom && len(q.renewals) == cap(q.renewals) {
+		now := time.Now()
+		q.renewals = slices.DeleteFunc(q.renewals, func(w order) bool { return !now.Before(w.before) })
+	}
+	q.renewals = o.appendTo(q.renewals)
 }
 
 // slices splits a large order. A removal begins with the last addresses:
@@ -281,6 +296,9 @@ func (q *queue) takeRenewals() (turn []order) {
 	}
 	clear(q.renewals[len(rest):])
 	q.renewals, q.taken = rest, turn
+	if len(rest) == 0 && cap(rest) > keepMost {
+		q.renewals = nil
+	}
 	return turn
 }
 

@@ -271,9 +271,9 @@ func TestQueueSlices(t *testing.T) {
 // every now and then nevertheless.
 func TestQueueManyRenewals(t *testing.T) {
 	q := newQueue()
-	interfaces := []string{"eth0", "eth1", "eth2"}
+	interfaces, wanted := []string{"eth0", "eth1", "eth2"}, time.Now().Add(time.Hour)
 	for n := range 3 * renewalTurns * sliceLimit {
-		q.put(order{kind: OrderRenew, owner: "a", iface: interfaces[n%3], addrs: numbered(0, 1)})
+		q.put(order{kind: OrderRenew, owner: "a", iface: interfaces[n%3], addrs: numbered(0, 1), before: wanted})
 	}
 	for n := range 4 {
 		q.put(order{kind: OrderAdd, owner: "b", iface: "eth0", addrs: numbered(n, sliceLimit)})
@@ -345,4 +345,45 @@ func TestQueueSlicesKeepOrder(t *testing.T) {
 			t.Fatalf("what addresses saw (-want +got):\n%.2000s", diff)
 		}
 	})
+}
+
+// While the kernel is busy, renewals come that nobody carries out. Those that came
+// too late are not kept, all others are.
+func TestQueueDropsRenewalsTooLate(t *testing.T) {
+	q := newQueue()
+	addr := []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32")}
+	wanted := time.Now().Add(time.Hour)
+	for n := range 100_000 {
+		q.put(order{kind: OrderRenew, owner: "late", iface: "eth0", addrs: addr, before: time.Now()})
+		if n%1000 == 0 {
+			q.put(order{kind: OrderRenew, owner: "wanted", iface: "eth0", addrs: addr, before: wanted})
+		}
+	}
+	if n := cap(q.renewals); n > 4*keepRoom {
+		t.Errorf("there is room for %d renewals", n)
+	}
+	count := 0
+	for {
+		turn, _ := q.take()
+		if len(turn) == 0 {
+			break
+		}
+		for _, o := range turn {
+			if o.owner == "wanted" {
+				count++
+			}
+		}
+	}
+	if count != 100 {
+		t.Errorf("%d renewals in time are left of 100", count)
+	}
+	for range keepMost + 1 {
+		q.put(order{kind: OrderRenew, owner: "wanted", iface: "eth0", addrs: addr, before: wanted})
+	}
+	for turn := []order{{}}; len(turn) > 0; {
+		turn, _ = q.take()
+	}
+	if n := cap(q.renewals); n > keepMost {
+		t.Errorf("an empty queue keeps room for %d renewals", n)
+	}
 }
