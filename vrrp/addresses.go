@@ -82,8 +82,8 @@ func (r *router) reconfigured() {
 	if !r.unproven { // else it adds them all when it serves
 		r.readdress(after, added)
 	}
-	if next := r.after(r.inst.cfg.AdvertInterval); next.Before(r.timer) && !r.handing && !r.listening {
-		r.timer = next
+	if r.sent.interval != r.inst.cfg.AdvertInterval && !r.handing && !r.listening {
+		r.timer = r.now() // peers go by what they were told
 	}
 }
 

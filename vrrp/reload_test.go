@@ -97,18 +97,25 @@ func TestReloadedAddresses(t *testing.T) {
 	te.wantNone()
 }
 
-// A shorter interval is kept from now on, a longer one after the advert that is
-// due anyway: the peers expect it.
+// Peers are told of another interval at once: they, and this node after a crash,
+// go by what was told last.
 func TestReloadedInterval(t *testing.T) {
 	te := newMaster(t, web())
-	te.configure(web(every(second / 10)))
-	te.wantDue(second / 10)
-	te.configure(web(every(5 * second)))
-	te.wantDue(second / 10)
+	for _, tt := range []struct {
+		interval time.Duration
+		advert   string
+	}{{second / 10, "100ms"}, {5 * second, "5s"}} {
+		te.configure(web(every(tt.interval)))
+		te.wantDue(0)
+		te.lines = nil
+		te.do(&Tick{})
+		te.want("web: advert prio=150 interval=" + tt.advert + " to=224.0.0.18")
+		te.wantDue(tt.interval)
+	}
+	te.configure(web(every(5*second), noPreempt))
 	te.lines = nil
-	te.advance(second / 10)
-	te.want("web: advert prio=150 interval=5s to=224.0.0.18")
-	te.wantDue(5 * second)
+	te.do(&Tick{})
+	te.wantNone()
 
 	te = newTest(t, web()) // a backup that has heard nobody
 	te.configure(web(every(second / 10)))
