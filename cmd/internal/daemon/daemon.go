@@ -143,6 +143,7 @@ type Daemon struct {
 	telemetry    telemetry
 	site         site
 	events       *history.History
+	garbage      *collector // nil where the runtime collects
 }
 
 // New returns a daemon that has not touched anything yet.

@@ -2,9 +2,11 @@ package daemon
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,11 +32,36 @@ const (
 	heapMost = 512 << 20
 )
 
-// collectGarbage collects instead of the runtime until ctx ends, and never while
-// a program is being started. From fork to exec a thread cannot be stopped, and
-// a collection stops all: on a busy host, where a program waits for its turn,
-// that held adverts up for as much as a second.
-func collectGarbage(ctx context.Context) {
+// collector collects garbage instead of the runtime, and never while a program is
+// being started. From fork to exec a thread cannot be stopped, and a collection
+// stops all: on a busy host, where a program waits for its turn, that held adverts
+// up for as much as a second.
+//
+// It has no timer: a timer of Go's wakes several threads, and has them wait for less
+// long whenever they wait. The loop, which wakes anyway, tells it when to look.
+type collector struct {
+	began time.Time
+	due   atomic.Int64 // when it looks again, since began
+	look  chan struct{}
+}
+
+func newCollector() *collector {
+	c := &collector{began: time.Now(), look: make(chan struct{}, 1)}
+	c.due.Store(int64(garbageSoon))
+	return c
+}
+
+// turn has the collector look, if it is time to. A nil one collects nothing.
+func (c *collector) turn(now time.Time) {
+	if c == nil || now.Sub(c.began) < time.Duration(c.due.Load()) {
+		return
+	}
+	c.due.Store(math.MaxInt64) // it has yet to look
+	c.look <- struct{}{}
+}
+
+// run collects until ctx ends.
+func (c *collector) run(ctx context.Context) {
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(heapMost)
 	defer func() {
@@ -42,16 +69,14 @@ func collectGarbage(ctx context.Context) {
 		debug.SetMemoryLimit(limit)
 	}()
 	pause := garbageSoon
-	look := time.NewTimer(pause)
-	defer look.Stop()
 	returned := time.Now()
 	live := heap()
 	again := true // once more when all is quiet: what a start needed is garbage by then
-	for last := live; ; look.Reset(pause) {
+	for last := live; ; c.due.Store(int64(time.Since(c.began) + pause)) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-look.C:
+		case <-c.look:
 		}
 		size := heap()
 		if pause = min(2*pause, garbageRest); size > last+garbageLeast/8 {

@@ -27,34 +27,58 @@ func cycles() uint64 {
 func TestCollectGarbage(t *testing.T) {
 	percent := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(percent)
-	ctx, cancel := context.WithCancel(t.Context())
-	var wg sync.WaitGroup
-	wg.Go(func() { collectGarbage(ctx) })
+	for _, tt := range []struct {
+		name string
+		lock *sync.RWMutex
+	}{{"a program is started", &syscall.ForkLock}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		c := newCollector()
+		var wg sync.WaitGroup
+		wg.Go(func() { c.run(ctx) })
+		turn := func() {
+			time.Sleep(5 * time.Millisecond)
+			c.turn(time.Now())
+		}
+		for began := time.Now(); time.Since(began) < garbageLook/2; { // it has begun, and looks in a while
+			turn()
+		}
+		tt.lock.RLock()
+		before := cycles()
+		var kept [][]byte
+		for range 2 * garbageMost >> 20 {
+			kept = append(kept, make([]byte, 1<<20))
+		}
+		for began := time.Now(); time.Since(began) < 3*garbageLook; turn() {
+			if n := cycles(); n != before {
+				tt.lock.RUnlock()
+				t.Fatalf("collected %d times while %s", n-before, tt.name)
+			}
+		}
+		tt.lock.RUnlock()
+		for began := time.Now(); cycles() == before; turn() {
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("%d MiB more, and never collected", len(kept))
+			}
+		}
+		cancel()
+		wg.Wait()
+		if got := debug.SetGCPercent(100); got != 100 {
+			t.Errorf("in the end the runtime collects at %d %%, want 100", got)
+		}
+	}
+}
 
-	time.Sleep(garbageLook / 2) // it has begun, and looks in a while
-	syscall.ForkLock.RLock()
-	before := cycles()
-	var kept [][]byte
-	for range 2 * garbageMost >> 20 {
-		kept = append(kept, make([]byte, 1<<20))
+// The loop, which must never wait, does not wait for a collector that is at work.
+func TestCollectorHoldsNobodyUp(t *testing.T) {
+	c := newCollector() // which does not run
+	for n := range 10 {
+		c.turn(c.began.Add(time.Duration(n) * time.Hour))
 	}
-	for began := time.Now(); time.Since(began) < 3*garbageLook; time.Sleep(5 * time.Millisecond) {
-		if n := cycles(); n != before {
-			syscall.ForkLock.RUnlock()
-			t.Fatalf("collected %d times while a program is started", n-before)
-		}
+	if len(c.look) != 1 {
+		t.Errorf("told to look %d times, want once", len(c.look))
 	}
-	syscall.ForkLock.RUnlock()
-	for began := time.Now(); cycles() == before; time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			t.Fatalf("%d MiB more, and never collected", len(kept))
-		}
-	}
-	cancel()
-	wg.Wait()
-	if got := debug.SetGCPercent(100); got != 100 {
-		t.Errorf("in the end the runtime collects at %d %%, want 100", got)
-	}
+	c = nil
+	c.turn(time.Now())
 }
 
 // Memory that is not used any more goes back to the system although it was locked,

@@ -38,6 +38,7 @@ func (d *Daemon) loop() error {
 		}
 		d.surveyMore()
 		d.supervise()
+		d.garbage.turn(d.now)
 	}
 }
 

@@ -60,14 +60,15 @@ func Serve(ctx context.Context, s Setup) error {
 	log := newAsyncWriter(s.Log, before)
 	defer log.Close()
 	urgency := makeUrgent()
-	collecting, stop := context.WithCancel(context.Background())
-	defer stop()
-	go collectGarbage(collecting)
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, ToJournal: journal, Control: listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: kernel.Watch,
 		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})
+	d.garbage = newCollector()
+	collecting, stop := context.WithCancel(context.Background())
+	defer stop()
+	go d.garbage.run(collecting)
 	if urgency != nil {
 		d.trouble("a busy host can delay adverts: it does not permit what would help", urgency)
 	}
