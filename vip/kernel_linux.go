@@ -31,7 +31,9 @@ type Linux struct {
 	route *rtnl
 	// renewal is for renewals alone, so that Watch can tell their echo by its port.
 	renewal *rtnl
-	packet  *packetSocket
+	// stops is held while all threads are stopped, or during a renewal that must not be.
+	stops  sync.Mutex
+	packet *packetSocket
 	// asking guards inquiry, which is for what an announcement must know, so that
 	// it need not wait for changes; and senders, which are link-local addresses found
 	// before, by the index of the interface.
@@ -53,6 +55,7 @@ func NewKernel() (k *Linux, err error) {
 			return nil, errors.Join(err, k.Close())
 		}
 	}
+	k.renewal.stops = &k.stops
 	if k.packet, err = dialPacket(); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
@@ -76,6 +79,13 @@ func (k *Linux) Close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// Stops is to be held by whoever stops all threads of the process, as a garbage
+// collection does. Renewals may be system calls that Go's scheduler does not know
+// of: what began meanwhile would have to wait for one, and everything else for it.
+// To take it may last as long as the kernel keeps a renewal waiting; renewals never
+// wait for it.
+func (k *Linux) Stops() sync.Locker { return &k.stops }
 
 // Apply implements [Kernel]. Renewals, which go on and on, look the interface up
 // only where Watch has not seen it.

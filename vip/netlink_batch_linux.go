@@ -151,6 +151,8 @@ func (s *rtnl) exchange(index int, changes []Change, todo []int, errs []error) i
 	}
 	flags := s.send[last+6:] // of struct nlmsghdr
 	binary.NativeEndian.PutUint16(flags, binary.NativeEndian.Uint16(flags)|unix.NLM_F_ACK)
+	s.beginQuiet()
+	defer s.endQuiet()
 	if err := s.write(s.send); err != nil {
 		for _, i := range todo[:n] {
 			errs[i] = err

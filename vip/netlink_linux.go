@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -36,8 +37,12 @@ type rtnl struct {
 	seq     uint32
 	receive []byte
 	send    []byte
-	// recv is recvfrom(2); tests make answers of their own.
-	recv func(fd int, b []byte, flags int) (int, error)
+	// recv is recvfrom(2), and recvRaw is it for the quiet; tests make answers of
+	// their own.
+	recv, recvRaw func(fd int, b []byte, flags int) (int, error)
+	// stops, when not nil, is there to be quiet with, and quiet set while it is held.
+	stops *sync.Mutex
+	quiet bool
 	// acks is how many answers the receive buffer holds.
 	acks int
 	// What a batch works with, kept for the next.
@@ -64,7 +69,7 @@ func dialRTNL() (*rtnl, error) {
 		_ = unix.Close(fd)
 		return nil, os.NewSyscallError("getsockopt", err)
 	}
-	return &rtnl{fd: fd, receive: make([]byte, receiveSize), acks: max(1, size/ackCost), recv: recvfrom}, nil
+	return &rtnl{fd: fd, receive: make([]byte, receiveSize), acks: max(1, size/ackCost), recv: recvfrom, recvRaw: recvfromRaw}, nil
 }
 
 // routeSocket opens a socket to rtnetlink that listens to groups.
@@ -149,8 +154,13 @@ func align4(n int) int { return (n + 3) &^ 3 }
 // write sends one datagram of requests.
 func (s *rtnl) write(b []byte) error {
 	for {
-		// To the kernel, which is where a socket without a peer sends.
-		_, err := unix.Write(s.fd, b)
+		var err error
+		if s.quiet {
+			err = sendRaw(s.fd, b)
+		} else {
+			// To the kernel, which is where a socket without a peer sends.
+			_, err = unix.Write(s.fd, b)
+		}
 		if err != unix.EINTR {
 			return os.NewSyscallError("write", err)
 		}
@@ -170,7 +180,7 @@ func recvfrom(fd int, b []byte, flags int) (int, error) {
 // read receives one datagram, which is valid until the next read.
 func (s *rtnl) read(flags int) ([]byte, error) {
 	for {
-		n, err := s.recv(s.fd, s.receive, flags|unix.MSG_TRUNC)
+		n, err := s.receiveInto(s.receive, flags|unix.MSG_TRUNC)
 		switch {
 		case err == unix.EINTR:
 		case err == unix.EAGAIN:
@@ -183,6 +193,18 @@ func (s *rtnl) read(flags int) ([]byte, error) {
 			return s.receive[:n], nil
 		}
 	}
+}
+
+// receiveInto receives quietly what is there, and waits aloud for what is not.
+func (s *rtnl) receiveInto(b []byte, flags int) (int, error) {
+	if s.quiet {
+		n, err := s.recvRaw(s.fd, b, flags|unix.MSG_DONTWAIT)
+		if err != unix.EAGAIN || flags&unix.MSG_DONTWAIT != 0 {
+			return n, err
+		}
+		s.endQuiet()
+	}
+	return s.recv(s.fd, b, flags)
 }
 
 // answer is the errno of an acknowledgement, nil for success. An explanation

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,18 +36,20 @@ const (
 // collector collects garbage instead of the runtime, and never while a program is
 // being started. From fork to exec a thread cannot be stopped, and a collection
 // stops all: on a busy host, where a program waits for its turn, that held adverts
-// up for as much as a second.
+// up for as much as a second. Nor does it while anybody else holds stops for such a
+// reason.
 //
 // It has no timer: a timer of Go's wakes several threads, and has them wait for less
 // long whenever they wait. The loop, which wakes anyway, tells it when to look.
 type collector struct {
+	stops sync.Locker
 	began time.Time
 	due   atomic.Int64 // when it looks again, since began
 	look  chan struct{}
 }
 
-func newCollector() *collector {
-	c := &collector{began: time.Now(), look: make(chan struct{}, 1)}
+func newCollector(stops sync.Locker) *collector {
+	c := &collector{stops: stops, began: time.Now(), look: make(chan struct{}, 1)}
 	c.due.Store(int64(garbageSoon))
 	return c
 }
@@ -96,9 +99,11 @@ func (c *collector) run(ctx context.Context) {
 		default:
 			continue
 		}
+		c.stops.Lock() // first: programs need not wait for it
 		syscall.ForkLock.Lock()
 		work()
 		syscall.ForkLock.Unlock()
+		c.stops.Unlock()
 		live = heap()
 		if last = live; again {
 			pause = garbageSoon

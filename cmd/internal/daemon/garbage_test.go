@@ -23,16 +23,18 @@ func cycles() uint64 {
 }
 
 // Garbage is collected, but not while a program is being started, which is when
-// ForkLock is held; and in the end all is as it was.
+// ForkLock is held, nor while anything else is under way that must not be stopped;
+// and in the end all is as it was.
 func TestCollectGarbage(t *testing.T) {
 	percent := debug.SetGCPercent(100)
 	defer debug.SetGCPercent(percent)
+	var stops sync.RWMutex
 	for _, tt := range []struct {
 		name string
 		lock *sync.RWMutex
-	}{{"a program is started", &syscall.ForkLock}} {
+	}{{"a program is started", &syscall.ForkLock}, {"threads must not be stopped", &stops}} {
 		ctx, cancel := context.WithCancel(t.Context())
-		c := newCollector()
+		c := newCollector(&stops)
 		var wg sync.WaitGroup
 		wg.Go(func() { c.run(ctx) })
 		turn := func() {
@@ -70,7 +72,8 @@ func TestCollectGarbage(t *testing.T) {
 
 // The loop, which must never wait, does not wait for a collector that is at work.
 func TestCollectorHoldsNobodyUp(t *testing.T) {
-	c := newCollector() // which does not run
+	var stops sync.Mutex
+	c := newCollector(&stops) // which does not run
 	for n := range 10 {
 		c.turn(c.began.Add(time.Duration(n) * time.Hour))
 	}

@@ -65,7 +65,7 @@ func Serve(ctx context.Context, s Setup) error {
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: kernel.Watch,
 		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})
-	d.garbage = newCollector()
+	d.garbage = newCollector(kernel.Stops())
 	collecting, stop := context.WithCancel(context.Background())
 	defer stop()
 	go d.garbage.run(collecting)

@@ -17,16 +17,17 @@ import (
 const realtimePriority = 1
 
 // leastParallel is how many threads may run Go code at a time, at least. Starting
-// a program holds one up until the program gets its turn on a busy host.
-const leastParallel = 4
+// a program holds one up until the program gets its turn on a busy host, and a
+// renewal of leases one until the kernel is done with other changes.
+const leastParallel = 5
 
 // makeUrgent keeps a busy host from delaying adverts: the process runs in real
 // time and its memory stays in RAM. Threads made later inherit both; hooks and
 // checks take neither along. The error tells what the host does not permit.
 func makeUrgent() error {
-	if runtime.GOMAXPROCS(0) < leastParallel {
-		runtime.GOMAXPROCS(leastParallel)
-	}
+	// A number that was set the runtime does not adjust later, for which it would
+	// stop all threads.
+	runtime.GOMAXPROCS(max(leastParallel, runtime.GOMAXPROCS(0)))
 	var errs []error
 	if err := scheduleThreads(); err != nil {
 		errs = append(errs, fmt.Errorf("real-time scheduling: %w", err))
