@@ -92,6 +92,7 @@ type Daemon struct {
 	crowdsSeen  time.Time       // when strangers were last counted
 	crowdsStay  bool            // the kernel would not keep them away
 	retrying    map[string]bool // interfaces whose sockets are tried again soon
+	auditAt     time.Time       // when all addresses are compared with the kernel's; zero before they are known
 	blind       map[string]*blind
 	writing     []*socket
 	work        []vrrp.Action

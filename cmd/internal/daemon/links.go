@@ -25,7 +25,7 @@ func (d *Daemon) watched(states []vip.LinkState) {
 			d.linkChanged(name)
 		}
 		d.journalChanged()
-		d.auditAll()
+		d.auditAt = d.now.Add(auditEvery)
 		d.flush()
 		d.supervisor.tell("READY=1\nSTATUS=" + d.summary())
 		return
@@ -97,17 +97,16 @@ func (d *Daemon) tellLink(iface string, s *vip.LinkState) {
 // nothing was heard of a change: a notification may have been lost.
 const auditEvery = 30 * time.Second
 
-// auditAll has all addresses compared, and plans the next time.
+// auditAll has all addresses compared, when it is time to. The loop asks each turn
+// and wakes for it: it needs no timer of its own.
 func (d *Daemon) auditAll() {
-	d.later(auditEvery, func() {
-		if d.stopping {
-			return
-		}
-		for iface := range d.links { // also those that a reload left
-			d.addresses.Audit(iface, nil)
-		}
-		d.auditAll()
-	})
+	if d.stopping || d.auditAt.IsZero() || d.now.Before(d.auditAt) {
+		return
+	}
+	d.auditAt = d.now.Add(auditEvery)
+	for iface := range d.links { // also those that a reload left
+		d.addresses.Audit(iface, nil)
+	}
 }
 
 const (

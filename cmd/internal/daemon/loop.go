@@ -38,6 +38,7 @@ func (d *Daemon) loop() error {
 		}
 		d.surveyMore()
 		d.supervise()
+		d.auditAll()
 		d.garbage.turn(d.now)
 	}
 }
@@ -119,6 +120,9 @@ func (d *Daemon) due() time.Time {
 		if t := d.fed.Add(w); !ok || t.Before(next) {
 			next, ok = t, true
 		}
+	}
+	if t := d.auditAt; !t.IsZero() && !d.stopping && (!ok || t.Before(next)) {
+		next, ok = t, true
 	}
 	if d.wake = 0; !ok {
 		return time.Time{}
