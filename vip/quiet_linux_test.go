@@ -146,7 +146,7 @@ func TestQuietRenewalWaitsAlone(t *testing.T) {
 		}
 		return
 	}
-	const held = 300 * time.Millisecond
+	const held = 600 * time.Millisecond
 	k, _ := quietKernel(t)
 	link, err := k.route.link("hf0")
 	if err != nil {

@@ -248,10 +248,12 @@ func (r *router) prove() {
 }
 
 // isMute reports whether the peers of a master must have given it up by now,
-// because none of its adverts left.
+// because none of its adverts left. The last that did came about an interval before
+// the first that did not.
 func (r *router) isMute() bool {
+	interval := r.inst.cfg.AdvertInterval
 	return r.state == StateMaster && !r.silentSince.IsZero() && !r.failedAt.Before(r.spokeAt) &&
-		r.now().Sub(r.silentSince) >= downInterval(r.inst.cfg.Version, 1, r.inst.cfg.AdvertInterval)
+		r.now().Sub(r.silentSince) >= downInterval(r.inst.cfg.Version, 1, interval)-interval*9/10
 }
 
 // giveUpMute goes to fault for a while, longer each time: who tries again takes

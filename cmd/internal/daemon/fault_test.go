@@ -181,11 +181,12 @@ func TestAddressRefusedForGood(t *testing.T) {
 	})
 }
 
-// faultyNetwork is a network whose sends fail with what err returns.
+// faultyNetwork is a network whose sends fail with err, or one of so many.
 type faultyNetwork struct {
 	transport.Network
-	mu  sync.Mutex
-	err error
+	mu           sync.Mutex
+	err          error
+	every, count int
 }
 
 type faultyConn struct {
@@ -193,10 +194,23 @@ type faultyConn struct {
 	network *faultyNetwork
 }
 
-func (f *faultyNetwork) set(err error) {
+func (f *faultyNetwork) set(err error) { f.setEvery(err, 1) }
+
+// setEvery has each n-th send fail.
+func (f *faultyNetwork) setEvery(err error, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.err = err
+	f.err, f.every, f.count = err, n, 0
+}
+
+// fails tells what the next send fails with.
+func (f *faultyNetwork) fails() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.count++; f.every == 0 || f.count%f.every != 0 {
+		return nil
+	}
+	return f.err
 }
 
 func (f *faultyNetwork) Listen(ifindex int, ifname string, family vrrp.Family) (transport.Conn, error) {
@@ -205,9 +219,7 @@ func (f *faultyNetwork) Listen(ifindex int, ifname string, family vrrp.Family) (
 }
 
 func (c *faultyConn) WriteBatch(src []transport.Packet) (int, error) {
-	c.network.mu.Lock()
-	err := c.network.err
-	c.network.mu.Unlock()
+	err := c.network.fails()
 	if err == nil {
 		return c.Conn.WriteBatch(src)
 	}
