@@ -143,15 +143,6 @@ func AutoLease(interval time.Duration, ipv6 int) time.Duration {
 	return max(time.Second, most, least)
 }
 
-// clone returns a copy that shares nothing with c.
-func (c *Config) clone() Config {
-	d := *c
-	d.Addresses = slices.Clone(c.Addresses)
-	d.Peers = slices.Clone(c.Peers)
-	d.Checks = slices.Clone(c.Checks)
-	return d
-}
-
 // same reports whether there is no difference. It is asked of thousands at each
 // reload, which reflection would take milliseconds for.
 func (c *Config) same(d *Config) bool {

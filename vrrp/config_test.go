@@ -126,17 +126,35 @@ func TestValidateAll(t *testing.T) {
 	}
 }
 
-// The Engine keeps nothing of what it was configured with.
-func TestEngineKeepsNothingOfTheConfiguration(t *testing.T) {
+// The Engine keeps what it was configured with, and writes to none of it: who gave
+// it reads it still.
+func TestEngineWritesToNothingOfTheConfiguration(t *testing.T) {
+	configured := func() []Config {
+		edge := func(c *Config) { c.Group, c.Lease = "edge", 2*second }
+		return []Config{
+			web(unicast(peer), checks(Check{Name: "nginx"}), edge),
+			web(named("dns", 52, "192.0.2.101/24"), checks(Check{Name: "named"}), edge),
+		}
+	}
+	given, again := configured(), configured()
 	te := newBare(t)
 	te.do(eth0())
-	c := web(unicast(peer), checks(Check{Name: "nginx"}))
-	te.configure(c)
-	c.Addresses[0], c.Peers[0], c.Checks[0].Name = prefixes("203.0.113.1/32")[0], peer3, "other"
+	te.configure(given...)
 	te.health("nginx", true, "")
+	te.health("named", true, "")
 	te.advance(down150)
-	te.wantAddresses("eth0", "192.0.2.100/24")
-	te.wantOnly("advert prio", "web: advert prio=150 interval=1s to=192.0.2.2")
+	te.wantState("web", StateMaster)
+	te.configure(again...)
+	te.do(&Drain{Instance: "web", By: "root"})
+	te.health("named", false, "timeout")
+	te.advance(down150)
+	te.configure(again[1])
+	te.do(&Stop{})
+	for _, got := range [][]Config{given, again} {
+		if diff := cmp.Diff(configured(), got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			t.Errorf("the configuration (-before +after):\n%s", diff)
+		}
+	}
 }
 
 // Names that people and programs see.

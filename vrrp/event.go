@@ -36,7 +36,8 @@ type (
 	Adopt struct{ Routers []Adopted }
 
 	// Configure replaces the whole set of instances. What is unchanged goes on
-	// undisturbed. The set must have passed [ValidateAll].
+	// undisturbed. The set must have passed [ValidateAll]. The Engine keeps it, and
+	// never writes to it: nor may anybody else from then on.
 	Configure struct{ Instances []Config }
 
 	// Link is the present state of an interface. It is sent for every

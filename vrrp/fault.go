@@ -17,7 +17,7 @@ func (r *router) fault() (string, bool) {
 
 // ownFault is fault without regard to the group.
 func (r *router) ownFault() (string, bool) {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	if why, bad := r.inst.releasing(); bad {
 		return why, true
 	}
@@ -89,7 +89,7 @@ func (r *router) followLink() {
 // 5.1.2.1). Unicast over IPv6 to a peer with a global address takes the first
 // global one.
 func (r *router) pickSource(list []netip.Prefix) netip.Addr {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	want := cfg.Source
 	if want.IsValid() && FamilyOf(want) != r.id.Family {
 		want = netip.Addr{}

@@ -36,7 +36,7 @@ func (r *router) remember(from netip.Addr, p *Packet) {
 // compare makes the soft checks, which are told and never drop
 // (RFC 9568 section 7.1).
 func (r *router) compare(from netip.Addr, p *Packet) {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	if p.Interval == cfg.AdvertInterval {
 		r.oddInterval = 0
 	} else if r.oddInterval++; r.oddInterval >= 2 && !r.told(NoticeInterval) { // one is a quick release

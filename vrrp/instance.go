@@ -15,7 +15,7 @@ import (
 // the strongest state of its routers: master before backup before fault.
 type instance struct {
 	e       *Engine
-	cfg     Config
+	cfg     *Config // of the last Configure
 	routers []*router
 
 	effective uint8
@@ -42,8 +42,8 @@ type instance struct {
 	notify []Transition
 }
 
-func newInstance(e *Engine, cfg Config) *instance {
-	i := &instance{e: e, cfg: cfg.clone(), since: e.now, reason: "starting"}
+func newInstance(e *Engine, cfg *Config) *instance {
+	i := &instance{e: e, cfg: cfg, since: e.now, reason: "starting"}
 	for _, f := range cfg.Families() {
 		i.addRouter(f)
 	}
@@ -215,9 +215,10 @@ func (e *Engine) configure(configs []Config) {
 	}
 	e.instances = make([]*instance, len(configs))
 	kept := make([]bool, len(configs))
-	for n, cfg := range configs {
+	for n := range configs {
+		cfg := &configs[n]
 		here := places[cfg.place()]
-		at := slices.IndexFunc(here, func(i *instance) bool { return i.cfg.sameRouters(&cfg) })
+		at := slices.IndexFunc(here, func(i *instance) bool { return i.cfg.sameRouters(cfg) })
 		if kept[n] = at >= 0; kept[n] {
 			e.instances[n] = here[at]
 			places[cfg.place()] = slices.Delete(here, at, at+1)
@@ -237,8 +238,12 @@ func (e *Engine) configure(configs []Config) {
 		}
 	}
 	for n, i := range e.instances {
-		if kept[n] && !i.cfg.same(&configs[n]) {
-			i.reconfigure(configs[n])
+		switch cfg := &configs[n]; {
+		case !kept[n]:
+		case i.cfg.same(cfg):
+			i.cfg = cfg // for the old ones are one piece of memory
+		default:
+			i.reconfigure(cfg)
 		}
 	}
 	for _, i := range e.instances { // once all of a group are as they will be
@@ -292,14 +297,14 @@ func (c *Config) sameRouters(d *Config) bool {
 		slices.ContainsFunc(c.Families(), func(f Family) bool { return slices.Contains(d.Families(), f) })
 }
 
-func (i *instance) reconfigure(cfg Config) {
+func (i *instance) reconfigure(cfg *Config) {
 	families := cfg.Families()
 	for _, r := range slices.Clone(i.routers) {
 		if !slices.Contains(families, r.id.Family) {
 			i.part(r)
 		}
 	}
-	i.cfg = cfg.clone()
+	i.cfg = cfg
 	for _, r := range i.routers {
 		r.id.Instance = cfg.Name
 		r.reconfigured()

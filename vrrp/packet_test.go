@@ -228,10 +228,10 @@ func TestCounters(t *testing.T) {
 	te.advert(peer, 0, to(self))
 	te.advance(skew150) // master again: two
 	te.do(&Stop{})      // four
-	want := Counters{
+	want := Counters{Activity: Activity{
 		AdvertsSent: 18, AdvertsReceived: 4, ReleasesSent: 1, ReleasesReceived: 2,
 		BecameMaster: 2, LeftMaster: 2, Announcements: 3, Rivals: 1,
-	}
+	}}
 	if diff := cmp.Diff(want, te.router().Counters); diff != "" {
 		t.Errorf("counters (-want +got):\n%s", diff)
 	}

@@ -334,7 +334,7 @@ func (p *play) flood() {
 	a := p.packet()
 	gap := choose(p, 0, time.Millisecond, 3*time.Millisecond)
 	const heard = 40
-	before := map[*router]Counters{}
+	before := map[*router]Activity{}
 	for _, r := range p.routers() {
 		before[r] = r.counters
 	}

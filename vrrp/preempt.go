@@ -46,7 +46,7 @@ func (p Preemption) Allowed() bool { return p >= PreemptOwner && p <= PreemptCon
 
 // preemption returns whether a backup takes over from a weaker master.
 func (r *router) preemption(theirs uint8) Preemption {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	switch {
 	case r.owner():
 		return PreemptOwner

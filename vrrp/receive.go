@@ -10,7 +10,7 @@ import (
 // accept makes the checks of RFC 9568 section 7.1 (version 2: RFC 3768 section
 // 7.1) and those that unicast needs. It decodes the packet into p.
 func (r *router) accept(ev *AdvertReceived, p *Packet) DropReason {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	if ev.TTL != TTL && !r.anyTTL(ev.Source) {
 		return DropTTL
 	}
@@ -37,7 +37,7 @@ func (r *router) accept(ev *AdvertReceived, p *Packet) DropReason {
 }
 
 func (r *router) acceptV2(p *Packet) DropReason {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	kind, auth := cfg.auth()
 	switch {
 	case p.AuthType != kind:
@@ -92,7 +92,7 @@ func (r *router) dropped(why DropReason, ev *AdvertReceived, p *Packet) {
 
 // explainDrop says what was wrong with the packet and what to look at.
 func (r *router) explainDrop(why DropReason, ev *AdvertReceived, p *Packet) string {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	switch why {
 	case DropTTL:
 		return fmt.Sprintf("ttl %d instead of 255: it did not come from this link", ev.TTL)

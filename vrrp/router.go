@@ -14,24 +14,11 @@ type router struct {
 	deadline time.Time // earliest of the times below; see schedule
 	slot     int       // in Engine.timers, -1 when not there
 
-	state  State
-	since  time.Time
-	reason string
-	cause  Cause // of the state
-
-	// From the link: where adverts leave and from which address.
-	index  int
-	source netip.Addr
-	onLink []netip.Prefix
-
-	interval time.Duration // Active_Adver_Interval
-	timer    time.Time     // Adver_Timer as master, Active_Down_Timer as backup
-	readyAt  time.Time     // end of the start-up delay
-
-	// preemptAt is when the preempt delay ends; zero while no weaker master
-	// is heard.
-	preemptAt time.Time
-
+	// What is small is together, for there may be thousands of routers.
+	state        State
+	cause        Cause        // of the state
+	form         checksumForm // last form heard of a peer
+	peerPriority uint8        // see peer
 	// handing is set while a demoted or drained master has released and waits
 	// for a successor. It goes on serving, and on as master when nobody comes.
 	handing bool
@@ -47,6 +34,23 @@ type router struct {
 	// rivalWaits is set once a rival was heard since the last announcement;
 	// againAt is for it.
 	rivalWaits bool
+
+	since  time.Time
+	reason string
+
+	// From the link: where adverts leave and from which address.
+	index  int
+	source netip.Addr
+	onLink []netip.Prefix
+
+	interval time.Duration // Active_Adver_Interval
+	timer    time.Time     // Adver_Timer as master, Active_Down_Timer as backup
+	readyAt  time.Time     // end of the start-up delay
+
+	// preemptAt is when the preempt delay ends; zero while no weaker master
+	// is heard.
+	preemptAt time.Time
+
 	// holdUntil is when addresses that outlived the mastership are removed;
 	// zero when none are held.
 	holdUntil time.Time
@@ -86,12 +90,10 @@ type router struct {
 	muteFor                        time.Duration // the last time
 	failures, expected             int           // of the packets of this turn's adverts
 
-	form checksumForm // last form heard of a peer
 	sent cachedAdvert
 
 	// The other router last heard: the master while this one is backup.
 	peer         netip.Addr
-	peerPriority uint8
 	peerInterval time.Duration
 	peerHeard    time.Time
 	oddInterval  int // adverts in a row with another interval
@@ -108,7 +110,7 @@ type router struct {
 	flaps        int
 	flapsSince   time.Time
 
-	counters Counters // without what was dropped
+	counters Activity
 	// Made when there is something to remember, which with most routers never is.
 	noticed map[NoticeKind]time.Time
 	drops   *routerDrops
@@ -122,13 +124,19 @@ type routerDrops struct {
 
 // Counters count what a virtual router did since it was made.
 type Counters struct {
+	Activity
+	Dropped Drops
+}
+
+// Activity are what every router counts. Drops, which few have any of, take twice the
+// room.
+type Activity struct {
 	AdvertsSent, AdvertsReceived     uint64
 	ReleasesSent, ReleasesReceived   uint64
 	SendErrors                       uint64
 	BecameMaster, LeftMaster         uint64
 	Announcements, AddressesRepaired uint64
 	Rivals                           uint64
-	Dropped                          Drops
 }
 
 func (r *router) now() time.Time                  { return r.inst.e.now }

@@ -24,8 +24,8 @@ type cachedAdvert struct {
 // advertKey is all that makes an advert differ from the one before.
 type advertKey struct {
 	priority uint8
-	interval time.Duration
 	form     checksumForm
+	interval time.Duration
 	source   netip.Addr
 	index    int
 }
@@ -39,8 +39,8 @@ func (r *router) advertise() {
 
 func (r *router) sendNow() {
 	r.settleLastAdvert()
-	cfg := &r.inst.cfg
-	key := advertKey{r.inst.effective, cfg.AdvertInterval, r.sendForm(), r.source, r.index}
+	cfg := r.inst.cfg
+	key := advertKey{r.inst.effective, r.sendForm(), cfg.AdvertInterval, r.source, r.index}
 	if r.sent.sends == nil || r.sent.advertKey != key {
 		r.sent = cachedAdvert{key, r.encode(key)}
 	}
@@ -53,7 +53,7 @@ func (r *router) sendNow() {
 
 // sendOnce sends an advert that is not worth keeping.
 func (r *router) sendOnce(priority uint8, interval time.Duration) {
-	sends := r.encode(advertKey{priority, interval, r.sendForm(), r.source, r.index})
+	sends := r.encode(advertKey{priority, r.sendForm(), interval, r.source, r.index})
 	r.settleLastAdvert()
 	for n := range sends {
 		r.do(&sends[n])
@@ -73,7 +73,7 @@ func (r *router) sendForm() checksumForm {
 }
 
 func (r *router) encode(key advertKey) []SendAdvert {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	p := Packet{
 		Version: cfg.Version, VRID: cfg.VRID, Priority: key.priority,
 		Interval: key.interval, Addresses: r.advertised,
@@ -91,7 +91,7 @@ func (r *router) encode(key advertKey) []SendAdvert {
 }
 
 func (r *router) destinations() []netip.Addr {
-	cfg := &r.inst.cfg
+	cfg := r.inst.cfg
 	if len(cfg.Peers) == 0 {
 		if r.id.Family == IPv4 {
 			return []netip.Addr{GroupIPv4}

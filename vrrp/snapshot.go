@@ -135,7 +135,7 @@ func (e *Engine) Extend(s *Snapshot, now time.Time, most int) (whole bool) {
 // than a Snapshot when those are few.
 func (e *Engine) Select(now time.Time, concerns func(*Config) bool) (list []InstanceStatus) {
 	for _, i := range e.instances {
-		if concerns(&i.cfg) {
+		if concerns(i.cfg) {
 			list = append(list, i.status(now, &statusSpace{}))
 		}
 	}
@@ -181,7 +181,7 @@ type statusSpace struct {
 
 func (i *instance) status(now time.Time, space *statusSpace) InstanceStatus {
 	s := InstanceStatus{
-		Config: i.cfg, State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
+		Config: *i.cfg, State: i.state, Since: i.since, Reason: i.reason, Effective: i.effective,
 		Demoted: i.demoted, DemotedWhy: i.why, Drained: i.groupDrained(), Failover: i.gave,
 		Transitions: i.transitions,
 	}
@@ -206,7 +206,7 @@ func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
 		Family: r.id.Family, Serial: r.id.Serial, State: r.state, Since: r.since, Reason: r.reason,
 		Source: r.source, MasterHeard: r.peerHeard, Interval: r.interval, Deadline: r.timer,
 		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(), Mute: !r.speaks(),
-		Addresses: space.addresses[first:len(space.addresses):len(space.addresses)], Counters: r.counters,
+		Addresses: space.addresses[first:len(space.addresses):len(space.addresses)], Counters: Counters{Activity: r.counters},
 	}
 	if r.drops != nil {
 		s.Counters.Dropped = r.drops.count
