@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/netip"
+	"sync"
 	"unsafe"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
@@ -19,6 +20,14 @@ const payloadLen = 4096 + maxHeaderLen4
 type batch struct {
 	headers []unix.Mmsghdr
 	slots   []slot
+}
+
+// batches are what the sockets of a network read and write with, one after the
+// other: each of them would need as much for its largest batch.
+type batches struct {
+	sync.Mutex
+	in, out batch
+	places  []int // the place in the caller's slice, of each header of out
 }
 
 // slot is what one header points to.

@@ -40,12 +40,13 @@ func TestCollect(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &socket{family: vrrp.IPv6, ifindex: ours}
 			dst := make([]Packet, len(tt.arrivedOn))
-			s.in.prepareReceive(dst, s.family)
+			in := &batch{}
+			in.prepareReceive(dst, s.family)
 			for i, index := range tt.arrivedOn {
-				s.in.fill(i, index, dst, fmt.Sprint(i))
+				in.fill(i, index, dst, fmt.Sprint(i))
 			}
 			var got []string
-			for _, p := range dst[:s.collect(dst)] {
+			for _, p := range dst[:s.collect(in, dst)] {
 				got = append(got, string(p.Payload))
 				if p.Interface != ours || p.Source != a6 || p.Destination != vrrp.GroupIPv6 {
 					t.Errorf("packet %+v is not as it arrived", p)

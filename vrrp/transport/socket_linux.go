@@ -23,9 +23,6 @@ type socket struct {
 	closed bool
 	vrids  VRIDs
 	others *strangers // nil before the first Admit
-	in     batch
-	out    batch
-	places []int // the place in the caller's slice, of each header of out
 }
 
 // ReadBatch implements [Conn].
@@ -35,19 +32,22 @@ func (s *socket) ReadBatch(dst []Packet) (int, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	m := &s.kernel.batches
+	m.Lock()
+	defer m.Unlock()
 	for {
 		if s.closed {
 			return 0, net.ErrClosed
 		}
-		s.in.prepareReceive(dst, s.family)
-		n, errno := recvmmsg(s.fd, s.in.headers[:len(dst)])
+		m.in.prepareReceive(dst, s.family)
+		n, errno := recvmmsg(s.fd, m.in.headers[:len(dst)])
 		switch {
 		case errno == unix.EAGAIN:
 			return 0, nil
 		case errno != 0:
 			return 0, fmt.Errorf("receive %v on %s: %w", s.family, s.ifname, os.NewSyscallError("recvmmsg", errno))
 		}
-		if n := s.collect(dst[:n]); n > 0 {
+		if n := s.collect(&m.in, dst[:n]); n > 0 {
 			s.kernel.read.Add(int64(n))
 			return n, nil
 		}
@@ -56,10 +56,10 @@ func (s *socket) ReadBatch(dst []Packet) (int, error) {
 
 // collect fills dst with the packets that were read into it and are for us,
 // without gaps, and returns how many they are.
-func (s *socket) collect(dst []Packet) int {
+func (s *socket) collect(in *batch, dst []Packet) int {
 	kept := 0
 	for i := range dst {
-		if !s.in.received(i, &dst[i], s.family, s.ifindex) {
+		if !in.received(i, &dst[i], s.family, s.ifindex) {
 			continue
 		}
 		// Swapped and not copied: two elements must never share a buffer.
@@ -116,16 +116,19 @@ func (s *socket) WriteBatch(src []Packet) (sent int, err error) {
 	if s.closed {
 		return 0, net.ErrClosed
 	}
+	m := &s.kernel.batches
+	m.Lock()
+	defer m.Unlock()
 	var errs []error
 	fail := func(i int, err error) { errs = append(errs, &WriteError{Index: i, Err: err}) }
 
-	todo := s.prepare(src, fail)
+	todo := s.prepare(m, src, fail)
 	for done := 0; done < todo; {
-		n, errno := sendmmsg(s.fd, s.out.headers[done:todo])
+		n, errno := sendmmsg(s.fd, m.out.headers[done:todo])
 		sent += n
 		done += n
 		if errno != 0 {
-			i := s.places[done]
+			i := m.places[done]
 			fail(i, s.sendError(&src[i], errno))
 			done++
 		}
@@ -134,18 +137,18 @@ func (s *socket) WriteBatch(src []Packet) (sent int, err error) {
 }
 
 // prepare makes a header of each packet that can be sent and returns how many.
-func (s *socket) prepare(src []Packet, fail func(int, error)) int {
-	s.out.grow(len(src))
-	s.places = s.places[:0]
+func (s *socket) prepare(m *batches, src []Packet, fail func(int, error)) int {
+	m.out.grow(len(src))
+	m.places = m.places[:0]
 	for i := range src {
 		if err := sendable(&src[i], s.family, s.ifindex); err != nil {
 			fail(i, err)
 			continue
 		}
-		s.out.prepareSend(len(s.places), &src[i], s.family, s.ifindex)
-		s.places = append(s.places, i)
+		m.out.prepareSend(len(m.places), &src[i], s.family, s.ifindex)
+		m.places = append(m.places, i)
 	}
-	return len(s.places)
+	return len(m.places)
 }
 
 // sendError explains why the kernel refused p.

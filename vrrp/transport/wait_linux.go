@@ -35,6 +35,8 @@ type Kernel struct {
 	errno  unix.Errno
 	places []Place
 
+	batches batches
+
 	mu     sync.Mutex // guards bell and closed
 	bell   int
 	closed bool
