@@ -51,7 +51,7 @@ type table struct {
 type linkEntry struct {
 	state LinkState // Addresses unused
 	addrs []addrState
-	known map[netip.Prefix]addrState
+	known map[netip.Prefix]addrMarks
 }
 
 // addrState is an address with what the kernel orders addresses by.
@@ -60,6 +60,16 @@ type addrState struct {
 	// scope is of rtnetlink: 0 global, 253 link, 254 host.
 	scope     uint8
 	secondary bool
+}
+
+// addrMarks are an address without its prefix.
+type addrMarks struct {
+	proto, scope         uint8
+	tentative, secondary bool
+}
+
+func (a *addrState) marks() addrMarks {
+	return addrMarks{a.Proto, a.scope, a.Tentative, a.secondary}
 }
 
 func newTable(deliver func([]LinkState)) *table {
@@ -75,7 +85,7 @@ func newTable(deliver func([]LinkState)) *table {
 func (t *table) setLink(s LinkState) {
 	l := t.links[s.Index]
 	if l == nil {
-		l = &linkEntry{known: map[netip.Prefix]addrState{}}
+		l = &linkEntry{known: map[netip.Prefix]addrMarks{}}
 		t.links[s.Index] = l
 	} else if sameLink(l.state, s) {
 		return
@@ -115,10 +125,11 @@ func (t *table) setAddr(index int, a addrState) {
 		return // of a link that is gone already
 	}
 	old, ok := l.known[a.Prefix]
-	if ok && old == a {
+	now := a.marks()
+	if ok && old == now {
 		return // renewed
 	}
-	l.known[a.Prefix] = a
+	l.known[a.Prefix] = now
 	if ok && old.scope == a.scope && old.secondary == a.secondary {
 		l.addrs[l.position(a.Prefix)] = a
 	} else {
@@ -185,9 +196,9 @@ func (t *table) replace(links []LinkState, addrs map[int][]addrState) {
 	clear(t.links)
 	clear(t.names)
 	for _, s := range links {
-		l := &linkEntry{state: s, addrs: addrs[s.Index], known: map[netip.Prefix]addrState{}}
+		l := &linkEntry{state: s, addrs: addrs[s.Index], known: map[netip.Prefix]addrMarks{}}
 		for _, a := range l.addrs {
-			l.known[a.Prefix] = a
+			l.known[a.Prefix] = a.marks()
 		}
 		t.links[s.Index] = l
 		t.names[s.Name] = s.Index

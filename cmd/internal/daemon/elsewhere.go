@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/notify"
 	"github.com/holdfast-vrrp/holdfast/vip"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
 // elsewhere follows VIPs that somebody has configured on another interface of
@@ -18,25 +19,26 @@ import (
 // interface, also while another node is master. It belongs to somebody else and
 // is not touched: people are told.
 type elsewhere struct {
-	owners map[netip.Addr][]vipOwner
+	// owners are the instances of the VIPs, each of which has one. Link-local
+	// addresses, which may be on several interfaces, are none of these.
+	owners map[netip.Addr]*vrrp.Config
 	// found has since when a VIP is on which other interface.
 	found   map[string]map[netip.Addr]time.Time
 	counted map[string]uint64 // by instance
 }
 
-// vipOwner is an instance that has an address, and where that belongs.
-type vipOwner struct{ instance, iface string }
-
 // setOwners takes the VIPs from the configuration, and looks everywhere anew.
 func (d *Daemon) setOwners() {
 	e := &d.elsewhere
-	e.owners = map[netip.Addr][]vipOwner{}
+	e.owners = make(map[netip.Addr]*vrrp.Config, len(d.cfg.Instances))
 	names := map[string]bool{}
 	for n := range d.cfg.Instances {
 		c := &d.cfg.Instances[n]
 		names[c.Name] = true
 		for _, p := range c.Addresses {
-			e.owners[p.Addr()] = append(e.owners[p.Addr()], vipOwner{c.Name, c.Interface})
+			if !p.Addr().IsLinkLocalUnicast() {
+				e.owners[p.Addr()] = c
+			}
 		}
 	}
 	for name := range e.counted {
@@ -54,11 +56,11 @@ func (d *Daemon) lookElsewhere(iface string) {
 	e := &d.elsewhere
 	before := e.found[iface]
 	var now map[netip.Addr]time.Time
-	fresh := map[vipOwner][]string{}
+	fresh := map[*vrrp.Config][]string{}
 	for _, a := range d.links[iface].Addresses {
 		addr := a.Prefix.Addr()
-		// A link-local address may be on several interfaces.
-		if a.Proto == vip.Proto || addr.IsLinkLocalUnicast() || !slices.ContainsFunc(e.owners[addr], func(o vipOwner) bool { return o.iface != iface }) {
+		owner := e.owners[addr]
+		if a.Proto == vip.Proto || owner == nil || owner.Interface == iface {
 			continue
 		}
 		if now == nil {
@@ -67,11 +69,7 @@ func (d *Daemon) lookElsewhere(iface string) {
 		since, known := before[addr]
 		if !known {
 			since = d.now
-			for _, o := range e.owners[addr] {
-				if o.iface != iface {
-					fresh[o] = append(fresh[o], addr.String())
-				}
-			}
+			fresh[owner] = append(fresh[owner], addr.String())
 		}
 		now[addr] = since
 	}
@@ -79,13 +77,13 @@ func (d *Daemon) lookElsewhere(iface string) {
 		if e.counted == nil {
 			e.counted = map[string]uint64{}
 		}
-		e.counted[o.instance] += uint64(len(list))
+		e.counted[o.Name] += uint64(len(list))
 		d.record(history.Event{
-			Kind: history.KindAddress, Severity: history.Warning, Instance: o.instance, Interface: o.iface, Addresses: list,
-			Text: fmt.Sprintf("%s: %s also on %s, where this host may answer for it", o.instance, few(list), iface),
+			Kind: history.KindAddress, Severity: history.Warning, Instance: o.Name, Interface: o.Interface, Addresses: list,
+			Text: fmt.Sprintf("%s: %s also on %s, where this host may answer for it", o.Name, few(list), iface),
 		}, "a virtual address is on another interface as well, where this host may answer for it",
-			"instance", o.instance, "interface", o.iface, "other", iface, "addresses", few(list))
-		d.occasion(notify.StateAddress, named(o.instance), func(e *notify.Event) {
+			"instance", o.Name, "interface", o.Interface, "other", iface, "addresses", few(list))
+		d.occasion(notify.StateAddress, named(o.Name), func(e *notify.Event) {
 			e.Change, e.Reason = notify.ChangeElsewhere, few(list)+" also on "+iface+", where this host may answer for it"
 		})
 	}
@@ -122,10 +120,8 @@ func (e *elsewhere) status() (list map[string][]control.Elsewhere, counted map[s
 	list, counted = map[string][]control.Elsewhere{}, map[string]uint64{}
 	for iface, found := range e.found {
 		for addr, since := range found {
-			for _, o := range e.owners[addr] {
-				if o.iface != iface {
-					list[o.instance] = append(list[o.instance], control.Elsewhere{Address: addr.String(), Interface: iface, Since: since})
-				}
+			if o := e.owners[addr]; o != nil && o.Interface != iface {
+				list[o.Name] = append(list[o.Name], control.Elsewhere{Address: addr.String(), Interface: iface, Since: since})
 			}
 		}
 	}
