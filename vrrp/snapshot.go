@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
@@ -140,6 +141,44 @@ func (e *Engine) Select(now time.Time, concerns func(*Config) bool) (list []Inst
 		}
 	}
 	return list
+}
+
+// Brief is what of an instance may change without a [Transition].
+type Brief struct {
+	Config    *Config // not to be written to
+	State     State
+	Reason    string
+	Effective uint8
+	// Demoted, DemotedWhy and Drained are those of the [InstanceStatus].
+	Demoted    bool
+	DemotedWhy string
+	Drained    bool
+}
+
+// Briefs goes through all instances, in the order of the configuration. It costs
+// much less than a Snapshot.
+func (e *Engine) Briefs() iter.Seq[Brief] {
+	return func(yield func(Brief) bool) {
+		for _, i := range e.instances {
+			if !yield(Brief{i.cfg, i.state, i.reason, i.effective, i.demoted, i.why, i.groupDrained()}) {
+				return
+			}
+		}
+	}
+}
+
+// Routers goes through the virtual routers of all instances, in the order of the
+// configuration, each with that of its instance, which is not to be written to.
+func (e *Engine) Routers() iter.Seq2[RouterID, *Config] {
+	return func(yield func(RouterID, *Config) bool) {
+		for _, i := range e.instances {
+			for _, r := range i.routers {
+				if !yield(r.id, i.cfg) {
+					return
+				}
+			}
+		}
+	}
 }
 
 func (e *Engine) checkStatus() (list []CheckStatus) {

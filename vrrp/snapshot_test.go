@@ -48,3 +48,53 @@ func TestSnapshotInParts(t *testing.T) {
 		}
 	}
 }
+
+// What is told in brief is what a snapshot has.
+func TestBriefsAndRoutersAreThoseOfTheSnapshot(t *testing.T) {
+	grouped := func(c *Config) { c.Group = "edge" }
+	te := newTest(t, web(vips("192.0.2.100/24", "fe80::100/64"), grouped, nginx), web(named("dns", 52, "192.0.2.101/24"), grouped), web(named("mail", 53, "192.0.2.102/24")))
+	compare := func() {
+		t.Helper()
+		s := te.e.Snapshot(te.now)
+		var briefs, wantBriefs []Brief
+		for b := range te.e.Briefs() {
+			briefs = append(briefs, b)
+		}
+		type listed struct {
+			id     RouterID
+			config string
+		}
+		var routers, wantRouters []listed
+		for id, c := range te.e.Routers() {
+			routers = append(routers, listed{id, c.Name})
+		}
+		for n := range s.Instances {
+			i := &s.Instances[n]
+			wantBriefs = append(wantBriefs, Brief{&i.Config, i.State, i.Reason, i.Effective, i.Demoted, i.DemotedWhy, i.Drained})
+			for _, r := range i.Routers {
+				wantRouters = append(wantRouters, listed{RouterID{i.Config.Name, r.Family, r.Serial}, i.Config.Name})
+			}
+		}
+		if diff := cmp.Diff(wantBriefs, briefs, cmp.Comparer(func(a, b *Config) bool { return a.same(b) })); diff != "" {
+			t.Errorf("briefs (-snapshot +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(wantRouters, routers, cmp.AllowUnexported(listed{})); diff != "" {
+			t.Errorf("routers (-snapshot +got):\n%s", diff)
+		}
+	}
+	compare()
+	te.health("nginx", true, "")
+	te.advance(down150)
+	compare()
+	te.health("nginx", false, "connection refused")
+	te.do(&Drain{Instance: "dns", By: "root"})
+	compare()
+	te.do(eth0(func(l *Link) { l.Carrier = false }))
+	compare()
+	for range te.e.Briefs() { // who has seen enough may stop
+		break
+	}
+	for range te.e.Routers() {
+		break
+	}
+}

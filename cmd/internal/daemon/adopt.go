@@ -144,7 +144,7 @@ func (d *Daemon) journalChanged() {
 		d.journalDue = false
 		began := time.Now()
 		defer func() { d.journalTook = time.Since(began) }()
-		if f := d.journal.describe(d.engine.Snapshot(d.now)); f != nil {
+		if f := d.journal.describe(d.engine.Routers(), d.journalIndexes); f != nil {
 			d.journalNext = f
 			d.writeJournal()
 		}

@@ -65,11 +65,17 @@ func StateDir(runDir string) string {
 
 // keptDrains lists the drains that are to survive a restart.
 func (d *Daemon) keptDrains() (now []keptDrain) {
-	if _, drained := d.engine.Census(); drained == 0 {
+	drained := map[string]bool{}
+	for i := range d.engine.Briefs() {
+		if i.Drained {
+			drained[i.Config.Name] = true
+		}
+	}
+	if len(drained) == 0 {
 		return nil
 	}
-	for _, i := range d.engine.Snapshot(d.now).Instances {
-		if !i.Drained || !i.Drain.Persist || i.Drain.Trying { // or it may yet be void
+	for _, i := range d.engine.Select(d.now, func(c *vrrp.Config) bool { return drained[c.Name] }) {
+		if !i.Drain.Persist || i.Drain.Trying { // or it may yet be void
 			continue
 		}
 		k := keptDrain{Instance: i.Config.Name, Since: i.Drain.Since.Round(0), By: i.Drain.By, Why: i.Drain.Why}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -123,35 +125,30 @@ func (j *journal) store(serial, word uint64) {
 	j.unlisted[serial] = word
 }
 
-// describe sets which virtual routers there are. Their stamps move with them.
-// It returns what to write, or nil when nothing has changed.
-func (j *journal) describe(s *vrrp.Snapshot) *journalFile {
-	next := journalFile{Version: journalVersion, Boot: j.boot}
-	indexes := map[string]int{}
-	for _, l := range s.Links {
-		indexes[l.Name] = l.Index
+// describe sets which virtual routers there are, on which interfaces, by their
+// indexes. Their stamps move with them. It returns what to write, or nil when
+// nothing has changed.
+func (j *journal) describe(routers iter.Seq2[vrrp.RouterID, *vrrp.Config], indexes map[string]int) *journalFile {
+	next := journalFile{Version: journalVersion, Boot: j.boot, Routers: make([]journalRouter, 0, len(j.last.Routers)+1)}
+	slots := make(map[uint64]int, len(j.slots))
+	for id, c := range routers {
+		if len(next.Routers) == journalSlots-1 {
+			break
+		}
+		slots[id.Serial] = 1 + len(next.Routers)
+		next.Routers = append(next.Routers, journalRouter{
+			Interface: c.Interface, Index: indexes[c.Interface], VRID: c.VRID, Family: id.Family,
+			Interval: c.AdvertInterval, Addresses: ofFamily(c.Addresses, id.Family),
+		})
+	}
+	same := sameJournal(&next, &j.last) // though perhaps of other routers in the same places
+	if same && maps.Equal(slots, j.slots) && len(j.unlisted) == 0 {
+		return nil
 	}
 	old := j.unlisted
 	for serial, slot := range j.slots {
 		old[serial] = atomic.LoadUint64(&j.stamps[slot])
 	}
-	slots := map[uint64]int{}
-	for n := range s.Instances {
-		i := &s.Instances[n]
-		for k := range i.Routers {
-			r := &i.Routers[k]
-			if len(next.Routers) == journalSlots-1 {
-				break
-			}
-			slots[r.Serial] = 1 + len(next.Routers)
-			d := journalRouter{Interface: i.Config.Interface, Index: indexes[i.Config.Interface], VRID: i.Config.VRID, Family: r.Family, Interval: i.Config.AdvertInterval}
-			for _, a := range r.Addresses {
-				d.Addresses = append(d.Addresses, a.Address)
-			}
-			next.Routers = append(next.Routers, d)
-		}
-	}
-	same := sameJournal(&next, &j.last) // though perhaps of other routers in the same places
 	if !same {
 		next.Generation = j.last.Generation + 1
 		j.last = next
@@ -165,6 +162,15 @@ func (j *journal) describe(s *vrrp.Snapshot) *journalFile {
 		return nil
 	}
 	return &next
+}
+
+// ofFamily lists the addresses of a family: the same list, if all are.
+func ofFamily(all []netip.Prefix, f vrrp.Family) []netip.Prefix {
+	other := func(p netip.Prefix) bool { return vrrp.FamilyOf(p.Addr()) != f }
+	if !slices.ContainsFunc(all, other) {
+		return all
+	}
+	return slices.DeleteFunc(slices.Clone(all), other)
 }
 
 func sameJournal(a, b *journalFile) bool {

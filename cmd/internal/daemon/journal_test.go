@@ -23,22 +23,39 @@ const (
 	journaled = time.Hour // since the boot, when the journals of these tests are written
 )
 
-// engineSnapshot is that of an Engine with one instance on eth0 for each VRID,
-// with two addresses of IPv4 and one of IPv6.
-func engineSnapshot(index int, vrids ...uint8) *vrrp.Snapshot {
-	s := &vrrp.Snapshot{Links: []vrrp.LinkStatus{{Link: vrrp.Link{Name: "eth0", Index: index}}}}
+// roster is what an Engine has virtual routers of, all on eth0 with an index.
+type roster struct {
+	index   int
+	ids     []vrrp.RouterID
+	configs []*vrrp.Config
+}
+
+// newRoster has one instance for each VRID, with two addresses of IPv4 and one of
+// IPv6.
+func newRoster(index int, vrids ...uint8) *roster {
+	r := &roster{index: index}
 	for _, id := range vrids {
-		v4 := []vrrp.AddressState{{Address: testVIP}, {Address: netip.PrefixFrom(testVIP.Addr().Next(), 32)}}
-		v6 := []vrrp.AddressState{{Address: netip.MustParsePrefix("2001:db8::100/128")}}
-		s.Instances = append(s.Instances, vrrp.InstanceStatus{
-			Config: vrrp.Config{Interface: "eth0", VRID: id, AdvertInterval: time.Second},
-			Routers: []vrrp.RouterStatus{
-				{Family: vrrp.IPv4, Serial: 10 * uint64(id), Addresses: v4},
-				{Family: vrrp.IPv6, Serial: 10*uint64(id) + 1, Addresses: v6},
-			},
-		})
+		c := &vrrp.Config{
+			Interface: "eth0", VRID: id, AdvertInterval: time.Second,
+			Addresses: []netip.Prefix{testVIP, netip.MustParsePrefix("2001:db8::100/128"), netip.PrefixFrom(testVIP.Addr().Next(), 32)},
+		}
+		for n, f := range c.Families() {
+			r.ids = append(r.ids, vrrp.RouterID{Family: f, Serial: 10*uint64(id) + uint64(n)})
+			r.configs = append(r.configs, c)
+		}
 	}
-	return s
+	return r
+}
+
+// describe describes the roster in a journal.
+func (r *roster) describe(j *journal) *journalFile {
+	return j.describe(func(yield func(vrrp.RouterID, *vrrp.Config) bool) {
+		for n, id := range r.ids {
+			if !yield(id, r.configs[n]) {
+				return
+			}
+		}
+	}, map[string]int{"eth0": r.index})
 }
 
 // newJournal opens a journal in a directory.
@@ -52,10 +69,10 @@ func newJournal(t *testing.T, dir string) *journal {
 	return j
 }
 
-// describe describes a snapshot in a journal and writes it.
-func describe(t *testing.T, j *journal, s *vrrp.Snapshot) {
+// describe describes a roster in a journal and writes it.
+func describe(t *testing.T, j *journal, r *roster) {
 	t.Helper()
-	f := j.describe(s)
+	f := r.describe(j)
 	if f == nil {
 		t.Fatal("nothing has changed")
 	}
@@ -69,7 +86,7 @@ func describe(t *testing.T, j *journal, s *vrrp.Snapshot) {
 func leaveJournal(t *testing.T, dir string, last time.Duration) {
 	t.Helper()
 	j := newJournal(t, dir)
-	describe(t, j, engineSnapshot(1, 51))
+	describe(t, j, newRoster(1, 51))
 	j.stamp(510, last)
 }
 
@@ -240,10 +257,10 @@ func TestAdoptable(t *testing.T) {
 func TestDescribeMovesStamps(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
-	describe(t, j, engineSnapshot(1, 51, 52))
+	describe(t, j, newRoster(1, 51, 52))
 	j.stamp(510, journaled)
 	j.stamp(521, journaled+1)
-	if f := j.describe(engineSnapshot(1, 51, 52)); f != nil {
+	if f := newRoster(1, 51, 52).describe(j); f != nil {
 		t.Errorf("nothing changed, but there is something to write: %+v", f)
 	}
 	ages := func() map[uint8][2]time.Duration {
@@ -270,7 +287,7 @@ func TestDescribeMovesStamps(t *testing.T) {
 		{"one removed", 2, []uint8{52}, map[uint8][2]time.Duration{52: {-1, 9}}},
 		{"the other in its place", 2, []uint8{51}, map[uint8][2]time.Duration{51: {-1, -1}}},
 	} {
-		describe(t, j, engineSnapshot(c.index, c.vrids...))
+		describe(t, j, newRoster(c.index, c.vrids...))
 		if diff := cmp.Diff(c.want, ages()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
@@ -291,11 +308,9 @@ func TestDescribeMovesStamps(t *testing.T) {
 func TestDescribeKnowsWhoSpokeBefore(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
-	s := engineSnapshot(1, 51)
-	s.Instances[0].Routers[0].State = vrrp.StateMaster
-	s.Instances[0].Routers[1].State = vrrp.StateMaster // it has not spoken yet
-	j.stampAdvert(510, journaled, true)
-	describe(t, j, s)
+	r := newRoster(1, 51)
+	j.stampAdvert(510, journaled, true) // the other has not spoken yet
+	describe(t, j, r)
 	want := func(name string, v4, v6 time.Duration) {
 		t.Helper()
 		l, err := readJournal(dir, thisBoot, journaled+10)
@@ -311,9 +326,9 @@ func TestDescribeKnowsWhoSpokeBefore(t *testing.T) {
 	}
 	want("before it was listed", 10, -1)
 
-	s.Instances[0].Routers[0].Serial = 900
+	r.ids[0].Serial = 900
 	j.stampAdvert(900, journaled+4, true)
-	if f := j.describe(s); f != nil {
+	if f := r.describe(j); f != nil {
 		t.Errorf("the list is the same, but there is something to write: %+v", f)
 	}
 	want("another in its place", 6, -1)
@@ -327,8 +342,8 @@ func TestJournalChangeIsAtomic(t *testing.T) {
 	dir := t.TempDir()
 	leaveJournal(t, dir, journaled)
 	j := newJournal(t, dir)
-	describe(t, j, engineSnapshot(1, 51))
-	f := j.describe(engineSnapshot(1, 52))
+	describe(t, j, newRoster(1, 51))
+	f := newRoster(1, 52).describe(j)
 	if _, err := readJournal(dir, thisBoot, journaled); err == nil || !strings.Contains(err.Error(), "do not belong together") {
 		t.Errorf("before the write: %v", err)
 	}
@@ -409,12 +424,12 @@ func TestJournalOnFullDisk(t *testing.T) {
 	dir := mountTmpfs(t, "256k")
 	leaveJournal(t, dir, journaled)
 	j := newJournal(t, dir)
-	describe(t, j, engineSnapshot(1, 51))
+	describe(t, j, newRoster(1, 51))
 	j.stamp(511, journaled)
 	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 1<<20), 0o600); !errors.Is(err, unix.ENOSPC) {
 		t.Fatalf("the disk does not get full: %v", err)
 	}
-	f := j.describe(engineSnapshot(1, 52))
+	f := newRoster(1, 52).describe(j)
 	if err := j.write(f); !errors.Is(err, unix.ENOSPC) {
 		t.Errorf("error %v, want %v", err, unix.ENOSPC)
 	}
@@ -433,7 +448,7 @@ func TestJournalOnFullDisk(t *testing.T) {
 func TestStampsKeepTheChecksumForm(t *testing.T) {
 	dir := t.TempDir()
 	j := newJournal(t, dir)
-	describe(t, j, engineSnapshot(1, 51, 52))
+	describe(t, j, newRoster(1, 51, 52))
 	j.stampAdvert(510, journaled, true)
 	j.stampAdvert(520, journaled, false)
 	l, err := readJournal(dir, thisBoot, journaled+10)

@@ -108,16 +108,16 @@ func nothingDone(err error) error {
 	return fmt.Errorf("%w; nothing was done", err)
 }
 
-// standing finds how instances are in a snapshot by their names.
+// standing finds how instances are by their names.
 type standing map[string]*vrrp.InstanceStatus
 
-func (d *Daemon) standing() standing {
-	s := d.engine.Snapshot(d.now)
-	all := make(standing, len(s.Instances))
-	for n := range s.Instances {
-		all[s.Instances[n].Config.Name] = &s.Instances[n]
+func (d *Daemon) standing(names []string) standing {
+	wanted, found := setOf(names), make(standing, len(names))
+	list := d.engine.Select(d.now, func(c *vrrp.Config) bool { return wanted[c.Name] })
+	for n := range list {
+		found[list[n].Config.Name] = &list[n]
 	}
-	return all
+	return found
 }
 
 func (s standing) of(name string) *vrrp.InstanceStatus {
@@ -185,7 +185,7 @@ func (d *Daemon) orderFailover(who string, s *control.Selection, answer func(*co
 		answer(nil, err)
 		return
 	}
-	now := d.standing()
+	now := d.standing(names)
 	serving := map[string]bool{} // groups that this node is master of any instance of
 	for _, name := range names {
 		if i := now.of(name); i.State == vrrp.StateMaster {
@@ -252,7 +252,7 @@ func (d *Daemon) orderAnnounce(who string, s *control.Selection, answer func(*co
 		wanted := setOf(s.Instances)
 		names = slices.DeleteFunc(names, func(n string) bool { return !wanted[n] })
 	}
-	now := d.standing()
+	now := d.standing(names)
 	masters := 0
 	for _, name := range names {
 		if now.of(name).State == vrrp.StateMaster {
@@ -298,11 +298,11 @@ func (d *Daemon) orderUndrain(who string, s *control.Selection, answer func(*con
 		answer(nil, err)
 		return
 	}
-	before := d.standing()
+	before := d.standing(names)
 	for _, name := range d.each(names) {
 		d.step(&vrrp.Undrain{Instance: name})
 	}
-	after := d.standing()
+	after := d.standing(names)
 	for _, name := range names {
 		was, i := before.of(name), after.of(name)
 		r := result(i)

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -15,24 +16,24 @@ const tellDelay = time.Second
 
 // told is what people know of an instance from the log beside its state.
 type told struct {
-	priority uint8
 	fault    string // why it is in fault; empty when it is not
+	priority uint8
 	drained  bool
 }
 
 // tellChanges tells what changed without a transition: the priority that an
 // instance elects with, and why it still is in fault.
 func (d *Daemon) tellChanges() {
-	s := d.engine.Snapshot(d.now)
-	next := make(map[string]told, len(s.Instances))
-	for n := range s.Instances {
-		i := &s.Instances[n]
+	for i := range d.engine.Briefs() {
 		now := told{priority: i.Effective, drained: i.Drained}
 		if i.State == vrrp.StateFault {
 			now.fault = i.Reason
 		}
-		next[i.Config.Name] = now
 		old, known := d.told[i.Config.Name]
+		if known && old == now {
+			continue
+		}
+		d.told[i.Config.Name] = now
 		if !known || old.priority == 0 {
 			old.priority = now.priority
 			if i.Demoted {
@@ -40,7 +41,7 @@ func (d *Daemon) tellChanges() {
 			}
 		}
 		if old.priority != now.priority {
-			d.tellPriority(i, old)
+			d.tellPriority(&i, old)
 		}
 		if old.fault != "" && now.fault != "" && old.fault != now.fault {
 			d.record(history.Event{
@@ -50,10 +51,16 @@ func (d *Daemon) tellChanges() {
 			}, "still in fault", "instance", i.Config.Name, "reason", now.fault)
 		}
 	}
-	d.told = next
+	if len(d.told) > len(d.cfg.Instances) { // a reload has removed or renamed some
+		configured := make(map[string]bool, len(d.cfg.Instances))
+		for n := range d.cfg.Instances {
+			configured[d.cfg.Instances[n].Name] = true
+		}
+		maps.DeleteFunc(d.told, func(name string, _ told) bool { return !configured[name] })
+	}
 }
 
-func (d *Daemon) tellPriority(i *vrrp.InstanceStatus, before told) {
+func (d *Daemon) tellPriority(i *vrrp.Brief, before told) {
 	from := before.priority
 	args := []any{"instance", i.Config.Name, "from", int(from), "to", int(i.Effective)}
 	e := history.Event{

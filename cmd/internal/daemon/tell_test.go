@@ -106,3 +106,21 @@ func TestTellFault(t *testing.T) {
 		a.stop()
 	})
 }
+
+// What people know of an instance is forgotten once a reload has removed it: there
+// may be many reloads.
+func TestToldIsForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		await(t, 5*time.Second, "a", a)
+		a.edit(strings.Replace(conf(150, "1s"), `name = "web"`, `name = "mail"`, 1))
+		if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+			t.Fatal(err)
+		}
+		pass(time.Second)
+		if _, known := a.d.told["mail"]; !known || len(a.d.told) != 1 {
+			t.Errorf("known are %v, want mail alone", a.d.told)
+		}
+		a.stop()
+	})
+}
