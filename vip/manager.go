@@ -93,8 +93,8 @@ func (m *Manager) Add(owner, iface string, addrs []netip.Prefix, lease time.Dura
 // Renew starts the lease of addresses that owner holds anew, unless that could
 // only happen after the time given: a process that was stopped in between must
 // not bring addresses back that another host has taken over. There is a report
-// only of what went wrong, and once when it goes well again. The list is the
-// Manager's from now on.
+// only of what went wrong, and once when it goes well again. The list is kept, and
+// must not change from now on.
 func (m *Manager) Renew(owner, iface string, addrs []netip.Prefix, lease time.Duration, before time.Time) {
 	m.queue.put(order{kind: OrderRenew, owner: owner, iface: iface, addrs: addrs, lease: lease, before: before})
 }

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Action is something the caller must do, in the order given. Actions and what
-// they point to are valid until the next call of [Engine.Step].
+// Action is something the caller must do, in the order given. It never changes,
+// nor does what it points to: a caller may carry it out later, and must not write
+// to it.
 type Action interface{ action() }
 
 type (

@@ -103,6 +103,24 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Nor do renewals, while the addresses stay the same.
+func TestRenewingDoesNotAllocate(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	te.advance(5 * second)
+	renewals := 0
+	got := testing.AllocsPerRun(100, func() {
+		at, _ := te.e.Deadline()
+		for _, a := range te.e.Step(at, &Tick{}) {
+			if r, ok := a.(*RenewAddresses); ok && len(r.Addresses) == 1 {
+				renewals++
+			}
+		}
+	})
+	if got != 0 || renewals < 50 {
+		t.Errorf("a step allocates %v times, with %d renewals in 100 steps", got, renewals)
+	}
+}
+
 // Nor does what people were told of already, however often it is heard.
 func TestWhatWasToldDoesNotAllocate(t *testing.T) {
 	for _, tt := range []struct {

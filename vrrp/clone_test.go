@@ -23,6 +23,7 @@ var shared = map[string]string{
 	"router.onLink":        "the list of a link",
 	"router.positions":     "made anew by setAddresses",
 	"router.advertised":    "made anew by setAddresses",
+	"router.renewed":       "an action, which never changes",
 	"cachedAdvert.sends":   "made anew by encode",
 	"SendAdvert.Payload":   "made anew by encode",
 }

@@ -60,7 +60,7 @@ func NewEngine() *Engine {
 }
 
 // Step tells the Engine that something happened and returns what to do, in
-// order. The actions are valid until the next call. Only a [Tick] makes timers
+// order. The list is valid until the next call. Only a [Tick] makes timers
 // expire: a caller that was late feeds it what has been waiting first, so that
 // nobody is declared dead whose packet lies in a queue.
 //

@@ -179,6 +179,7 @@ var ignored = map[string]string{
 	"router.flaps":         "for a notice",
 	"router.flapsSince":    "for a notice",
 	"router.renewDue":      "of large sets alone",
+	"router.renewed":       "follows from the addresses",
 	"router.oddInterval":   "for a notice",
 	"router.rivalSince":    "for people",
 	"router.rivalSeen":     "for people",

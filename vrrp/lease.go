@@ -118,7 +118,7 @@ func (r *router) renewParts() int { return max(1, (len(r.addresses)+r.renewPart(
 // node that cannot speak must lose its addresses before its peers take over.
 func (r *router) renew() {
 	if r.state != StateMaster && !r.holding() || r.inst.cfg.Lease == 0 || len(r.addresses) == 0 || r.replaced() {
-		r.renewAt = time.Time{}
+		r.renewAt, r.renewed = time.Time{}, nil
 		return
 	}
 	if _, follows := r.renewsBehind(); follows && !r.spokeAt.Before(r.now()) { // whether that advert leaves is known after this turn
@@ -163,17 +163,52 @@ func (r *router) renewNextPart() {
 	}
 	end := min(r.renewNext+r.renewPart(), len(r.addresses))
 	for part := range slices.Chunk(r.addresses[r.renewNext:end], renewSlice) {
-		list := make([]netip.Prefix, 0, len(part))
-		for _, a := range part {
-			if a.Present {
-				list = append(list, a.Address)
-			}
-		}
-		if len(list) > 0 {
-			r.do(&RenewAddresses{r.id, r.inst.cfg.Interface, list, r.inst.cfg.Lease})
+		if a := r.renewal(part); a != nil {
+			r.do(a)
 		}
 	}
 	r.renewNext = end
+}
+
+// renewal renews what is present of a part; nil when nothing is. A set of one slice
+// is renewed again and again by the same action.
+func (r *router) renewal(part []AddressState) *RenewAddresses {
+	if r.renewsAgain(part) {
+		return r.renewed
+	}
+	list := make([]netip.Prefix, 0, len(part))
+	for _, a := range part {
+		if a.Present {
+			list = append(list, a.Address)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	a := &RenewAddresses{r.id, r.inst.cfg.Interface, list, r.inst.cfg.Lease}
+	if len(r.addresses) <= renewSlice {
+		r.renewed = a
+	}
+	return a
+}
+
+// renewsAgain reports whether the last renewal would do for a part.
+func (r *router) renewsAgain(part []AddressState) bool {
+	a := r.renewed
+	if a == nil || a.Router != r.id || a.Interface != r.inst.cfg.Interface || a.Lease != r.inst.cfg.Lease {
+		return false
+	}
+	left := a.Addresses
+	for _, s := range part {
+		if !s.Present {
+			continue
+		}
+		if len(left) == 0 || left[0] != s.Address {
+			return false
+		}
+		left = left[1:]
+	}
+	return len(left) == 0
 }
 
 // speaks reports whether the last advert left, which is known once the turn that

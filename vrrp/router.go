@@ -73,8 +73,9 @@ type router struct {
 	repairAt   time.Time
 	lease      time.Duration // in force
 	renewAt    time.Time
-	renewNext  int       // the first address of the next part to renew
-	renewDue   time.Time // when that part ought to be renewed
+	renewNext  int             // the first address of the next part to renew
+	renewDue   time.Time       // when that part ought to be renewed
+	renewed    *RenewAddresses // the last one, of a set of one slice
 	repairWait time.Duration
 	// How often addresses were removed by somebody else since removedSince, and
 	// since when the kernel refuses one.

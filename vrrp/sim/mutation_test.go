@@ -34,7 +34,7 @@ var mutations = []mutation{
 	{"forget an order during a pause", "operate.go", "r.state == StateMaster && (r.handing || r.listening)\n", "r.state == StateMaster\n", Operator, 1000},
 	{"act at once after a pause", "engine.go", "\t\te.late(ev.By)\n", "", Freeze, 100},
 	{"renew although nothing leaves", "lease.go", "if !r.speaks() || r.listening {", "if r.listening {", Kernel, 300},
-	{"forget to renew", "lease.go", "\t\t\tr.do(&RenewAddresses{r.id, r.inst.cfg.Interface, list, r.inst.cfg.Lease})\n", "", Calm, 100},
+	{"forget to renew", "lease.go", "\t\t\tr.do(a)\n", "", Calm, 100},
 	{"take addresses for ever", "instance.go", "i := &instance{e: e, cfg: cfg,", "own := *cfg\n\town.Lease = 0\n\ti := &instance{e: e, cfg: &own,", Crash, 100},
 	{"leave lost addresses lost", "addresses.go", "\t\tr.addAddresses(lost)\n", "", Kernel, 100},
 	{"take over without addresses", "router.go", "\tr.addAddresses(r.prefixes())\n\tr.startRenewing()\n", "\tr.startRenewing()\n", Calm, 100},

@@ -95,6 +95,7 @@ type Daemon struct {
 	auditAt     time.Time       // when all addresses are compared with the kernel's; zero before they are known
 	blind       map[string]*blind
 	writing     []*socket
+	batch       batch // reused for each of them
 	work        []vrrp.Action
 	advert      vrrp.AdvertReceived
 

@@ -129,7 +129,7 @@ func (j *journal) store(serial, word uint64) {
 // indexes. Their stamps move with them. It returns what to write, or nil when
 // nothing has changed.
 func (j *journal) describe(routers iter.Seq2[vrrp.RouterID, *vrrp.Config], indexes map[string]int) *journalFile {
-	next := journalFile{Version: journalVersion, Boot: j.boot, Routers: make([]journalRouter, 0, len(j.last.Routers)+1)}
+	next := journalFile{Version: journalVersion, Boot: j.boot}
 	slots := make(map[uint64]int, len(j.slots))
 	for id, c := range routers {
 		if len(next.Routers) == journalSlots-1 {
@@ -151,6 +151,7 @@ func (j *journal) describe(routers iter.Seq2[vrrp.RouterID, *vrrp.Config], index
 	}
 	if !same {
 		next.Generation = j.last.Generation + 1
+		next.Routers = slices.Clone(next.Routers) // without the room of appending
 		j.last = next
 		atomic.StoreUint64(&j.stamps[0], next.Generation) // until it is written, the old file fits no more
 	}

@@ -23,18 +23,10 @@ const (
 
 // socket is an open socket and the adverts of this turn that leave by it.
 type socket struct {
-	conn    transport.Conn
-	opened  time.Time
-	crowd   crowd
-	out     []transport.Packet
-	senders []sender // of out, position by position
-}
-
-// sender is the virtual router of an advert, the form of its checksum, and whether
-// it is master no more.
-type sender struct {
-	id             vrrp.RouterID
-	pseudo, letsGo bool
+	conn   transport.Conn
+	opened time.Time
+	crowd  crowd
+	out    []*vrrp.SendAdvert
 }
 
 // ensureSockets opens what the instances on an interface need and closes the
@@ -177,40 +169,53 @@ func (d *Daemon) send(a *vrrp.SendAdvert) {
 	if len(s.out) == 0 {
 		d.writing = append(d.writing, s)
 	}
-	s.out = append(s.out, transport.Packet{
-		Interface: a.Interface, Source: a.Source, Destination: a.Destination, Payload: a.Payload,
-	})
-	s.senders = append(s.senders, sender{id: a.Router, pseudo: a.PseudoHeader})
+	s.out = append(s.out, a)
+}
+
+// batch is the adverts that one socket sends. It is used for one after the other.
+type batch struct {
+	adverts []*vrrp.SendAdvert
+	packets []transport.Packet
+	letsGo  []bool // whether the virtual router is master no more
+}
+
+func (b *batch) fill(adverts []*vrrp.SendAdvert) {
+	b.adverts, b.packets, b.letsGo = adverts, b.packets[:0], b.letsGo[:0]
+	for _, a := range adverts {
+		b.packets = append(b.packets, transport.Packet{
+			Interface: a.Interface, Source: a.Source, Destination: a.Destination, Payload: a.Payload,
+		})
+		b.letsGo = append(b.letsGo, false)
+	}
 }
 
 // letGo notes in the journal which of the senders are masters no more, before
 // they say so: a crash in between must not make them go on. The last word of one
 // that has just yielded, while it still has the addresses, is not a master's.
-func (d *Daemon) letGo(s *socket) {
+func (d *Daemon) letGo(b *batch) {
 	if d.journal == nil {
 		return
 	}
-	for n := range s.senders {
-		from := &s.senders[n]
-		from.letsGo = s.out[n].Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(from.id)
-		if from.letsGo {
-			d.journal.stamp(from.id.Serial, 0)
+	for n, a := range b.adverts {
+		b.letsGo[n] = a.Payload[2] == vrrp.PriorityRelease || !d.engine.IsMaster(a.Router)
+		if b.letsGo[n] {
+			d.journal.stamp(a.Router.Serial, 0)
 		}
 	}
 }
 
 // spoken notes in the journal who spoke as master: those whose adverts have left,
 // for the others are dead to their peers.
-func (d *Daemon) spoken(s *socket, failed []*transport.WriteError) {
+func (d *Daemon) spoken(b *batch, failed []*transport.WriteError) {
 	if d.journal == nil {
 		return
 	}
-	for n, from := range s.senders {
+	for n, a := range b.adverts {
 		switch {
-		case from.letsGo: // perhaps an advert before this one was noted
-			d.journal.stamp(from.id.Serial, 0)
+		case b.letsGo[n]: // perhaps an advert before this one was noted
+			d.journal.stamp(a.Router.Serial, 0)
 		case !slices.ContainsFunc(failed, func(e *transport.WriteError) bool { return e.Index == n }):
-			d.journal.stampAdvert(from.id.Serial, d.boot, from.pseudo)
+			d.journal.stampAdvert(a.Router.Serial, d.boot, a.PseudoHeader)
 		}
 	}
 }
@@ -219,22 +224,24 @@ func (d *Daemon) spoken(s *socket, failed []*transport.WriteError) {
 func (d *Daemon) flushSockets() {
 	writing := d.writing
 	d.writing = nil
+	b := &d.batch
 	for _, s := range writing {
-		d.letGo(s)
-		_, err := s.conn.WriteBatch(s.out)
+		b.fill(s.out)
+		s.out = nil
+		d.letGo(b)
+		_, err := s.conn.WriteBatch(b.packets)
 		failed := writeErrors(err)
-		d.spoken(s, failed)
-		senders := s.senders
-		s.out, s.senders = s.out[:0], nil
+		d.spoken(b, failed)
 		for _, e := range failed {
-			if e.Index < len(senders) {
-				d.step(&vrrp.SendFailed{Router: senders[e.Index].id, Reason: e.Err.Error()})
+			if e.Index < len(b.adverts) {
+				d.step(&vrrp.SendFailed{Router: b.adverts[e.Index].Router, Reason: e.Err.Error()})
 			}
 		}
-		if err == nil {
-			s.senders = senders[:0]
+		if err == nil { // else these steps may have queued more
+			s.out = b.adverts[:0]
 		}
 	}
+	b.adverts = nil
 	if d.writing == nil {
 		d.writing = writing[:0]
 	}
