@@ -8,7 +8,7 @@ import (
 // An instance costs little memory: there may be thousands, and most of what a
 // daemon keeps of each is the Engine's.
 func TestMemoryOfInstances(t *testing.T) {
-	const count, most = 2000, 2900 // bytes each; a map or a list of times more shows
+	const count, most = 2000, 2850 // bytes each; a map or a list of times more shows
 	before := inUse()
 	e, now := many(t, count)
 	for range 20 {

@@ -45,6 +45,7 @@ type collector struct {
 	stops sync.Locker
 	began time.Time
 	due   atomic.Int64 // when it looks again, since began
+	busy  atomic.Bool
 	look  chan struct{}
 }
 
@@ -61,6 +62,17 @@ func (c *collector) turn(now time.Time) {
 	}
 	c.due.Store(math.MaxInt64) // it has yet to look
 	c.look <- struct{}{}
+}
+
+// soon has it look soon, and again soon after: much happens, and is left behind.
+func (c *collector) soon(now time.Time) {
+	if c == nil {
+		return
+	}
+	c.busy.Store(true)
+	if at := now.Sub(c.began) + garbageSoon; int64(at) < c.due.Load() && c.due.Load() != math.MaxInt64 {
+		c.due.Store(int64(at))
+	}
 }
 
 // run collects until ctx ends.
@@ -80,6 +92,9 @@ func (c *collector) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-c.look:
+		}
+		if c.busy.Swap(false) {
+			pause = garbageSoon
 		}
 		size := heap()
 		if pause = min(2*pause, garbageRest); size > last+garbageLeast/8 {

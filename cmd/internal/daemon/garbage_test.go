@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"math"
 	"os"
 	"runtime/debug"
 	"runtime/metrics"
@@ -145,4 +146,46 @@ func memoryOf(t *testing.T, key string) int {
 	}
 	t.Fatalf("no %s in /proc/self/status", key)
 	return 0
+}
+
+// Where all was quiet the next look may be seconds away, but not once much happens.
+func TestBusyIsLookedAtSoon(t *testing.T) {
+	var stops sync.Mutex
+	c := newCollector(&stops)
+	for _, tt := range []struct {
+		name      string
+		due, want time.Duration
+	}{
+		{"in a while", garbageRest, garbageSoon},
+		{"soon anyway", garbageSoon / 2, garbageSoon / 2},
+		{"under way", math.MaxInt64, math.MaxInt64},
+	} {
+		c.busy.Store(false)
+		c.due.Store(int64(tt.due))
+		c.soon(c.began)
+		if got := time.Duration(c.due.Load()); got != tt.want || !c.busy.Load() {
+			t.Errorf("%s: the next look is after %v, want %v", tt.name, got, tt.want)
+		}
+	}
+
+	c = newCollector(&stops)
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { c.run(ctx) })
+	defer wg.Wait()
+	defer cancel()
+	for now := c.began; time.Duration(c.due.Load()) < garbageRest; now = now.Add(garbageRest) { // until all is quiet
+		c.turn(now)
+		for c.due.Load() == math.MaxInt64 {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	c.soon(time.Now())
+	c.turn(time.Now().Add(garbageSoon))
+	for c.due.Load() == math.MaxInt64 {
+		time.Sleep(time.Millisecond)
+	}
+	if next := time.Duration(c.due.Load()) - time.Since(c.began); next > garbageLook {
+		t.Errorf("after a look while much happens the next is in %v", next)
+	}
 }

@@ -153,6 +153,7 @@ func (d *Daemon) flush() {
 	d.work = d.work[:0]
 	if d.tellDue {
 		d.tellDue = false
+		d.garbage.soon(d.now)
 		d.tellChanges()
 	}
 	if d.drainsDue {
