@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -31,20 +32,17 @@ type elsewhere struct {
 func (d *Daemon) setOwners() {
 	e := &d.elsewhere
 	e.owners = make(map[netip.Addr]*vrrp.Config, len(d.cfg.Instances))
-	names := map[string]bool{}
 	for n := range d.cfg.Instances {
 		c := &d.cfg.Instances[n]
-		names[c.Name] = true
 		for _, p := range c.Addresses {
 			if !p.Addr().IsLinkLocalUnicast() {
 				e.owners[p.Addr()] = c
 			}
 		}
 	}
-	for name := range e.counted {
-		if !names[name] {
-			delete(e.counted, name)
-		}
+	if len(e.counted) > 0 {
+		configured := d.configuredNames()
+		maps.DeleteFunc(e.counted, func(name string, _ uint64) bool { return !configured[name] })
 	}
 	for iface := range d.links {
 		d.lookElsewhere(iface)
@@ -58,9 +56,12 @@ func (d *Daemon) lookElsewhere(iface string) {
 	var now map[netip.Addr]time.Time
 	fresh := map[*vrrp.Config][]string{}
 	for _, a := range d.links[iface].Addresses {
+		if a.Proto == vip.Proto {
+			continue
+		}
 		addr := a.Prefix.Addr()
 		owner := e.owners[addr]
-		if a.Proto == vip.Proto || owner == nil || owner.Interface == iface {
+		if owner == nil || owner.Interface == iface {
 			continue
 		}
 		if now == nil {

@@ -133,3 +133,12 @@ func interfaces(configs ...*config.Config) []string {
 	}
 	return names
 }
+
+// configuredNames is the set of the instances' names.
+func (d *Daemon) configuredNames() map[string]bool {
+	names := make(map[string]bool, len(d.cfg.Instances))
+	for n := range d.cfg.Instances {
+		names[d.cfg.Instances[n].Name] = true
+	}
+	return names
+}

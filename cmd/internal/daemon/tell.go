@@ -52,10 +52,7 @@ func (d *Daemon) tellChanges() {
 		}
 	}
 	if len(d.told) > len(d.cfg.Instances) { // a reload has removed or renamed some
-		configured := make(map[string]bool, len(d.cfg.Instances))
-		for n := range d.cfg.Instances {
-			configured[d.cfg.Instances[n].Name] = true
-		}
+		configured := d.configuredNames()
 		maps.DeleteFunc(d.told, func(name string, _ told) bool { return !configured[name] })
 	}
 }
