@@ -22,6 +22,8 @@ const (
 	garbageSoon = 50 * time.Millisecond
 	garbageLook = 500 * time.Millisecond
 	garbageRest = 4 * time.Second
+	// garbageCalm is how far apart looks are once all is quiet again.
+	garbageCalm = time.Second
 	// garbageMost is how much the heap may grow at most before it is collected,
 	// garbageLeast how much in any case; in between it is a quarter of what is in
 	// use. An idle daemon makes so little garbage that this is rare.
@@ -75,6 +77,15 @@ func (c *collector) soon(now time.Time) {
 	}
 }
 
+// next has it look after a pause, or soon when much has happened meanwhile.
+func (c *collector) next(pause time.Duration) {
+	passed := time.Since(c.began)
+	c.due.Store(int64(passed + pause))
+	if c.busy.Load() {
+		c.due.Store(int64(passed + garbageSoon))
+	}
+}
+
 // run collects until ctx ends.
 func (c *collector) run(ctx context.Context) {
 	percent := debug.SetGCPercent(-1)
@@ -84,15 +95,18 @@ func (c *collector) run(ctx context.Context) {
 		debug.SetMemoryLimit(limit)
 	}()
 	pause := garbageSoon
-	returned := time.Now()
+	looked := time.Now()
+	returned := looked
 	live := heap()
 	again := true // once more when all is quiet: what a start needed is garbage by then
-	for last := live; ; c.due.Store(int64(time.Since(c.began) + pause)) {
+	for last := live; ; c.next(pause) {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.look:
 		}
+		pause = max(pause, time.Since(looked)) // there may have been no turn for long
+		looked = time.Now()
 		if c.busy.Swap(false) {
 			pause = garbageSoon
 		}
@@ -109,7 +123,7 @@ func (c *collector) run(ctx context.Context) {
 			returned = time.Now()
 		case grown:
 			again = true
-		case again && pause == garbageRest:
+		case again && pause >= garbageCalm:
 			again = false
 		default:
 			continue
