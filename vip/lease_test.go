@@ -161,3 +161,32 @@ func TestFakeLease(t *testing.T) {
 		<-done
 	})
 }
+
+// A renewal passes an addition that was given before it with a shorter lease, and
+// that one does not shorten it again.
+func TestRenewalPassesAddition(t *testing.T) {
+	m := NewManager(NewFake("eth0"), nil)
+	addrs := []netip.Prefix{netip.MustParsePrefix("192.0.2.100/24")}
+	lease := func() time.Duration {
+		for {
+			turn, _ := m.queue.take()
+			if len(turn) == 0 {
+				return m.links["eth0"].entries[addrs[0]].lease
+			}
+			m.turn(turn)
+		}
+	}
+	m.Add("web", "eth0", addrs, 2*time.Second)
+	if got := lease(); got != 2*time.Second {
+		t.Fatalf("added for %v", got)
+	}
+	m.Add("web", "eth0", addrs, time.Second)
+	m.Renew("web", "eth0", addrs, 14*time.Second, time.Now().Add(time.Hour))
+	if got := lease(); got != 14*time.Second {
+		t.Errorf("added for a second and then renewed for 14 s: it is there for %v", got)
+	}
+	m.Add("web", "eth0", addrs, time.Second)
+	if got := lease(); got != time.Second {
+		t.Errorf("added for a second after that: it is there for %v", got)
+	}
+}

@@ -53,8 +53,10 @@ type link struct {
 type entry struct {
 	prefix netip.Prefix
 	owners []string // one but for a while, so no map
-	// lease is how long the kernel keeps the address; 0 is for ever.
-	lease time.Duration
+	// lease is how long the kernel keeps the address; 0 is for ever. renewal is the
+	// number of the last renewal: orders given before it have passed.
+	lease   time.Duration
+	renewal uint64
 	// installed is set when the address is on the interface because of us,
 	// foreign when it is there because of somebody else.
 	installed, foreign bool

@@ -124,6 +124,7 @@ func (q *queue) putRenewal(o order) {
 	if len(q.renewals) >= keepRoom && len(q.renewals) == cap(q.renewals) {
 		now := time.Now()
 		q.renewals = slices.DeleteFunc(q.renewals, func(w order) bool { return !now.Before(w.before) })
+		q.renewals = slices.Grow(q.renewals, cap(q.renewals)/4) // or each of the next would look again
 	}
 	q.renewals = o.appendTo(q.renewals)
 }

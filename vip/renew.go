@@ -33,7 +33,7 @@ func (m *Manager) renew(orders []order) []Report {
 		}
 		for _, p := range o.addrs {
 			if e := l.entries[p]; e != nil && e.owned(o.owner) && e.installed {
-				e.lease = o.lease
+				e.lease, e.renewal = o.lease, o.number
 				r.changes = append(r.changes, Change{Verb: Renew, Address: e.address()})
 				r.of = append(r.of, renewed{e, i})
 			}

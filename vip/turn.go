@@ -115,12 +115,14 @@ func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 		if !e.owned(o.owner) {
 			e.owners = append(e.owners, o.owner)
 		}
-		if e.installed && (e.lease != o.lease || e.refused) {
+		was := e.lease
+		if o.number >= e.renewal { // else a later renewal has passed it
 			e.lease = o.lease
+		}
+		if e.installed && (e.lease != was || e.refused) {
 			t.change(e, Replace)
 			return
 		}
-		e.lease = o.lease
 		// Also when we think that it is there: somebody may have removed it.
 		t.change(e, Create)
 		return

@@ -36,7 +36,7 @@ func Watch(ctx context.Context, deliver func([]LinkState)) error {
 }
 
 // Watch is the function [Watch], and does not hear of the renewals of IPv4 addresses
-// that k makes: each is renewed several times a second. Of an IPv6 address the
+// that k makes: each is renewed again and again. Of an IPv6 address the
 // kernel does not tell who renewed it. While it runs, k need not look up the
 // interfaces for them.
 func (k *Linux) Watch(ctx context.Context, deliver func([]LinkState)) error {

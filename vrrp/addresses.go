@@ -128,8 +128,13 @@ func (r *router) removeUnwanted() {
 }
 
 func (r *router) addAddresses(list []netip.Prefix) {
-	if len(list) > 0 {
-		r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list, r.leaseNow()})
+	if len(list) == 0 {
+		return
+	}
+	lease := r.leaseNow()
+	r.do(&AddAddresses{r.id, r.inst.cfg.Interface, list, lease})
+	if r.short = r.short || lease < r.inst.cfg.Lease; r.short {
+		r.renewBehind()
 	}
 }
 

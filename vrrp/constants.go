@@ -147,6 +147,10 @@ const (
 	renewSmall = 256
 	renewPause = 100 * time.Millisecond
 
+	// renewShort is how long behind an advert at most a lease that was given short is
+	// made whole: it may be one of a second.
+	renewShort = 100 * time.Millisecond
+
 	// renewSoon is how long behind an advert a lease is renewed: in the next turn,
 	// which follows at once and needs no waking of its own.
 	renewSoon = time.Nanosecond

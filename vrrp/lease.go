@@ -19,9 +19,9 @@ func (r *router) startRenewing() {
 	}
 }
 
-// leaseNow is the lease of addresses that are added now. Long after an advert it
-// is shorter, where it is to end before a peer takes over; the renewals behind the
-// next advert make it whole.
+// leaseNow is the lease of addresses that are added now. Later than an advert it
+// is shorter, where it is to end before a peer takes over: renewals that come for it
+// make it whole.
 func (r *router) leaseNow() time.Duration {
 	lease := r.inst.cfg.Lease
 	if lease == 0 || lease+removalLate > downIntervals*r.inst.cfg.AdvertInterval || len(r.addresses) > renewSmall {
@@ -45,13 +45,17 @@ func (r *router) restartRenewing() {
 // due. A lease that is to end before a peer takes over is renewed just behind an
 // advert, once it is known whether that one left: any later, and the addresses
 // would outlive the last advert by most of an interval too much. One of less than
-// two intervals ends soon without more renewals, the last as late as that allows.
+// two intervals, or one given short, ends soon without more renewals, the last as
+// late as that allows.
 func (r *router) nextRenewal() time.Time {
 	interval, lease := r.inst.cfg.AdvertInterval, r.inst.cfg.Lease
 	if latest, follows := r.renewsBehind(); follows {
 		var second, third time.Duration
-		if lease < 2*interval {
+		switch {
+		case lease < 2*interval:
 			second, third = min(interval/10, latest), min(latest, interval/2)
+		case r.short:
+			second = min(interval/10, renewShort)
 		}
 		// The next advert comes sooner than an interval when the last one was late.
 		for _, t := range [...]time.Time{r.spokeAt.Add(renewSoon), r.spokeAt.Add(second), r.spokeAt.Add(third), r.timer.Add(renewSoon)} {
@@ -118,18 +122,20 @@ func (r *router) renewParts() int { return max(1, (len(r.addresses)+r.renewPart(
 // node that cannot speak must lose its addresses before its peers take over.
 func (r *router) renew() {
 	if r.state != StateMaster && !r.holding() || r.inst.cfg.Lease == 0 || len(r.addresses) == 0 || r.replaced() {
-		r.renewAt, r.renewed = time.Time{}, nil
+		r.renewAt, r.renewed, r.short = time.Time{}, nil, false
 		return
 	}
 	if _, follows := r.renewsBehind(); follows && !r.spokeAt.Before(r.now()) { // whether that advert leaves is known after this turn
 		r.renewAt = r.after(renewSoon)
 		return
 	}
-	r.renewAt = r.nextRenewal()
 	if !r.speaks() || r.listening {
+		r.renewAt = r.nextRenewal()
 		return
 	}
+	r.short = false // until more is added
 	r.speaksAgain()
+	r.renewAt = r.nextRenewal()
 	for range r.partsDue() {
 		r.renewNextPart()
 	}

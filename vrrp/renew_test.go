@@ -56,6 +56,38 @@ func TestRenewalsFollowAdverts(t *testing.T) {
 	}
 }
 
+// An address that is put back just behind an advert has a lease of a second, which
+// would end with the next advert: it is made whole before.
+func TestShortLeaseIsMadeWhole(t *testing.T) {
+	id, vip := RouterID{Instance: "web", Family: IPv4}, prefixes("192.0.2.100/24")[0]
+	for _, late := range []time.Duration{time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond} {
+		te := newMaster(t, web(leased(2*second)))
+		te.advance(10 * second)
+		added := te.e.routers[routerKey{"eth0", 51, IPv4}].spokeAt.Add(second + late)
+		te.advance(added.Sub(te.now))
+		var lease time.Duration
+		for _, a := range te.e.Step(te.now, &AddressesChanged{Router: id, Addresses: []AddressState{{Address: vip}}}) {
+			if a, ok := a.(*AddAddresses); ok {
+				lease = a.Lease
+			}
+		}
+		if lease != second {
+			t.Fatalf("%v behind an advert: put back for %v, want 1s", late, lease)
+		}
+		te.e.Step(te.now, &AddressesChanged{Router: id, Addresses: []AddressState{{Address: vip, Present: true}}})
+		for renewed := false; !renewed; {
+			te.now, _ = te.e.Deadline()
+			for _, a := range te.e.Step(te.now, &Tick{}) {
+				_, is := a.(*RenewAddresses)
+				renewed = renewed || is
+			}
+		}
+		if gap := te.now.Sub(added); gap > 900*time.Millisecond {
+			t.Errorf("put back %v behind an advert, and renewed only %v later", late, gap)
+		}
+	}
+}
+
 // Who slept and is not master any more lets go at once, and renews nothing: the
 // kernel may have removed the addresses long ago, and a renewal would bring
 // them back.

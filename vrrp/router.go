@@ -72,6 +72,7 @@ type router struct {
 	advertised []netip.Addr
 	repairAt   time.Time
 	lease      time.Duration // in force
+	short      bool          // some were given less since the last renewal
 	renewAt    time.Time
 	renewNext  int             // the first address of the next part to renew
 	renewDue   time.Time       // when that part ought to be renewed
@@ -369,7 +370,7 @@ func (r *router) becomeMaster(c Cause, reason string) {
 	r.outdone, r.outdoneAt = r.peer, r.now()
 	r.counters.BecameMaster++
 	r.repairWait, r.removals, r.refusedSince = 0, 0, time.Time{}
-	r.silentSince = time.Time{}
+	r.silentSince, r.short = time.Time{}, false
 	r.advertise()
 	if r.unproven {
 		r.repairAt = r.after(proveTime)

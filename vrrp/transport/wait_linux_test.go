@@ -198,7 +198,7 @@ func TestAlarmTooEarly(t *testing.T) {
 	if _, err := k.Wait(until); err != nil || time.Now().Before(until) {
 		t.Errorf("Wait ended %v too early: %v", time.Until(until), err)
 	}
-	if k.alarm.at.Equal(left) {
+	if k.looks < 3 { // at once, when it rang too early, and in time
 		t.Error("the alarm was not left, so that this tests nothing")
 	}
 }

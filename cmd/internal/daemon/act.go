@@ -72,6 +72,7 @@ func (d *Daemon) transition(t *vrrp.Transition) {
 	d.record(transitionEvent(t), "state changed", args...)
 	d.told[t.Instance] = known
 	d.tellStatus = true
+	d.garbage.soon(d.now)
 }
 
 // hook queues the notify hooks of a transition.

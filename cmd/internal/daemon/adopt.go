@@ -142,13 +142,22 @@ func (d *Daemon) journalChanged() {
 	}
 	d.later(gap, func() {
 		d.journalDue = false
-		began := time.Now()
-		defer func() { d.journalTook = time.Since(began) }()
-		if f := d.journal.describe(d.engine.Routers(), d.journalIndexes); f != nil {
-			d.journalNext = f
-			d.writeJournal()
-		}
+		d.journalNow()
 	})
+}
+
+// journalNow has the journal written, when anything in it changed. What was
+// written before holds no more from now on.
+func (d *Daemon) journalNow() {
+	if d.journal == nil || !d.synced {
+		return
+	}
+	began := time.Now()
+	defer func() { d.journalTook = time.Since(began) }()
+	if f := d.journal.describe(d.engine.Routers(), d.journalIndexes); f != nil {
+		d.journalNext = f
+		d.writeJournal()
+	}
 }
 
 // writeJournal writes what is to be written on a goroutine of its own, one

@@ -11,6 +11,13 @@ import (
 // looked whether the machine was suspended.
 const slept = time.Millisecond
 
+// askWithin is how long the kernel's answer may take to be believed at once, and
+// askMost how often it is asked.
+const (
+	askWithin = 100 * time.Microsecond
+	askMost   = 5
+)
+
 // bootClock tells the time since the boot, suspension included, which the kernel
 // tells only by a system call. Each turn of the loop asks, and what passes in
 // between the monotonic clock has, too, unless the machine was suspended. That
@@ -35,11 +42,18 @@ func newBootClock() *bootClock {
 func (c *bootClock) read() time.Duration {
 	now, wall := c.clocks()
 	passed := now - c.asked
-	if away := wall - c.wall - passed; c.told == 0 || away.Abs() >= slept {
-		c.asked, c.wall, c.told = now, wall, c.boot()
-		return c.told
+	if away := wall - c.wall - passed; c.told != 0 && away.Abs() < slept {
+		return c.told + passed
 	}
-	return c.told + passed
+	for range askMost {
+		c.told = c.boot()
+		c.asked, c.wall = c.clocks()
+		if c.asked-now < askWithin {
+			break
+		}
+		now = c.asked // this thread had to wait in between
+	}
+	return c.told
 }
 
 // boottime asks the kernel, without telling Go's scheduler: see transport.Kernel

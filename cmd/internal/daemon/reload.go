@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
@@ -115,10 +116,22 @@ func (d *Daemon) apply(cfg *config.Config) {
 		}
 	}
 	d.tellDue, d.tellStatus = true, true
+	if hurries(old, cfg) { // peers are told in this turn, and wait no longer than that
+		d.journalNow()
+	}
 	d.journalChanged()
 	if d.drains != nil && !d.drainsUnread { // it may have removed or renamed a drained instance
 		d.drainsChanged(nil)
 	}
+}
+
+// hurries reports whether an instance of old is to advertise more often.
+func hurries(old, cfg *config.Config) bool {
+	before := make(map[string]time.Duration, len(old.Instances))
+	for n := range old.Instances {
+		before[old.Instances[n].Name] = old.Instances[n].AdvertInterval
+	}
+	return slices.ContainsFunc(cfg.Instances, func(c vrrp.Config) bool { return c.AdvertInterval < before[c.Name] })
 }
 
 // interfaces lists the interfaces of several configurations, each once.

@@ -238,6 +238,7 @@ func (d *Daemon) flushSockets() {
 			}
 		}
 		if err == nil { // else these steps may have queued more
+			clear(b.adverts)
 			s.out = b.adverts[:0]
 		}
 	}
