@@ -515,3 +515,35 @@ func TestKilledJustAfterRestart(t *testing.T) {
 		b.stop()
 	})
 }
+
+// Peers go by a shorter interval from the turn of the reload on. A daemon killed just
+// after it must not be followed as long as they waited before.
+func TestJournalOfAShorterInterval(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		dir := t.TempDir()
+		a := newNode(t, lan, "a", 1, conf(150, "3s")).journaling(dir)
+		a.start()
+		await(t, 15*time.Second, "a", a)
+		time.Sleep(time.Second)
+		a.d.post(func() { a.d.journalTook = time.Minute })
+		a.edit(conf(150, "1s"))
+		a.reload <- os.Interrupt
+		for a.log.count("configuration reloaded") == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		a.kill()
+		boot, err := bootID()
+		if err != nil {
+			t.Fatal(err)
+		}
+		l, err := readJournal(dir, boot, a.boottime())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range l.Routers {
+			if r.Interval != time.Second {
+				t.Errorf("the journal has an interval of %v", r.Interval)
+			}
+		}
+	})
+}
