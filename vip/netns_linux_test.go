@@ -16,10 +16,7 @@ import (
 func enterNetns(tb testing.TB) {
 	tb.Helper()
 	if os.Geteuid() != 0 {
-		if os.Getenv("HOLDFAST_REQUIRE") == "1" {
-			tb.Fatal("network namespaces need root")
-		}
-		tb.Skip("network namespaces need root")
+		without(tb, "network namespaces need root")
 	}
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
@@ -85,4 +82,13 @@ func newKernel(tb testing.TB) *Linux {
 		}
 	})
 	return k
+}
+
+// without skips a test that lacks something, or fails where nothing may be lacking.
+func without(tb testing.TB, what string) {
+	tb.Helper()
+	if os.Getenv("HOLDFAST_REQUIRE") == "1" {
+		tb.Fatal(what)
+	}
+	tb.Skip(what)
 }

@@ -265,10 +265,13 @@ func (r *router) hurry() {
 	if _, follows := r.renewsBehind(); !follows {
 		return
 	}
-	if next := r.spokeAt.Add(r.inst.cfg.AdvertInterval * 9 / 10); next.After(r.now()) && next.Before(r.timer) {
+	if next := r.spokeAt.Add(r.hurryGap()); next.After(r.now()) && next.Before(r.timer) {
 		r.timer = next
 	}
 }
+
+// hurryGap is how soon behind an advert that did not leave the next one comes.
+func (r *router) hurryGap() time.Duration { return r.inst.cfg.AdvertInterval * 9 / 10 }
 
 // settleLastAdvert takes stock before the next advert: whether the one before left.
 func (r *router) settleLastAdvert() {
@@ -292,9 +295,8 @@ func (r *router) prove() {
 // because none of its adverts left. The last that did came about an interval before
 // the first that did not.
 func (r *router) isMute() bool {
-	interval := r.inst.cfg.AdvertInterval
 	return r.state == StateMaster && !r.silentSince.IsZero() && !r.failedAt.Before(r.spokeAt) &&
-		r.now().Sub(r.silentSince) >= downInterval(r.inst.cfg.Version, 1, interval)-interval*9/10
+		r.now().Sub(r.silentSince) >= downInterval(r.inst.cfg.Version, 1, r.inst.cfg.AdvertInterval)-r.hurryGap()
 }
 
 // giveUpMute goes to fault for a while, longer each time: who tries again takes

@@ -38,6 +38,25 @@ func TestBootClock(t *testing.T) {
 	}
 }
 
+// Who had to wait between the answer and the clocks asks again: else all that is
+// reckoned from them would be wrong for good.
+func TestBootClockAfterAWait(t *testing.T) {
+	const wait = 50 * time.Millisecond
+	at, asked := time.Minute, 0
+	c := &bootClock{clocks: func() (time.Duration, time.Duration) { return at, at }}
+	c.boot = func() time.Duration {
+		boot := at
+		if asked++; asked == 1 {
+			at += wait
+		}
+		return boot
+	}
+	c.read()
+	if got := c.read(); got != at || asked != 2 {
+		t.Errorf("%v after %d questions, want %v after 2", got, asked, at)
+	}
+}
+
 // What is reckoned is what the kernel says.
 func TestBootClockKeepsUp(t *testing.T) {
 	c := newBootClock()

@@ -168,6 +168,11 @@ func TestBusyIsLookedAtSoon(t *testing.T) {
 		}
 	}
 
+	c.next(garbageRest) // of which the last row has set busy, during a look
+	if next := time.Duration(c.due.Load()) - time.Since(c.began); next > garbageSoon {
+		t.Errorf("much happened during a look: the next is in %v, want at most %v", next, garbageSoon)
+	}
+
 	c = newCollector(&stops)
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -188,4 +193,23 @@ func TestBusyIsLookedAtSoon(t *testing.T) {
 	if next := time.Duration(c.due.Load()) - time.Since(c.began); next > garbageLook {
 		t.Errorf("after a look while much happens the next is in %v", next)
 	}
+}
+
+// A take-over leaves much behind.
+func TestTakeOverIsLookedAtSoon(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		b := newNode(t, lan, "b", 2, conf(100, "1s"))
+		b.d.garbage = newCollector(&sync.Mutex{}) // which does not run
+		b.start()
+		await(t, 5*time.Second, "a", a, b)
+		pass(time.Second)
+		b.d.garbage.busy.Store(false)
+		a.kill()
+		pass(5 * time.Second)
+		if i := b.instance(); i.State != "master" || !b.d.garbage.busy.Load() {
+			t.Errorf("it is %s, and is to be looked at soon: %t", i.State, b.d.garbage.busy.Load())
+		}
+		b.stop()
+	})
 }
