@@ -295,18 +295,18 @@ func (c *Config) validatePeers() (errs []error) {
 // may not share: a name, a VRID on one interface and family, an address.
 func ValidateAll(configs []Config) error {
 	var errs []error
-	names := map[string]bool{}
+	names := make(map[string]bool, len(configs))
 	type id struct {
 		vrid   uint8
 		iface  string
 		family Family
 	}
-	ids := map[id]string{}
+	ids := make(map[id]int, len(configs))
 	type place struct {
 		addr  netip.Addr
 		iface string // for link-local addresses
 	}
-	addrs := map[place]string{}
+	addrs := make(map[place]int, len(configs))
 	for i := range configs {
 		c := &configs[i]
 		if err := c.Validate(); err != nil {
@@ -319,19 +319,19 @@ func ValidateAll(configs []Config) error {
 		for _, f := range c.Families() {
 			at := id{c.VRID, c.Interface, f}
 			if other, ok := ids[at]; ok {
-				errs = append(errs, fmt.Errorf("instance %q: vrid %d on %s (%v) is used by instance %q already", c.Name, c.VRID, c.Interface, f, other))
+				errs = append(errs, fmt.Errorf("instance %q: vrid %d on %s (%v) is used by instance %q already", c.Name, c.VRID, c.Interface, f, configs[other].Name))
 			}
-			ids[at] = c.Name
+			ids[at] = i
 		}
 		for _, p := range c.Addresses {
 			at := place{addr: p.Addr()}
 			if at.addr.IsLinkLocalUnicast() {
 				at.iface = c.Interface
 			}
-			if other, ok := addrs[at]; ok && other != c.Name {
-				errs = append(errs, fmt.Errorf("instance %q: address %v belongs to instance %q already", c.Name, p.Addr(), other))
+			if other, ok := addrs[at]; ok && other != i {
+				errs = append(errs, fmt.Errorf("instance %q: address %v belongs to instance %q already", c.Name, p.Addr(), configs[other].Name))
 			}
-			addrs[at] = c.Name
+			addrs[at] = i
 		}
 	}
 	errs = append(errs, validateGroups(configs)...)

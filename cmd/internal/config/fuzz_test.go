@@ -51,7 +51,7 @@ func FuzzParse(f *testing.F) {
 		} else if err := vrrp.ValidateAll(c.Instances); err != nil {
 			t.Fatalf("Parse accepted what the protocol does not: %v", err)
 		}
-		src := &source{file: caseFile, text: string(text)}
+		src := &source{file: caseFile, text: string(text), placed: true}
 		if data, at, ok := src.decode(); ok {
 			walk("", data, at, func(path string, n *node) {
 				if n == nil {

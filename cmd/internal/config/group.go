@@ -23,7 +23,10 @@ func newGroup(s *section) *group {
 // join puts the instances into their groups. An instance moves with one group
 // alone, and only with those that elect as it does.
 func (p *parser) join() {
-	byName := map[string]*instance{}
+	if len(p.groups) == 0 {
+		return
+	}
+	byName := make(map[string]*instance, len(p.instances))
 	for _, in := range p.instances {
 		byName[in.Name] = in
 	}

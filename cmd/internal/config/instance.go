@@ -15,7 +15,7 @@ import (
 // instance is an [[instance]] on its way to a [vrrp.Config].
 type instance struct {
 	*section
-	vrrp.Config
+	*vrrp.Config
 	vip       vip.Config
 	addresses []placed[netip.Prefix]
 	peers     []placed[netip.Addr]
@@ -24,13 +24,14 @@ type instance struct {
 	allChecks bool
 }
 
-func newInstance(s *section) *instance {
-	in := &instance{section: s, Config: vrrp.Config{
+func newInstance(s *section, config *vrrp.Config) *instance {
+	*config = vrrp.Config{
 		Priority:       vrrp.PriorityDefault,
 		Version:        vrrp.Version3,
 		AdvertInterval: defaultInterval,
 		Preempt:        true,
-	}}
+	}
+	in := &instance{section: s, Config: config}
 	in.Name, _ = s.name()
 	in.readInterface()
 	in.readNumbers()

@@ -19,24 +19,32 @@ import (
 // Parse checks a configuration; name is what messages call it. The error, when
 // there is one, is of type [Errors] and lists everything that is wrong.
 func Parse(name string, text []byte) (*Config, []Warning, error) {
-	src := &source{file: name, text: string(text)}
+	hash := fmt.Sprintf("%.8x", sha256.Sum256(text))
+	p := read(&source{file: name, text: string(text)})
+	if !p.placed && len(p.problems)+len(p.warnings) > 0 {
+		p = read(&source{file: name, text: p.text, placed: true})
+	}
+	if len(p.problems) > 0 {
+		return nil, nil, p.sorted()
+	}
+	p.config.Hash = hash
+	return p.config, p.sortedWarnings(), nil
+}
+
+// read makes what it can of a text.
+func read(src *source) *parser {
 	p := &parser{source: src, config: &Config{
-		File:    name,
-		Hash:    fmt.Sprintf("%.8x", sha256.Sum256(text)),
+		File:    src.file,
 		Node:    Node{LogLevel: defaultLogLevel, LogFormat: defaultLogFormat, RunDir: DefaultRunDir},
 		Control: Control{Socket: DefaultSocket, Group: DefaultGroup},
-		VIP:     map[string]vip.Config{},
 	}}
 	if data, at, ok := src.decode(); ok {
 		p.parse(data, at)
 	}
-	if len(src.problems) > 0 {
-		return nil, nil, src.sorted()
-	}
-	return p.config, src.sortedWarnings(), nil
+	return p
 }
 
-// decode turns the text into values and their places.
+// decode turns the text into values and, unless nobody asked for them, their places.
 func (s *source) decode() (map[string]any, *node, bool) {
 	if len(s.text) > maxSize {
 		s.problem(0, "is it the right file?", "the configuration is larger than %d MiB", maxSize>>20)
@@ -46,15 +54,20 @@ func (s *source) decode() (map[string]any, *node, bool) {
 		s.problem(at, "save the file as UTF-8", "the file is not UTF-8 text")
 		return nil, nil, false
 	}
-	if data, at, ok := plain(s.text); ok {
-		return data, at, true
+	data, isPlain := plain(s.text)
+	if isPlain && !s.placed {
+		return data, &node{}, true
 	}
+	s.placed = true
 	at, tooDeep := index(s.text)
 	if tooDeep >= 0 {
 		s.problem(tooDeep, "", "tables and arrays nest deeper than %d levels", maxDepth)
 		return nil, nil, false
 	}
-	data := map[string]any{}
+	if isPlain {
+		return data, at, true
+	}
+	data = map[string]any{}
 	if _, err := toml.Decode(s.text, &data); err != nil {
 		s.syntax(err)
 		return nil, nil, false
@@ -128,8 +141,11 @@ func (p *parser) parse(data map[string]any, at *node) {
 	for _, s := range p.all(checkTable, data, at) {
 		p.checks = append(p.checks, newCheck(s))
 	}
-	for _, s := range p.all(instanceTable, data, at) {
-		p.instances = append(p.instances, newInstance(s))
+	sections := p.all(instanceTable, data, at)
+	p.config.Instances = make([]vrrp.Config, len(sections))
+	p.instances = make([]*instance, len(sections))
+	for i, s := range sections {
+		p.instances[i] = newInstance(s, &p.config.Instances[i])
 	}
 	for _, s := range p.all(notifyTable, data, at) {
 		p.hooks = append(p.hooks, newHook(s))
@@ -221,10 +237,9 @@ func tables(v any) any {
 
 // build fills the Config once everything in it is known to be good.
 func (p *parser) build() {
-	p.config.Instances = make([]vrrp.Config, 0, len(p.instances))
+	p.config.VIP = make(map[string]vip.Config, len(p.instances))
 	for _, in := range p.instances {
 		in.finish(p.checks)
-		p.config.Instances = append(p.config.Instances, in.Config)
 		p.config.VIP[in.Name] = in.vip
 	}
 	for _, c := range p.checks {
@@ -243,8 +258,7 @@ func (p *parser) confirm() {
 			p.problem(s.at.start, "", "%s", strings.ReplaceAll(err.Error(), "\n", "; "))
 		}
 	}
-	for i, in := range p.instances {
-		ask(in.section, p.config.Instances[i].Validate())
+	for _, in := range p.instances {
 		ask(in.section, in.vip.Validate())
 	}
 	for i, c := range p.checks {
@@ -253,7 +267,7 @@ func (p *parser) confirm() {
 	for i, h := range p.hooks {
 		ask(h.section, p.config.Hooks[i].Validate())
 	}
-	if len(p.problems) == 0 && len(p.instances) > 0 {
+	if len(p.instances) > 0 {
 		ask(p.instances[0].section, vrrp.ValidateAll(p.config.Instances))
 	}
 }

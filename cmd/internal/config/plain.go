@@ -10,41 +10,28 @@ import (
 // a number, true or false, an array of these, or a table of these in one line. It
 // does so in one pass, and several times as fast as the decoder, to which it leaves
 // all else, mistakes included: ok tells that the text holds nothing else.
-func plain(text string) (data map[string]any, root *node, ok bool) {
+func plain(text string) (data map[string]any, ok bool) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' || r == 0x7f || r == '\uFEFF' }) {
-		return nil, nil, false
+		return nil, false
 	}
-	s := &plainScanner{scanner: scanner{text: text, tooDeep: -1}}
-	data, root = map[string]any{}, &node{}
-	table, at := data, root
+	s := &plainScanner{scanner{text: text, tooDeep: -1}}
+	data = map[string]any{}
+	table := data
 	for s.skipBlank(); s.at < len(text); s.skipBlank() {
 		if s.peek() == '[' {
-			table, at, ok = s.header(data, root)
+			table, ok = s.header(data)
 		} else {
-			ok = s.pair(table, at, 0)
+			ok = s.pair(table, 0)
 		}
 		if !ok || !s.lineEnds() {
-			return nil, nil, false
+			return nil, false
 		}
 	}
-	return data, root, true
+	return data, true
 }
 
-// plainScanner also makes values of what it moves past.
-type plainScanner struct {
-	scanner
-	nodes []node // made many at a time
-}
-
-func (s *plainScanner) newNode(start, value int) *node {
-	if len(s.nodes) == 0 {
-		s.nodes = make([]node, 64)
-	}
-	n := &s.nodes[0]
-	s.nodes = s.nodes[1:]
-	n.start, n.value = start, value
-	return n
-}
+// plainScanner makes values of what it moves past.
+type plainScanner struct{ scanner }
 
 // lineEnds moves past a comment to the end of the line.
 func (s *plainScanner) lineEnds() bool {
@@ -56,15 +43,15 @@ func (s *plainScanner) lineEnds() bool {
 }
 
 // bareKey reads a key and the white space around it.
-func (s *plainScanner) bareKey() (key string, offset int) {
+func (s *plainScanner) bareKey() string {
 	s.skipSpace()
-	offset = s.at
+	from := s.at
 	for s.at < len(s.text) && isBare(s.text[s.at]) {
 		s.at++
 	}
-	key = s.text[offset:s.at]
+	key := s.text[from:s.at]
 	s.skipSpace()
-	return key, offset
+	return key
 }
 
 func isBare(c byte) bool {
@@ -72,43 +59,32 @@ func isBare(c byte) bool {
 }
 
 // header reads [a] or [[a]] and makes the table that it opens.
-func (s *plainScanner) header(data map[string]any, root *node) (map[string]any, *node, bool) {
-	start := s.at
+func (s *plainScanner) header(data map[string]any) (map[string]any, bool) {
 	closing := "]"
 	if s.at++; s.peek() == '[' {
 		s.at++
 		closing = "]]"
 	}
-	key, _ := s.bareKey()
+	key := s.bareKey()
 	if key == "" || !s.take(closing) {
-		return nil, nil, false
+		return nil, false
+	}
+	list, many := data[key].([]map[string]any)
+	if _, taken := data[key]; taken && (closing == "]" || !many) {
+		return nil, false
 	}
 	table := make(map[string]any, 8)
 	if closing == "]" {
-		if _, taken := data[key]; taken {
-			return nil, nil, false
-		}
 		data[key] = table
-		n := s.newNode(start, start)
-		root.put(key, n)
-		return table, n, true
+	} else {
+		data[key] = append(list, table)
 	}
-	list, many := data[key].([]map[string]any)
-	if _, taken := data[key]; taken && !many {
-		return nil, nil, false
-	}
-	data[key] = append(list, table)
-	if !many {
-		root.put(key, s.newNode(start, start))
-	}
-	n, item := root.keys[key], s.newNode(start, start)
-	n.items = append(n.items, item)
-	return table, item, true
+	return table, true
 }
 
 // pair reads key = value into a table.
-func (s *plainScanner) pair(table map[string]any, at *node, depth int) bool {
-	key, offset := s.bareKey()
+func (s *plainScanner) pair(table map[string]any, depth int) bool {
+	key := s.bareKey()
 	if key == "" || !s.take("=") {
 		return false
 	}
@@ -116,24 +92,22 @@ func (s *plainScanner) pair(table map[string]any, at *node, depth int) bool {
 		return false
 	}
 	s.skipSpace()
-	n := s.newNode(offset, s.at)
-	v, ok := s.value(n, depth)
+	v, ok := s.value(depth)
 	if ok {
 		table[key] = v
-		at.put(key, n)
 	}
 	return ok
 }
 
-// value reads a value, whose node is n. Within another it is no array and no table.
-func (s *plainScanner) value(n *node, depth int) (any, bool) {
+// value reads a value. Within another it is no array and no table.
+func (s *plainScanner) value(depth int) (any, bool) {
 	switch c := s.peek(); {
 	case c == '"' || c == '\'':
 		return s.quotedLine(c)
 	case c == '[' && depth == 0:
-		return s.array(n)
+		return s.array()
 	case c == '{' && depth == 0:
-		return s.table(n)
+		return s.table()
 	}
 	from := s.at
 	s.at += lengthUntil(s.text[s.at:], " \t\n,]}#")
@@ -176,19 +150,18 @@ func (s *plainScanner) quotedLine(quote byte) (any, bool) {
 }
 
 // array reads [a, b], which may have several lines.
-func (s *plainScanner) array(n *node) (any, bool) {
+func (s *plainScanner) array() (any, bool) {
 	list := []any{}
 	for s.at++; ; {
 		s.skipBlank()
 		if s.take("]") {
 			return list, true
 		}
-		item := s.newNode(s.at, s.at)
-		v, ok := s.value(item, 1)
+		v, ok := s.value(1)
 		if !ok {
 			return nil, false
 		}
-		list, n.items = append(list, v), append(n.items, item)
+		list = append(list, v)
 		s.skipBlank()
 		if !s.take(",") && s.peek() != ']' {
 			return nil, false
@@ -197,10 +170,10 @@ func (s *plainScanner) array(n *node) (any, bool) {
 }
 
 // table reads { a = 1, b = 2 }.
-func (s *plainScanner) table(n *node) (any, bool) {
+func (s *plainScanner) table() (any, bool) {
 	table := map[string]any{}
 	for s.at++; ; {
-		if !s.pair(table, n, 1) {
+		if !s.pair(table, 1) {
 			return nil, false
 		}
 		s.skipSpace()

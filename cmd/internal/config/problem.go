@@ -92,6 +92,9 @@ type source struct {
 	text     string
 	problems Errors
 	warnings []Warning
+	// placed is set when places are wanted. Finding them takes longer than all
+	// else, and a file that is right needs none.
+	placed bool
 	// lines are the offsets at which lines begin, once they are needed.
 	lines []int
 }

@@ -12,15 +12,15 @@ import (
 // relate looks at what ties the tables together: names that are used twice or
 // do not exist, and what two instances may not share.
 func (p *parser) relate() {
-	checks := newNames("check")
+	checks := newNames("check", len(p.checks))
 	for _, c := range p.checks {
 		checks.add(c.section, c.Name)
 	}
-	instances := newNames("instance")
+	instances := newNames("instance", len(p.instances))
 	for _, in := range p.instances {
 		instances.add(in.section, in.Name)
 	}
-	groups := newNames("group")
+	groups := newNames("group", len(p.groups))
 	for _, g := range p.groups {
 		groups.add(g.section, g.name)
 		instances.resolve(p.source, g.instances)
@@ -38,30 +38,32 @@ func (p *parser) relate() {
 
 // names are the names of one kind of thing.
 type names struct {
-	kind  string
-	list  []string
-	lines map[string]int
+	kind   string
+	list   []string
+	bearer map[string]*section
 }
 
-func newNames(kind string) *names { return &names{kind: kind, lines: map[string]int{}} }
+func newNames(kind string, most int) *names {
+	return &names{kind: kind, list: make([]string, 0, most), bearer: make(map[string]*section, most)}
+}
 
 // add takes a name in, and reports it when it is taken.
 func (n *names) add(s *section, name string) {
 	if name == "" {
 		return // reported already
 	}
-	if line, taken := n.lines[name]; taken {
-		s.bad("name", "", "the name %q is taken by the %s in line %d", name, n.kind, line)
+	if other, taken := n.bearer[name]; taken {
+		s.bad("name", "", "the name %q is taken by the %s in line %d", name, n.kind, s.src.line(other.at.start))
 		return
 	}
 	n.list = append(n.list, name)
-	n.lines[name] = s.src.line(s.at.start)
+	n.bearer[name] = s
 }
 
 // resolve reports references to names that do not exist.
 func (n *names) resolve(src *source, refs []placed[string]) {
 	for _, ref := range refs {
-		if _, ok := n.lines[ref.value]; ok {
+		if n.bearer[ref.value] != nil {
 			continue
 		}
 		hint := didYouMean(ref.value, n.list)
@@ -79,7 +81,7 @@ func (p *parser) sharedVRIDs() {
 		vrid   uint8
 		family vrrp.Family
 	}
-	taken := map[id]*instance{}
+	taken := make(map[id]*instance, len(p.instances))
 	for _, in := range p.instances {
 		if in.VRID == 0 || in.Interface == "" {
 			continue
@@ -105,7 +107,7 @@ func (p *parser) sharedAddresses() {
 		addr  netip.Addr
 		iface string
 	}
-	taken := map[place]*instance{}
+	taken := make(map[place]*instance, len(p.instances))
 	for _, in := range p.instances {
 		for _, a := range in.addresses {
 			k := place{addr: a.value.Addr()}

@@ -4,8 +4,8 @@ package config
 // out. It is refused, since to ignore it would be worse. Delete the entry when
 // the feature is there.
 type feature struct {
-	// key is table.key.
-	key string
+	table *table
+	key   string
 	// is picks the values that are refused; nil refuses any. Of an array each
 	// element is asked.
 	is func(value any) bool
@@ -14,15 +14,15 @@ type feature struct {
 }
 
 var unavailable = []feature{
-	{"instance.virtual_mac", equals(true), "virtual_mac"},
-	{"instance.accept", equals(false), "accept = false"},
-	{"check.process", isString, "a process check"},
-	{"check.pid_file", isString, "a pid_file check"},
-	{"check.systemd", isString, "a systemd check"},
-	{"check.interface", isString, "an interface check"},
-	{"check.file", isString, "a file check"},
-	{"notify.webhook", isString, "webhook"},
-	{"notify.fifo", isString, "fifo"},
+	{instanceTable, "virtual_mac", equals(true), "virtual_mac"},
+	{instanceTable, "accept", equals(false), "accept = false"},
+	{checkTable, "process", isString, "a process check"},
+	{checkTable, "pid_file", isString, "a pid_file check"},
+	{checkTable, "systemd", isString, "a systemd check"},
+	{checkTable, "interface", isString, "an interface check"},
+	{checkTable, "file", isString, "a file check"},
+	{notifyTable, "webhook", isString, "webhook"},
+	{notifyTable, "fifo", isString, "fifo"},
 }
 
 func isString(v any) bool {
@@ -39,7 +39,7 @@ const notYet = "%s is not available yet in this version of holdfast"
 // refuse reports what of a key's value is not available yet.
 func (s *section) refuse(key string) {
 	for _, f := range unavailable {
-		if f.key != s.table.name+"."+key || s.table.within != nil {
+		if f.key != key || f.table != s.table {
 			continue
 		}
 		if list, ok := s.data[key].([]any); ok {
