@@ -38,18 +38,7 @@ func (e *Engine) clone(kept, departing []*instance) *Engine {
 			c.routers[r.key()] = d
 		}
 	}
-	var timed []*router
-	for _, d := range routers {
-		if d.slot >= 0 {
-			timed = append(timed, d)
-		}
-	}
-	slices.SortFunc(timed, func(a, b *router) int { return a.slot - b.slot })
-	c.timers = nil
-	for _, d := range timed { // what is left of a heap is none
-		d.slot = -1
-		c.timers.set(d)
-	}
+	c.timers = e.timers.clone(routers)
 	c.links, c.indexes = maps.Clone(e.links), maps.Clone(e.indexes)
 	for name, l := range e.links {
 		d := *l

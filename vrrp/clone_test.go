@@ -12,7 +12,10 @@ import (
 )
 
 // copy returns a clone of all that there is.
-func (e *Engine) copy() *Engine { return e.clone(e.instances, e.departing) }
+func (e *Engine) copy() *Engine {
+	e.timers.sweep() // for stale ones are not copied
+	return e.clone(e.instances, e.departing)
+}
 
 // shared are the references that a clone has in common with its original, and
 // why nobody writes through them.

@@ -67,6 +67,9 @@ func NewEngine() *Engine {
 // The time must not run backwards; a call too early, too late or too often is
 // harmless.
 func (e *Engine) Step(now time.Time, ev Event) []Action {
+	if e.timers.base.IsZero() {
+		e.timers.base = now
+	}
 	if now.After(e.now) {
 		e.now = now
 	}
@@ -125,10 +128,11 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 // Deadline returns when the Engine next wants a [Tick]; false when nothing but
 // an event can make it act.
 func (e *Engine) Deadline() (time.Time, bool) {
-	if len(e.timers) == 0 {
+	r := e.timers.first()
+	if r == nil {
 		return time.Time{}, false
 	}
-	return e.timers[0].deadline, true
+	return r.deadline, true
 }
 
 // Departing reports whether a router that a reload removed still hands over on
@@ -155,8 +159,11 @@ func (e *Engine) Stopped() bool {
 func (e *Engine) do(a Action) { e.actions = append(e.actions, a) }
 
 func (e *Engine) tick() {
-	for len(e.timers) > 0 && !e.timers[0].deadline.After(e.now) {
-		r := e.timers[0]
+	for {
+		r := e.timers.first()
+		if r == nil || r.deadline.After(e.now) {
+			break
+		}
 		r.fire()
 		r.schedule()
 		r.inst.settle()

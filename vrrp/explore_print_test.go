@@ -167,7 +167,7 @@ var ignored = map[string]string{
 	"instance.transitions": "for people",
 	"router.inst":          "the way back",
 	"router.id":            "the same in all states; no reload happens",
-	"router.slot":          "follows from the deadlines",
+	"router.queued":        "no later than the deadline, which tells",
 	"router.reason":        "for people; whether a master was adopted is asked when it becomes one",
 	"router.cause":         "for people",
 	"router.onLink":        "set once when a node starts",

@@ -53,7 +53,7 @@ func newInstance(e *Engine, cfg *Config) *instance {
 
 func (i *instance) addRouter(f Family) *router {
 	i.e.serial++
-	r := &router{inst: i, id: RouterID{i.cfg.Name, f, i.e.serial}, slot: -1, since: i.e.now, cause: CauseStart}
+	r := &router{inst: i, id: RouterID{i.cfg.Name, f, i.e.serial}, queued: never, since: i.e.now, cause: CauseStart}
 	i.e.serials[r.id.Serial] = r
 	if i.cfg.StartupDelay > 0 {
 		r.readyAt = i.e.now.Add(i.cfg.StartupDelay)
@@ -277,6 +277,7 @@ func (e *Engine) remove(i *instance) {
 func (e *Engine) forget(i *instance) {
 	for _, r := range i.routers {
 		delete(e.serials, r.id.Serial)
+		e.timers.drop(r)
 		if k := (routerKey{i.cfg.Interface, i.cfg.VRID, r.id.Family}); e.routers[k] == r {
 			delete(e.routers, k)
 		}

@@ -11,8 +11,8 @@ import (
 type router struct {
 	inst     *instance
 	id       RouterID
-	deadline time.Time // earliest of the times below; see schedule
-	slot     int       // in Engine.timers, -1 when not there
+	deadline time.Time     // earliest of the times below; see schedule
+	queued   time.Duration // as which time it is in Engine.timers, or never
 
 	// What is small is together, for there may be thousands of routers.
 	state        State

@@ -1,65 +1,156 @@
 package vrrp
 
-// timers is a binary heap of the routers that have a deadline, earliest first.
-// It is written out, because container/heap would box on each call.
-type timers []*router
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+)
 
-// set puts r where its deadline belongs, or takes it out when it has none.
+// timers is a heap of the routers that have something to do, by when: earliest
+// first, those of one time in the order in which they were made. There may be
+// thousands of routers, none of which is in the processor's cache when its time has
+// come. So the heap has copies of the times, those of a node's four children side by
+// side, and it does not move a router whose time moves later, as that of a backup
+// does with each advert: that is seen when the old time comes first.
+type timers struct {
+	base  time.Time // from which the times of the heap count
+	heap  []timer
+	stale int // how many of them stand for no router any more
+}
+
+type timer struct {
+	at     time.Duration
+	serial uint64
+	r      *router
+}
+
+const (
+	timerChildren = 4
+	// never is the time of a router that is not in the heap.
+	never = time.Duration(math.MaxInt64)
+)
+
+// set takes in the deadline of a router.
 func (t *timers) set(r *router) {
-	switch {
-	case r.deadline.IsZero() && r.slot < 0:
-		return
-	case r.deadline.IsZero():
-		t.remove(r)
-		return
-	case r.slot < 0:
-		r.slot = len(*t)
-		*t = append(*t, r)
+	if r.deadline.IsZero() {
+		return // it goes when it comes first
 	}
-	t.up(r.slot)
-	t.down(r.slot)
+	at := r.deadline.Sub(t.base)
+	if at >= r.queued {
+		return
+	}
+	t.drop(r)
+	r.queued = at
+	t.heap = append(t.heap, timer{at, r.id.Serial, r})
+	t.up(len(t.heap) - 1)
 }
 
-func (t *timers) remove(r *router) {
-	last := len(*t) - 1
-	at := r.slot
-	t.swap(at, last)
-	(*t)[last] = nil
-	*t = (*t)[:last]
-	r.slot = -1
-	if at < last {
-		t.up(at)
-		t.down(at)
+// drop takes out a router.
+func (t *timers) drop(r *router) {
+	if r.queued == never {
+		return
+	}
+	r.queued = never
+	if t.stale++; t.stale > 16+len(t.heap)/2 {
+		t.sweep()
 	}
 }
 
-func (t *timers) swap(a, b int) {
-	h := *t
-	h[a], h[b] = h[b], h[a]
-	h[a].slot, h[b].slot = a, b
+// first returns the router with the earliest deadline, or nil.
+func (t *timers) first() *router {
+	for len(t.heap) > 0 {
+		top := &t.heap[0]
+		r := top.r
+		switch {
+		case top.at != r.queued:
+			t.stale--
+			t.pop()
+		case r.deadline.IsZero():
+			r.queued = never
+			t.pop()
+		case top.at != r.deadline.Sub(t.base):
+			top.at = r.deadline.Sub(t.base)
+			r.queued = top.at
+			t.down(0)
+		default:
+			return r
+		}
+	}
+	return nil
 }
 
-func (t *timers) before(a, b int) bool { return (*t)[a].deadline.Before((*t)[b].deadline) }
+// sweep removes what stands for no router. What is in order is a heap.
+func (t *timers) sweep() {
+	t.heap = slices.DeleteFunc(t.heap, func(e timer) bool { return e.at != e.r.queued })
+	slices.SortFunc(t.heap, func(a, b timer) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.serial, b.serial)) })
+	t.heap = slices.Compact(t.heap)
+	t.stale = 0
+}
+
+// clone returns what it has of some routers, for the clones of these.
+func (t *timers) clone(routers map[*router]*router) timers {
+	c := timers{base: t.base}
+	for _, e := range t.heap {
+		if d := routers[e.r]; d != nil {
+			c.heap = append(c.heap, timer{e.at, e.serial, d})
+		}
+	}
+	c.stale = len(c.heap)
+	for _, d := range routers {
+		if d.queued != never {
+			c.stale--
+		}
+	}
+	for i := len(c.heap) - 1; i >= 0; i-- { // what is left of a heap is none
+		c.down(i)
+	}
+	return c
+}
+
+func (t *timers) pop() {
+	last := len(t.heap) - 1
+	t.heap[0] = t.heap[last]
+	t.heap[last] = timer{}
+	t.heap = t.heap[:last]
+	t.down(0)
+}
+
+func (a *timer) before(b *timer) bool { return a.at < b.at || a.at == b.at && a.serial < b.serial }
 
 func (t *timers) up(i int) {
-	for i > 0 && t.before(i, (i-1)/2) {
-		t.swap(i, (i-1)/2)
-		i = (i - 1) / 2
+	h := t.heap
+	for i > 0 {
+		parent := (i - 1) / timerChildren
+		if !h[i].before(&h[parent]) {
+			return
+		}
+		h[i], h[parent] = h[parent], h[i]
+		i = parent
 	}
 }
 
 func (t *timers) down(i int) {
+	h := t.heap
+	if i >= len(h) {
+		return
+	}
+	e := h[i]
 	for {
-		least := i
-		for _, child := range [2]int{2*i + 1, 2*i + 2} {
-			if child < len(*t) && t.before(child, least) {
-				least = child
+		child := timerChildren*i + 1
+		if child >= len(h) {
+			break
+		}
+		least := child
+		for c := child + 1; c < min(child+timerChildren, len(h)); c++ {
+			if h[c].before(&h[least]) {
+				least = c
 			}
 		}
-		if least == i {
-			return
+		if !h[least].before(&e) {
+			break
 		}
-		t.swap(i, least)
-		i = least
+		h[i], i = h[least], least
 	}
+	h[i] = e
 }
