@@ -101,7 +101,7 @@ func (k *Linux) Apply(iface string, changes []Change) []error {
 			return errs
 		}
 	}
-	link, err := k.route.link(iface)
+	d, err := k.device(iface, k.route)
 	if err != nil {
 		errs := make([]error, len(changes))
 		for i := range errs {
@@ -109,7 +109,7 @@ func (k *Linux) Apply(iface string, changes []Change) []error {
 		}
 		return errs
 	}
-	return socket.batch(link.Index, changes)
+	return socket.batch(d.index, changes)
 }
 
 // Addresses implements [Kernel].
@@ -194,19 +194,19 @@ func (k *Linux) announce(iface string, form ARPForm, addrs []netip.Addr, still f
 func (k *Linux) announcer(iface string, form ARPForm, addrs []netip.Addr) (int, *announcer, error) {
 	k.asking.Lock()
 	defer k.asking.Unlock()
-	link, err := k.inquiry.link(iface)
-	if err != nil || !link.neighbours {
+	d, err := k.device(iface, k.inquiry)
+	if err != nil || !d.neighbours {
 		return 0, nil, err
 	}
-	a := &announcer{mac: link.MAC, form: form}
+	a := &announcer{mac: d.mac, form: form}
 	if !slices.ContainsFunc(addrs, netip.Addr.Is6) {
-		return link.Index, a, nil
+		return d.index, a, nil
 	}
-	if err := k.settle(link.Index, addrs); err != nil {
+	if err := k.settle(d.index, addrs); err != nil {
 		return 0, nil, err
 	}
-	a.linkLocal, err = k.linkLocal(link.Index)
-	return link.Index, a, err
+	a.linkLocal, err = k.linkLocal(d.index)
+	return d.index, a, err
 }
 
 // linkLocal returns the link-local address of an interface, if it has one. It

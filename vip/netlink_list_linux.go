@@ -25,8 +25,7 @@ var errInterrupted = errors.New("the list changed while it was read")
 // linkInfo is a link as rtnetlink describes it.
 type linkInfo struct {
 	LinkState
-	// neighbours is set when there is somebody to tell an address to by ARP.
-	neighbours bool
+	flags uint32
 }
 
 // parseLink reads the body of RTM_NEWLINK or RTM_DELLINK. ok is false for what
@@ -49,7 +48,7 @@ func parseLink(data []byte) (l linkInfo, ok bool) {
 		Up:      a.RawFlags&unix.IFF_UP != 0,
 		Carrier: a.OperState == netlink.OperUp || a.OperState == netlink.OperUnknown && a.RawFlags&unix.IFF_LOWER_UP != 0,
 	}
-	l.neighbours = a.RawFlags&(unix.IFF_NOARP|unix.IFF_LOOPBACK|unix.IFF_POINTOPOINT) == 0 && len(a.HardwareAddr) == 6
+	l.flags = a.RawFlags
 	return l, true
 }
 
