@@ -30,7 +30,7 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 	if len(t.missing(seen)) == 0 {
 		return t.audited(found)
 	}
-	present, err := t.m.kernel.Addresses()
+	present, err := t.m.kernel.Addresses(t.iface)
 	if err != nil && seen != nil { // there is no better look
 		t.believe(seen, found)
 	}
@@ -39,9 +39,7 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 	}
 	var now []LinkAddress
 	for _, p := range present {
-		if p.Interface == t.iface {
-			now = append(now, LinkAddress{Prefix: p.Prefix, Proto: p.Proto})
-		}
+		now = append(now, LinkAddress{Prefix: p.Prefix, Proto: p.Proto})
 	}
 	t.believe(now, found)
 	if seen == nil { // else that was done, perhaps by what is not so any more

@@ -2,6 +2,7 @@ package vip
 
 import (
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,5 +165,37 @@ func TestLostAndMadeAnew(t *testing.T) {
 		b.expectReports("add a eth0: 192.0.2.1/32 present")
 		b.Remove("a", "eth0", p)
 		b.expect("ip addr del 192.0.2.1/32 dev eth0")
+	})
+}
+
+// listing is a Fake that notes of which interfaces the addresses are listed.
+type listing struct {
+	*Fake
+	of []string
+}
+
+func (l *listing) Addresses(iface string) ([]Present, error) {
+	l.of = append(l.of, iface)
+	return l.Fake.Addresses(iface)
+}
+
+// Thousands of addresses are on many interfaces: an audit of one does not list those
+// of all.
+func TestAuditListsOneInterface(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel := &listing{Fake: NewFake("eth0", "eth1")}
+		m := NewManager(kernel, nil)
+		go func() { _ = m.Run(t.Context()) }()
+		for _, iface := range []string{"eth0", "eth1"} {
+			m.Add("a", iface, prefixes("192.0.2.1/32"), 0)
+			m.Audit(iface, nil)
+		}
+		synctest.Wait()
+		if want := []string{"eth0", "eth1"}; !slices.Equal(kernel.of, want) {
+			t.Errorf("listed %q, want %q", kernel.of, want)
+		}
+		if err := m.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -238,11 +238,14 @@ func (f *Fake) lease(i *fakeInterface, p netip.Prefix, lifetime time.Duration) {
 }
 
 // Addresses implements [Kernel].
-func (f *Fake) Addresses() ([]Present, error) {
+func (f *Fake) Addresses(iface string) ([]Present, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []Present
 	for _, i := range f.ifaces {
+		if iface != "" && i.name != iface {
+			continue
+		}
 		for _, a := range i.addrs {
 			a.Interface, a.Index = i.name, i.index
 			if at, ok := i.expires[a.Prefix]; ok {

@@ -14,8 +14,9 @@ type Kernel interface {
 	// nil for those that succeeded, and valid until the next call. A change that
 	// fails does not stop the following ones.
 	Apply(iface string, changes []Change) []error
-	// Addresses lists the addresses of all interfaces.
-	Addresses() ([]Present, error)
+	// Addresses lists the addresses of an interface, none when there is no such
+	// interface, or with an empty name those of all.
+	Addresses(iface string) ([]Present, error)
 	// Announce sends one gratuitous ARP or unsolicited neighbour advertisement
 	// an address, in as few system calls as they fit in.
 	// It may have to wait for the kernel first, and leaves out what still, which

@@ -113,10 +113,24 @@ func (k *Linux) Apply(iface string, changes []Change) []error {
 }
 
 // Addresses implements [Kernel].
-func (k *Linux) Addresses() ([]Present, error) {
+func (k *Linux) Addresses(iface string) ([]Present, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.route.present()
+	if iface == "" {
+		return k.route.present()
+	}
+	d, err := k.device(iface, k.route)
+	if errors.Is(err, ErrNoInterface) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := k.route.addrs(unix.AF_UNSPEC, d.index)
+	if errors.Is(err, unix.ENODEV) { // it has just gone
+		return nil, nil
+	}
+	return presence(addrs, map[int]string{d.index: iface}), err
 }
 
 // Addresses lists the addresses of all interfaces of this network namespace. It
@@ -144,17 +158,22 @@ func (s *rtnl) present() ([]Present, error) {
 	if err != nil {
 		return nil, err
 	}
+	return presence(addrs, names), nil
+}
+
+// presence names the interfaces of addresses. What is on others came later.
+func presence(addrs []addrInfo, names map[int]string) []Present {
 	present := make([]Present, 0, len(addrs))
 	for _, a := range addrs {
 		if names[a.index] == "" {
-			continue // the interface came after the first list
+			continue
 		}
 		present = append(present, Present{
 			Interface: names[a.index], Index: a.index, Prefix: a.Prefix, Proto: a.Proto,
 			Tentative: a.Tentative, Secondary: a.secondary, Deprecated: a.deprecated, ValidLifetime: a.valid,
 		})
 	}
-	return present, nil
+	return present
 }
 
 // Announce implements [Kernel]. On an interface without ARP, such as a tunnel,

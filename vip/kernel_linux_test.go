@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 )
 
@@ -40,17 +41,44 @@ func changes(v Verb, ps []netip.Prefix) []Change {
 // onInterface lists the addresses of an interface as the kernel has them.
 func onInterface(t *testing.T, k Kernel, iface string) map[netip.Prefix]Present {
 	t.Helper()
-	present, err := k.Addresses()
+	present, err := k.Addresses(iface)
 	if err != nil {
 		t.Fatal(err)
 	}
 	on := map[netip.Prefix]Present{}
 	for _, p := range present {
-		if p.Interface == iface {
-			on[p.Prefix] = p
-		}
+		on[p.Prefix] = p
 	}
 	return on
+}
+
+// The addresses of one interface are those that it has among all.
+func TestLinuxAddressesOfOne(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	for _, c := range []string{"192.0.2.1/24 dev hf0", "2001:db8::1/64 dev hf0 nodad", "192.0.2.2/24 dev hf1", "2001:db8::2/64 dev hf1 nodad"} {
+		run(t, "ip addr add "+c)
+	}
+	k := newKernel(t)
+	all, err := k.Addresses("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for iface, count := range map[string]int{"lo": 2, "hf0": 2, "hf1": 2, "hf9": 0} {
+		var want []Present
+		for _, p := range all {
+			if p.Interface == iface {
+				want = append(want, p)
+			}
+		}
+		got, err := k.Addresses(iface)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" || len(got) != count {
+			t.Errorf("%s has %d, want %d (-among all +alone):\n%s", iface, len(got), count, diff)
+		}
+	}
 }
 
 // managed runs a Manager over the kernel of the test's namespace. The function

@@ -142,7 +142,7 @@ func TestFakeLease(t *testing.T) {
 		time.Sleep(400 * time.Millisecond)
 		do(Remove, list[2], 0)
 		f.Install("eth0", list[2], 0) // by somebody else
-		if all, _ := f.Addresses(); all[0].ValidLifetime != 1600*time.Millisecond || all[1].ValidLifetime != 0 || all[2].ValidLifetime != 0 {
+		if all, _ := f.Addresses(""); all[0].ValidLifetime != 1600*time.Millisecond || all[1].ValidLifetime != 0 || all[2].ValidLifetime != 0 {
 			t.Errorf("lifetimes left: %+v", all)
 		}
 		time.Sleep(1599 * time.Millisecond)

@@ -162,7 +162,7 @@ func (m *Manager) Close(ctx context.Context) error {
 func (m *Manager) CleanLeftovers(keep func(Present) bool) ([]Present, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	present, err := m.kernel.Addresses()
+	present, err := m.kernel.Addresses("")
 	if err != nil {
 		return nil, fmt.Errorf("cannot list addresses: %w", err)
 	}

@@ -657,7 +657,7 @@ func TestCleanLeftovers(t *testing.T) {
 // unlisted is a Fake whose addresses cannot be listed.
 type unlisted struct{ *Fake }
 
-func (unlisted) Addresses() ([]Present, error) { return nil, errors.New("out of memory") }
+func (unlisted) Addresses(string) ([]Present, error) { return nil, errors.New("out of memory") }
 
 func TestAddressesThatCannotBeListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

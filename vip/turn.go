@@ -237,7 +237,7 @@ func removeError(iface string, p netip.Prefix, err error) error {
 // what its owners want: an address that carries our mark is taken over or
 // removed, one that does not is left alone.
 func (t *turn) resolve(doubtful []*entry) {
-	present, err := t.m.kernel.Addresses()
+	present, err := t.m.kernel.Addresses(t.iface)
 	if err != nil {
 		for _, e := range doubtful {
 			t.failed[e] = fmt.Errorf("cannot list addresses to find %v on %s: %w", e.prefix, t.iface, err)
@@ -246,9 +246,7 @@ func (t *turn) resolve(doubtful []*entry) {
 	}
 	found := map[netip.Addr][]Present{}
 	for _, p := range present {
-		if p.Interface == t.iface {
-			found[p.Prefix.Addr()] = append(found[p.Prefix.Addr()], p)
-		}
+		found[p.Prefix.Addr()] = append(found[p.Prefix.Addr()], p)
 	}
 	var changes []Change
 	var of []*entry
@@ -298,7 +296,7 @@ func (e *entry) settle(present []Present) []Change {
 // follow removes addresses from wherever they are when they are not where we
 // put them: after an interface was renamed they are on it still.
 func (t *turn) follow(lost []netip.Prefix) {
-	present, err := t.m.kernel.Addresses()
+	present, err := t.m.kernel.Addresses("")
 	if err != nil {
 		t.settings = append(t.settings, fmt.Errorf("cannot list addresses: %w", err))
 		return

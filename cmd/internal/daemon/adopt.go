@@ -18,7 +18,7 @@ func (d *Daemon) takeOver() error {
 	var kept map[string]map[netip.Prefix]bool
 	if dir := d.opts.Journal; dir != "" {
 		left := d.openJournal(dir)
-		present, err := d.opts.Kernel.Addresses()
+		present, err := d.opts.Kernel.Addresses("")
 		if err != nil {
 			return fmt.Errorf("cannot list addresses: %w", err)
 		}

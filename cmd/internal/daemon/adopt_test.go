@@ -195,7 +195,7 @@ func TestRestartStartsOver(t *testing.T) {
 
 // foreignVIP reports whether somebody else has put the VIP on eth0.
 func foreignVIP(n *node) bool {
-	all, _ := n.kernel.Addresses()
+	all, _ := n.kernel.Addresses("")
 	for _, a := range all {
 		if a.Prefix == testVIP && !a.Ours() {
 			return true

@@ -29,11 +29,11 @@ func (k *brittleKernel) Apply(iface string, changes []vip.Change) []error {
 	return errs
 }
 
-func (k *brittleKernel) Addresses() ([]vip.Present, error) {
+func (k *brittleKernel) Addresses(iface string) ([]vip.Present, error) {
 	if err := k.faults.fail(); err != nil {
 		return nil, err
 	}
-	return k.Fake.Addresses()
+	return k.Fake.Addresses(iface)
 }
 
 func (k *brittleKernel) Announce(iface string, form vip.ARPForm, addrs []netip.Addr, wanted func(netip.Addr) bool) error {
@@ -170,13 +170,13 @@ type blindKernel struct {
 	asked int
 }
 
-func (k *blindKernel) Addresses() ([]vip.Present, error) {
+func (k *blindKernel) Addresses(iface string) ([]vip.Present, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.asked++; k.blind {
 		return nil, syscall.ENOBUFS
 	}
-	return k.Fake.Addresses()
+	return k.Fake.Addresses(iface)
 }
 
 // set sets whether it is blind, and returns how often it was asked until now.
