@@ -45,6 +45,8 @@ type table struct {
 	told    map[string]LinkState
 	dirty   map[string]bool
 	started bool
+	// addressed is set once the addresses of a link have changed.
+	addressed bool
 }
 
 // linkEntry is a link with its addresses.
@@ -129,6 +131,7 @@ func (t *table) setAddr(index int, a addrState) {
 	if ok && old == now {
 		return // renewed
 	}
+	t.addressed = true
 	l.known[a.Prefix] = now
 	if ok && old.scope == a.scope && old.secondary == a.secondary {
 		l.addrs[l.position(a.Prefix)] = a
@@ -151,6 +154,7 @@ func (t *table) deleteAddr(index int, p netip.Prefix) {
 	if _, ok := l.known[p]; !ok {
 		return
 	}
+	t.addressed = true
 	delete(l.known, p)
 	i := l.position(p)
 	l.addrs = slices.Delete(l.addrs, i, i+1)

@@ -17,6 +17,10 @@ const watchGroups = 1<<(unix.RTNLGRP_LINK-1) | 1<<(unix.RTNLGRP_IPV4_IFADDR-1) |
 const (
 	// turnDatagrams bounds how many datagrams are taken together.
 	turnDatagrams = 1024
+	// gatherPause is how long notifications gather after one of an address. A new
+	// master adds thousands: to look at each as it comes, at all that its interface
+	// has then, and to be woken for it, took a third of the time until it served.
+	gatherPause = 5 * time.Millisecond
 	// resyncPause is the wait before a listing that failed is tried again.
 	resyncPause = 100 * time.Millisecond
 )
@@ -59,7 +63,7 @@ func watch(ctx context.Context, deliver func([]LinkState), renewal *rtnl) error 
 		}
 	}
 	// Wakes a read that waits.
-	stop := context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = w.bell.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	return w.run(ctx)
 }
@@ -67,7 +71,8 @@ func watch(ctx context.Context, deliver func([]LinkState), renewal *rtnl) error 
 // watcher turns notifications into the events of a table.
 type watcher struct {
 	route   *rtnl // for listings
-	file    *os.File
+	fd      int   // of the notifications
+	bell    *doorbell
 	receive []byte
 	table   *table
 }
@@ -77,12 +82,15 @@ func newWatcher(deliver func([]LinkState)) (*watcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := os.NewFile(uintptr(fd), "rtnetlink")
+	bell, err := newDoorbell(fd)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
+	}
 	route, err := dialRTNL()
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return nil, errors.Join(err, bell.close(), unix.Close(fd))
 	}
-	return &watcher{route: route, file: file, receive: make([]byte, receiveSize), table: newTable(deliver)}, nil
+	return &watcher{route: route, fd: fd, bell: bell, receive: make([]byte, receiveSize), table: newTable(deliver)}, nil
 }
 
 // ignore has the kernel drop what it tells of IPv4 addresses that were renewed
@@ -107,18 +115,13 @@ func (w *watcher) ignore(s *rtnl) error {
 		{Code: unix.BPF_RET | unix.BPF_K},
 		{Code: unix.BPF_RET | unix.BPF_K, K: all},
 	}
-	conn, err := w.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	failed := conn.Control(func(fd uintptr) {
-		err = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
-	})
-	return errors.Join(failed, os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err))
+	err = unix.SetsockoptSockFprog(w.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]})
+	return os.NewSyscallError("setsockopt SO_ATTACH_FILTER", err)
 }
 
 func (w *watcher) close() {
-	_ = w.file.Close()
+	_ = w.bell.close()
+	_ = unix.Close(w.fd)
 	_ = w.route.close()
 }
 
@@ -134,6 +137,10 @@ func (w *watcher) run(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
+			if w.table.addressed { // as a rule not the only one
+				w.table.addressed = false
+				time.Sleep(gatherPause)
+			}
 			continue
 		case !errors.Is(err, unix.ENOBUFS):
 			// It may not pass: do not spin.
@@ -177,39 +184,37 @@ func pause(ctx context.Context) error {
 // turn waits for notifications, takes those that are there, and delivers what
 // they changed.
 func (w *watcher) turn() error {
-	conn, err := w.file.SyscallConn()
-	if err != nil {
+	if err := w.bell.wait(); err != nil {
 		return err
 	}
-	var failure error
-	taken := 0
-	err = conn.Read(func(fd uintptr) bool {
-		for taken < turnDatagrams {
-			n, _, err := unix.Recvfrom(int(fd), w.receive, unix.MSG_TRUNC)
-			switch {
-			case err == unix.EINTR:
-				continue
-			case err == unix.EAGAIN:
-				return taken > 0
-			case err == nil && n > len(w.receive):
-				err = fmt.Errorf("notification of %d bytes is too long", n)
-			}
-			if err != nil {
-				failure = err
-				return true
-			}
-			taken++
-			for m := range messages(w.receive[:n]) {
-				w.handle(m)
-			}
+	for range turnDatagrams {
+		n, err := w.read()
+		if err == unix.EAGAIN {
+			break
 		}
-		return true
-	})
-	if err = errors.Join(err, failure); err != nil {
-		return err
+		if err != nil {
+			return err
+		}
+		for m := range messages(w.receive[:n]) {
+			w.handle(m)
+		}
 	}
 	w.table.flush()
 	return nil
+}
+
+// read reads one datagram, if there is one.
+func (w *watcher) read() (n int, err error) {
+	for {
+		n, _, err = unix.Recvfrom(w.fd, w.receive, unix.MSG_TRUNC)
+		switch {
+		case err == unix.EINTR:
+		case err == nil && n > len(w.receive):
+			return 0, fmt.Errorf("notification of %d bytes is too long", n)
+		default:
+			return n, err
+		}
+	}
 }
 
 // handle passes one notification to the table.

@@ -207,13 +207,7 @@ func TestLinuxWatchOverflow(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer w.close()
-	conn, err := w.file.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var small error
-	err = conn.Control(func(fd uintptr) { small = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
-	if err = errors.Join(err, small); err != nil {
+	if err := unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.resync(t.Context()); err != nil {
@@ -229,7 +223,7 @@ func TestLinuxWatchOverflow(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = w.bell.file.SetReadDeadline(time.Unix(1, 0)) })()
 	w.table.deliver = func(states []LinkState) {
 		for _, s := range states { // the other end may have changed as well
 			if s.Name == "hf0" {
@@ -262,31 +256,21 @@ func TestLinuxWatchIgnoresRenewals(t *testing.T) {
 	if err := w.ignore(k.renewal); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := w.file.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
 	heard := func() (four, six int) { // addresses told of, one a datagram
-		err := conn.Control(func(fd uintptr) {
-			for {
-				n, _, err := unix.Recvfrom(int(fd), w.receive, unix.MSG_DONTWAIT)
-				if err != nil {
-					return
-				}
-				if n <= unix.NLMSG_HDRLEN || binary.NativeEndian.Uint16(w.receive[4:]) != unix.RTM_NEWADDR {
-					continue
-				}
-				if w.receive[unix.NLMSG_HDRLEN] == unix.AF_INET {
-					four++
-				} else {
-					six++
-				}
+		for {
+			n, err := w.read()
+			if err != nil {
+				return four, six
 			}
-		})
-		if err != nil {
-			t.Fatal(err)
+			if n <= unix.NLMSG_HDRLEN || binary.NativeEndian.Uint16(w.receive[4:]) != unix.RTM_NEWADDR {
+				continue
+			}
+			if w.receive[unix.NLMSG_HDRLEN] == unix.AF_INET {
+				four++
+			} else {
+				six++
+			}
 		}
-		return four, six
 	}
 	v4, v6 := many(20, 20)
 	all := slices.Concat(v4, v6)
