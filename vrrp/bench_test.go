@@ -3,33 +3,42 @@ package vrrp
 import (
 	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"testing"
 	"time"
 )
+
+// perLink is how many instances each interface has where there are many.
+const perLink = 255
 
 // many returns an Engine with n instances of one address, at the time when all
 // have started.
 func many(tb testing.TB, n int) (*Engine, time.Time) {
 	tb.Helper()
-	const perLink = 255
 	e := NewEngine()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	var configs []Config
-	for i := range n {
-		iface := fmt.Sprintf("eth%d", i/perLink)
-		if i%perLink == 0 {
-			e.Step(now, eth0(func(l *Link) { l.Name, l.Index = iface, 2+i/perLink }))
-		}
-		configs = append(configs, web(func(c *Config) {
-			c.Name, c.Interface, c.VRID = fmt.Sprintf("i%d", i), iface, uint8(i%perLink+1)
-			c.Addresses = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)}
-		}))
+	for i := 0; i < n; i += perLink {
+		e.Step(now, eth0(func(l *Link) { l.Name, l.Index = fmt.Sprintf("eth%d", i/perLink), 2+i/perLink }))
 	}
+	configs := manyConfigs(n)
 	if err := ValidateAll(configs); err != nil {
 		tb.Fatal(err)
 	}
 	e.Step(now, &Configure{Instances: configs})
 	return e, now
+}
+
+// manyConfigs are n instances of one address. They share nothing with those of
+// another call.
+func manyConfigs(n int) []Config {
+	configs := make([]Config, n)
+	for i := range configs {
+		configs[i] = web(func(c *Config) {
+			c.Name, c.Interface, c.VRID = fmt.Sprintf("i%d", i), fmt.Sprintf("eth%d", i/perLink), uint8(i%perLink+1)
+			c.Addresses = []netip.Prefix{netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 32)}
+		})
+	}
+	return configs
 }
 
 // adverts of the master that n backups hear, one for each.
@@ -194,4 +203,32 @@ func BenchmarkSnapshot(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkConfigure gives one of many masters one more address and takes it away
+// again. What a configuration needs is fresh memory, or as after a start, when what
+// that needed was given back to the system.
+func BenchmarkConfigure(b *testing.B) {
+	const n = 4080
+	next := [...]*Configure{{Instances: manyConfigs(n)}, {Instances: manyConfigs(n)}}
+	one := &next[0].Instances[n/2]
+	one.Addresses = append(one.Addresses, netip.MustParsePrefix("10.1.0.1/32"))
+	for _, memory := range []string{"kept", "given back"} {
+		b.Run("memory="+memory, func(b *testing.B) {
+			e, now := many(b, n)
+			now = now.Add(down150)
+			e.Step(now, &Tick{})
+			b.ReportAllocs()
+			for round := 0; b.Loop(); round++ {
+				if memory == "given back" {
+					b.StopTimer()
+					debug.FreeOSMemory()
+					b.StartTimer()
+				}
+				if e.Step(now, next[round%2]); len(e.actions) == 0 {
+					b.Fatal("the address made no difference")
+				}
+			}
+		})
+	}
 }
