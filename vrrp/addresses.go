@@ -122,9 +122,11 @@ func (r *router) reviewInterval() {
 }
 
 // removeUnwanted takes off what a reload took out of the configuration.
-func (r *router) removeUnwanted() {
-	r.removeAddresses(r.unwanted)
-	r.unwanted = nil
+func (i *instance) removeUnwanted() {
+	for _, r := range i.routers {
+		r.removeAddresses(r.unwanted)
+		r.unwanted = nil
+	}
 }
 
 func (r *router) addAddresses(list []netip.Prefix) {

@@ -143,9 +143,9 @@ func AutoLease(interval time.Duration, ipv6 int) time.Duration {
 	return max(time.Second, most, least)
 }
 
-// same reports whether there is no difference. It is asked of thousands at each
+// Same reports whether there is no difference. It is asked of thousands at each
 // reload, which reflection would take milliseconds for.
-func (c *Config) same(d *Config) bool {
+func (c *Config) Same(d *Config) bool {
 	return c.Name == d.Name && c.Group == d.Group && c.Interface == d.Interface && c.VRID == d.VRID &&
 		c.Version == d.Version && c.Priority == d.Priority && slices.Equal(c.Addresses, d.Addresses) &&
 		c.AdvertInterval == d.AdvertInterval && c.Preempt == d.Preempt && c.PreemptDelay == d.PreemptDelay &&
@@ -158,11 +158,16 @@ func (c *Config) same(d *Config) bool {
 func (c *Config) Families() []Family {
 	var fs []Family
 	for _, f := range []Family{IPv4, IPv6} {
-		if slices.ContainsFunc(c.Addresses, func(p netip.Prefix) bool { return FamilyOf(p.Addr()) == f }) {
+		if c.has(f) {
 			fs = append(fs, f)
 		}
 	}
 	return fs
+}
+
+// has reports whether the instance has addresses of a family.
+func (c *Config) has(f Family) bool {
+	return slices.ContainsFunc(c.Addresses, func(p netip.Prefix) bool { return FamilyOf(p.Addr()) == f })
 }
 
 // Validate reports everything that is wrong with c on its own. What two

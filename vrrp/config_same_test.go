@@ -8,7 +8,7 @@ import (
 // Each field of a Config makes a difference.
 func TestConfigSame(t *testing.T) {
 	c := web(func(*Config) {})
-	if d := c; !c.same(&d) {
+	if d := c; !c.Same(&d) {
 		t.Error("a copy is not the same")
 	}
 	var differ func(path string, field func(*Config) reflect.Value)
@@ -37,7 +37,7 @@ func TestConfigSame(t *testing.T) {
 		default:
 			t.Fatalf("%s is a %v, which this test cannot change", path, v.Kind())
 		}
-		if c.same(&d) {
+		if c.Same(&d) {
 			t.Errorf("%s makes no difference", path)
 		}
 	}

@@ -165,6 +165,8 @@ var ignored = map[string]string{
 	"instance.since":       "for people",
 	"instance.reason":      "for people",
 	"instance.transitions": "for people",
+	"instance.stays":       "of one step; no reload happens",
+	"instance.changed":     "of one step; no reload happens",
 	"router.inst":          "the way back",
 	"router.id":            "the same in all states; no reload happens",
 	"router.queued":        "no later than the deadline, which tells",

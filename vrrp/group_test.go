@@ -232,6 +232,42 @@ func TestGroupByReload(t *testing.T) {
 	te.wantStates(StateBackup, StateFault)
 }
 
+// An instance that a reload leaves as it is follows what becomes of its group.
+func TestReloadOfAMate(t *testing.T) {
+	ill := edge()
+	ill[1].Checks = []Check{{Name: "dns", OnFailure: Release}}
+	apart := edge()
+	apart[1].Group, apart[1].Checks = "", ill[1].Checks
+	elsewhere := edge()
+	elsewhere[1].Group, elsewhere[1].Checks = "core", ill[1].Checks
+	moved := edge()
+	moved[1].VRID, moved[1].Checks = 53, ill[1].Checks
+	for _, tt := range []struct {
+		name          string
+		before, after []Config
+		want          State
+	}{
+		{"leaves", ill, apart, StateBackup},
+		{"goes to another group", ill, elsewhere, StateBackup},
+		{"is removed", ill, ill[:1], StateBackup},
+		{"is healthy by another configuration", ill, edge(), StateBackup},
+		{"is another one", ill, moved, StateFault},
+		{"comes", apart, ill, StateFault},
+		{"comes from another group", elsewhere, ill, StateFault},
+		{"is added", ill[:1], ill, StateFault},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			user := web(named("user", 99, "192.0.2.199/24"), checks(Check{Name: "dns"})) // of the check in any case
+			te := newTest(t)
+			te.do(eth1())
+			te.configure(append([]Config{user}, tt.before...)...)
+			te.health("dns", false, "timeout")
+			te.configure(append([]Config{user}, tt.after...)...)
+			te.wantState("outside", tt.want)
+		})
+	}
+}
+
 // A family without an address to send from leaves the group alone as long as the
 // other one works.
 func TestGroupOfDualStack(t *testing.T) {

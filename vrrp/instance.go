@@ -32,6 +32,9 @@ type instance struct {
 	troubleEnded time.Time
 	penalty      time.Duration // the last one
 	removed      bool          // by a reload
+	// Of the last reload: whether the configuration still has it, and whether that
+	// changes it.
+	stays, changed bool
 
 	state  State
 	since  time.Time
@@ -202,62 +205,113 @@ func (i *instance) flush() {
 }
 
 // configure changes the set of instances. A virtual router is known by its
-// interface, VRID, version and family; whoever keeps these keeps its state.
+// interface, VRID, version and family; whoever keeps these keeps its state. What
+// does not change is not touched, and costs no more than the look at it: it may be
+// one of thousands.
 func (e *Engine) configure(configs []Config) {
 	if e.stopping {
 		return
 	}
 	old := e.instances
-	places := make(map[place][]*instance, len(old)) // of old ones that nobody goes on with yet
-	for _, i := range old {
-		i.flush() // hooks that wait run under the name that the instance had
-		places[i.cfg.place()] = append(places[i.cfg.place()], i)
-	}
-	e.instances = make([]*instance, len(configs))
-	kept := make([]bool, len(configs))
-	for n := range configs {
-		cfg := &configs[n]
-		here := places[cfg.place()]
-		at := slices.IndexFunc(here, func(i *instance) bool { return i.cfg.sameRouters(cfg) })
-		if kept[n] = at >= 0; kept[n] {
-			e.instances[n] = here[at]
-			places[cfg.place()] = slices.Delete(here, at, at+1)
-		} else {
-			e.instances[n] = newInstance(e, cfg)
-		}
-	}
+	e.match(configs)
 	e.group(configs)
+	groups := map[string]bool{} // that are not as they were
 	for _, i := range old {
-		if slices.Contains(places[i.cfg.place()], i) {
+		if !i.stays {
+			groups[i.cfg.Group] = true
 			e.remove(i)
 		}
 	}
-	for _, i := range e.departing {
-		if slices.ContainsFunc(configs, func(c Config) bool { return c.Name == i.cfg.Name }) {
-			i.flush() // before the hooks of the instance that now has the name
-		}
-	}
+	e.flushNamesakes(configs)
 	for n, i := range e.instances {
-		switch cfg := &configs[n]; {
-		case !kept[n]:
-		case i.cfg.same(cfg):
-			i.cfg = cfg // for the old ones are one piece of memory
-		default:
+		cfg := &configs[n]
+		if !i.cfg.Same(cfg) {
+			groups[i.cfg.Group] = true
 			i.reconfigure(cfg)
+			i.changed = true
+		}
+		i.cfg = cfg // for the old ones are one piece of memory
+		if i.changed {
+			groups[cfg.Group] = true
 		}
 	}
+	delete(groups, "")              // who is in none moves alone
 	for _, i := range e.instances { // once all of a group are as they will be
-		i.review()
+		if i.changed || groups[i.cfg.Group] {
+			i.review()
+		}
 	}
 	for _, i := range e.instances { // last, so that an address may move to another instance
-		for _, r := range i.routers {
-			r.removeUnwanted()
+		if i.changed {
+			i.removeUnwanted()
 		}
 	}
 	maps.DeleteFunc(e.adopt, func(k routerKey, _ Adopted) bool { return e.routers[k] == nil })
-	maps.DeleteFunc(e.checks, func(name string, _ checkState) bool {
-		return !slices.ContainsFunc(e.instances, func(i *instance) bool { return i.uses(name) })
-	})
+	e.forgetChecks()
+}
+
+// match makes the instances of a new configuration: those that stay, and new ones.
+func (e *Engine) match(configs []Config) {
+	for _, i := range e.instances {
+		i.stays, i.changed = false, false
+	}
+	next := make([]*instance, len(configs))
+	for n := range configs {
+		i := e.predecessor(&configs[n])
+		if i == nil {
+			i = newInstance(e, &configs[n])
+			i.changed = true
+		}
+		i.stays = true
+		next[n] = i
+	}
+	e.instances = next
+}
+
+// predecessor returns the instance that goes on as cfg says; nil when there is none
+// that does not go on otherwise.
+func (e *Engine) predecessor(cfg *Config) *instance {
+	for _, f := range [...]Family{IPv4, IPv6} {
+		if !cfg.has(f) {
+			continue
+		}
+		r := e.routers[routerKey{cfg.Interface, cfg.VRID, f}]
+		if r != nil && !r.inst.removed && !r.inst.stays && r.inst.cfg.Version == cfg.Version {
+			return r.inst
+		}
+	}
+	return nil
+}
+
+// flushNamesakes runs the hooks of instances that hand over before those of the
+// instances that are to have their names.
+func (e *Engine) flushNamesakes(configs []Config) {
+	if len(e.departing) == 0 {
+		return
+	}
+	names := make(map[string]bool, len(configs))
+	for n := range configs {
+		names[configs[n].Name] = true
+	}
+	for _, i := range e.departing {
+		if names[i.cfg.Name] {
+			i.flush()
+		}
+	}
+}
+
+// forgetChecks forgets the checks that nobody uses any more.
+func (e *Engine) forgetChecks() {
+	if len(e.checks) == 0 {
+		return
+	}
+	used := make(map[string]bool, len(e.checks))
+	for _, i := range e.instances {
+		for _, c := range i.cfg.Checks {
+			used[c.Name] = true
+		}
+	}
+	maps.DeleteFunc(e.checks, func(name string, _ checkState) bool { return !used[name] })
 }
 
 func (e *Engine) remove(i *instance) {
@@ -284,21 +338,10 @@ func (e *Engine) forget(i *instance) {
 	}
 }
 
-// place is where instances may share virtual routers.
-type place struct {
-	iface string
-	vrid  uint8
-}
-
-func (c *Config) place() place { return place{c.Interface, c.VRID} }
-
-// sameRouters reports whether a reload from c to d keeps a virtual router.
-func (c *Config) sameRouters(d *Config) bool {
-	return c.Interface == d.Interface && c.VRID == d.VRID && c.Version == d.Version &&
-		slices.ContainsFunc(c.Families(), func(f Family) bool { return slices.Contains(d.Families(), f) })
-}
-
 func (i *instance) reconfigure(cfg *Config) {
+	if i.cfg.Name != cfg.Name {
+		i.flush() // before the hooks of the instance that has the name now
+	}
 	families := cfg.Families()
 	for _, r := range slices.Clone(i.routers) {
 		if !slices.Contains(families, r.id.Family) {

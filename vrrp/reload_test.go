@@ -154,6 +154,47 @@ func TestReloadRemovesFailingCheck(t *testing.T) {
 	te.want("web: advert prio=150 interval=1s to=224.0.0.18")
 }
 
+// Hooks that wait until a former master has let its addresses go wait on when
+// something else is reloaded, and run before those of another instance of its name.
+func TestReloadWhileHooksWait(t *testing.T) {
+	waiting := func(t *testing.T) *engineTest {
+		te := newMaster(t, web(), inside())
+		te.do(&Drain{Instance: "web"})
+		te.advance(5 * time.Millisecond)
+		te.advert(peer, 100)
+		te.wantState("web", StateBackup)
+		te.wantAddresses("eth0", "192.0.2.100/24", "192.0.2.101/24")
+		te.lines = nil
+		return te
+	}
+	for name, after := range map[string][]Config{
+		"nothing":          {web(), inside()},
+		"another instance": {web(), inside(prio(90))},
+		"its own priority": {web(prio(90)), inside()},
+		"another removed":  {web()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			te := waiting(t)
+			te.configure(after...)
+			te.wantOnly("web:")
+			te.advance(lingered)
+			te.want("web: remove 192.0.2.100/24 eth0", "web: hook backup")
+		})
+	}
+	t.Run("removed", func(t *testing.T) {
+		te := waiting(t)
+		te.configure(inside())
+		te.wantOnly("web:", "web: backup -> init (removed from the configuration)")
+		te.advance(lingered)
+		te.want("web: remove 192.0.2.100/24 eth0", "web: hook backup", "web: hook init")
+	})
+	t.Run("another of its name", func(t *testing.T) {
+		te := waiting(t)
+		te.configure(web(func(c *Config) { c.Name = "www" }), inside(func(c *Config) { c.Name = "web" }), web(named("new", 53, "192.0.2.103/24")))
+		te.want("web: hook backup", "new: init -> backup (listening for a master)", "new: hook backup")
+	})
+}
+
 // A rename is no change of state, and events by the new name arrive.
 func TestReloadRenames(t *testing.T) {
 	te := newMaster(t, web())

@@ -75,7 +75,7 @@ func TestBriefsAndRoutersAreThoseOfTheSnapshot(t *testing.T) {
 				wantRouters = append(wantRouters, listed{RouterID{i.Config.Name, r.Family, r.Serial}, i.Config.Name})
 			}
 		}
-		if diff := cmp.Diff(wantBriefs, briefs, cmp.Comparer(func(a, b *Config) bool { return a.same(b) })); diff != "" {
+		if diff := cmp.Diff(wantBriefs, briefs, cmp.Comparer(func(a, b *Config) bool { return a.Same(b) })); diff != "" {
 			t.Errorf("briefs (-snapshot +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(wantRouters, routers, cmp.AllowUnexported(listed{})); diff != "" {
