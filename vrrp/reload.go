@@ -1,0 +1,172 @@
+package vrrp
+
+import (
+	"maps"
+	"slices"
+)
+
+// configure changes the set of instances. A virtual router is known by its
+// interface, VRID, version and family; whoever keeps these keeps its state. What
+// does not change is not touched, and costs no more than the look at it: it may be
+// one of thousands.
+func (e *Engine) configure(configs []Config) {
+	if e.stopping {
+		return
+	}
+	old := e.instances
+	e.match(configs)
+	e.group(configs)
+	groups := map[string]bool{} // that are not as they were
+	for _, i := range old {
+		if !i.stays {
+			groups[i.cfg.Group] = true
+			e.remove(i)
+		}
+	}
+	e.flushNamesakes(configs)
+	for n, i := range e.instances {
+		cfg := &configs[n]
+		if !i.cfg.Same(cfg) {
+			groups[i.cfg.Group] = true
+			i.reconfigure(cfg)
+			i.changed = true
+		}
+		i.cfg = cfg // for the old ones are one piece of memory
+		if i.changed {
+			groups[cfg.Group] = true
+		}
+	}
+	delete(groups, "")              // who is in none moves alone
+	for _, i := range e.instances { // once all of a group are as they will be
+		if i.changed || groups[i.cfg.Group] {
+			i.review()
+		}
+	}
+	for _, i := range e.instances { // last, so that an address may move to another instance
+		if i.changed {
+			i.removeUnwanted()
+		}
+	}
+	maps.DeleteFunc(e.adopt, func(k routerKey, _ Adopted) bool { return e.routers[k] == nil })
+	e.forgetChecks()
+}
+
+// match makes the instances of a new configuration: those that stay, and new ones.
+func (e *Engine) match(configs []Config) {
+	for _, i := range e.instances {
+		i.stays, i.changed = false, false
+	}
+	next := make([]*instance, len(configs))
+	for n := range configs {
+		i := e.predecessor(&configs[n])
+		if i == nil {
+			i = newInstance(e, &configs[n])
+			i.changed = true
+		}
+		i.stays = true
+		next[n] = i
+	}
+	e.instances = next
+}
+
+// predecessor returns the instance that goes on as cfg says; nil when there is none
+// that does not go on otherwise.
+func (e *Engine) predecessor(cfg *Config) *instance {
+	for _, f := range [...]Family{IPv4, IPv6} {
+		if !cfg.has(f) {
+			continue
+		}
+		r := e.routers[routerKey{cfg.Interface, cfg.VRID, f}]
+		if r != nil && !r.inst.removed && !r.inst.stays && r.inst.cfg.Version == cfg.Version {
+			return r.inst
+		}
+	}
+	return nil
+}
+
+// flushNamesakes runs the hooks of instances that hand over before those of the
+// instances that are to have their names.
+func (e *Engine) flushNamesakes(configs []Config) {
+	if len(e.departing) == 0 {
+		return
+	}
+	names := make(map[string]bool, len(configs))
+	for n := range configs {
+		names[configs[n].Name] = true
+	}
+	for _, i := range e.departing {
+		if names[i.cfg.Name] {
+			i.flush()
+		}
+	}
+}
+
+// forgetChecks forgets the checks that nobody uses any more.
+func (e *Engine) forgetChecks() {
+	if len(e.checks) == 0 {
+		return
+	}
+	used := make(map[string]bool, len(e.checks))
+	for _, i := range e.instances {
+		for _, c := range i.cfg.Checks {
+			used[c.Name] = true
+		}
+	}
+	maps.DeleteFunc(e.checks, func(name string, _ checkState) bool { return !used[name] })
+}
+
+func (e *Engine) remove(i *instance) {
+	i.removed = true
+	if i.asked.open() {
+		i.conclude(false, "removed from the configuration")
+	}
+	i.leave("removed from the configuration")
+	if i.holding() {
+		e.departing = append(e.departing, i) // it must hear its successor
+		return
+	}
+	e.forget(i)
+}
+
+// forget stops packets from reaching i, unless another took over its place.
+func (e *Engine) forget(i *instance) {
+	for _, r := range i.routers {
+		delete(e.serials, r.id.Serial)
+		e.timers.drop(r)
+		if k := (routerKey{i.cfg.Interface, i.cfg.VRID, r.id.Family}); e.routers[k] == r {
+			delete(e.routers, k)
+		}
+	}
+}
+
+func (i *instance) reconfigure(cfg *Config) {
+	if i.cfg.Name != cfg.Name {
+		i.flush() // before the hooks of the instance that has the name now
+	}
+	families := cfg.Families()
+	for _, r := range slices.Clone(i.routers) {
+		if !slices.Contains(families, r.id.Family) {
+			i.part(r)
+		}
+	}
+	i.cfg = cfg
+	for _, r := range i.routers {
+		r.id.Instance = cfg.Name
+		r.reconfigured()
+	}
+	for _, f := range families {
+		if !slices.ContainsFunc(i.routers, func(r *router) bool { return r.id.Family == f }) {
+			i.addRouter(f)
+		}
+	}
+	slices.SortFunc(i.routers, func(a, b *router) int { return int(a.id.Family) - int(b.id.Family) })
+}
+
+// part lets the router of one family go. It hands over on its own, without
+// hooks: the instance goes on.
+func (i *instance) part(r *router) {
+	i.routers = slices.DeleteFunc(i.routers, func(o *router) bool { return o == r })
+	gone := &instance{e: i.e, cfg: i.cfg, effective: i.effective, since: i.e.now, routers: []*router{r}}
+	r.inst = gone
+	i.e.remove(gone)
+}
