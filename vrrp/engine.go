@@ -223,11 +223,16 @@ func (e *Engine) linkChanged(ev *Link) {
 
 func (e *Engine) checkChanged(ev *CheckChanged) {
 	c := e.checks[ev.Check]
-	if !c.known || c.healthy != ev.Healthy {
+	same := c.known && c.healthy == ev.Healthy
+	if !same {
 		c.since = e.now
 	}
+	known := same && (ev.Healthy || c.reason == ev.Reason)
 	c.known, c.healthy, c.reason = true, ev.Healthy, ev.Reason
 	e.checks[ev.Check] = c
+	if known { // as most are that are told again after a reload
+		return
+	}
 	for _, i := range e.instances {
 		if i.uses(ev.Check) {
 			i.review()

@@ -154,6 +154,17 @@ func TestReloadRemovesFailingCheck(t *testing.T) {
 	te.want("web: advert prio=150 interval=1s to=224.0.0.18")
 }
 
+// A check that fails for another reason is told with that.
+func TestCheckToldAgain(t *testing.T) {
+	te := newChecked(t, web(nginx))
+	for _, why := range []string{"refused", "refused", "timeout"} {
+		te.health("nginx", false, why)
+		if got, want := te.status("web").DemotedWhy, "check nginx fails: "+why; got != want {
+			t.Errorf("demoted because %q, want %q", got, want)
+		}
+	}
+}
+
 // Hooks that wait until a former master has let its addresses go wait on when
 // something else is reloaded, and run before those of another instance of its name.
 func TestReloadWhileHooksWait(t *testing.T) {
