@@ -31,7 +31,9 @@ type elsewhere struct {
 // setOwners takes the VIPs from the configuration, and looks everywhere anew.
 func (d *Daemon) setOwners() {
 	e := &d.elsewhere
-	e.owners = make(map[netip.Addr]*vrrp.Config, len(d.cfg.Instances))
+	if clear(e.owners); e.owners == nil {
+		e.owners = make(map[netip.Addr]*vrrp.Config, len(d.cfg.Instances))
+	}
 	for n := range d.cfg.Instances {
 		c := &d.cfg.Instances[n]
 		for _, p := range c.Addresses {

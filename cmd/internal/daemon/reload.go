@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
@@ -93,7 +92,7 @@ func (d *Daemon) changeable(next *config.Config) error {
 // apply makes cfg the configuration. The checks come first, so that their
 // results are on the way when instances that wait for them are made.
 func (d *Daemon) apply(cfg *config.Config) {
-	old := d.cfg
+	changed := changes(d.cfg, cfg)
 	d.cfg = cfg
 	d.telemetry.inForce(cfg, d.now)
 	d.setSite(cfg)
@@ -101,9 +100,7 @@ func (d *Daemon) apply(cfg *config.Config) {
 	if err := d.checks.Set(cfg.Checks); err != nil {
 		d.failure("checks were not changed", err) // validated: cannot happen
 	}
-	maps.DeleteFunc(d.results, func(name string, _ healthcheck.Result) bool {
-		return !slices.ContainsFunc(cfg.Checks, func(c healthcheck.Config) bool { return c.Name == name })
-	})
+	maps.DeleteFunc(d.results, func(name string, _ healthcheck.Result) bool { return d.telemetry.probes[name] == nil })
 	d.hooks.Set(cfg.Hooks)
 	d.step(&vrrp.Configure{Instances: cfg.Instances})
 	d.setOwners()
@@ -111,12 +108,12 @@ func (d *Daemon) apply(cfg *config.Config) {
 		d.step(&vrrp.CheckChanged{Check: r.Check, Healthy: r.Healthy, Reason: r.Output})
 	}
 	if d.synced {
-		for _, name := range interfaces(old, cfg) {
+		for _, name := range changedInterfaces(changed) {
 			d.linkChanged(name)
 		}
 	}
 	d.tellDue, d.tellStatus = true, true
-	if hurries(old, cfg) { // peers are told in this turn, and wait no longer than that
+	if hurries(changed) { // peers are told in this turn, and wait no longer than that
 		d.journalNow()
 	}
 	d.journalChanged()
@@ -125,23 +122,66 @@ func (d *Daemon) apply(cfg *config.Config) {
 	}
 }
 
-// hurries reports whether an instance of old is to advertise more often.
-func hurries(old, cfg *config.Config) bool {
-	before := make(map[string]time.Duration, len(old.Instances))
-	for n := range old.Instances {
-		before[old.Instances[n].Name] = old.Instances[n].AdvertInterval
+// change is an instance that is not the same in two configurations: as it was and
+// as it is to be, nil where there is none of its name.
+type change struct{ old, now *vrrp.Config }
+
+// changes lists the instances that are not the same. Most are, of which there may be
+// thousands: only between the first and the last that are not is anything looked up.
+func changes(old, cfg *config.Config) (list []change) {
+	a, b := old.Instances, cfg.Instances
+	for len(a) > 0 && len(b) > 0 && a[0].Same(&b[0]) {
+		a, b = a[1:], b[1:]
 	}
-	return slices.ContainsFunc(cfg.Instances, func(c vrrp.Config) bool { return c.AdvertInterval < before[c.Name] })
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1].Same(&b[len(b)-1]) {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	before := make(map[string]*vrrp.Config, len(a))
+	for n := range a {
+		before[a[n].Name] = &a[n]
+	}
+	for n := range b {
+		was := before[b[n].Name]
+		delete(before, b[n].Name)
+		if was == nil || !was.Same(&b[n]) {
+			list = append(list, change{was, &b[n]})
+		}
+	}
+	for n := range a {
+		if was := before[a[n].Name]; was != nil {
+			list = append(list, change{old: was})
+		}
+	}
+	return list
 }
 
-// interfaces lists the interfaces of several configurations, each once.
-func interfaces(configs ...*config.Config) []string {
-	var names []string
-	for _, c := range configs {
-		for n := range c.Instances {
-			if !slices.Contains(names, c.Instances[n].Interface) {
-				names = append(names, c.Instances[n].Interface)
+// hurries reports whether an instance is to advertise more often.
+func hurries(changed []change) bool {
+	return slices.ContainsFunc(changed, func(c change) bool {
+		return c.old != nil && c.now != nil && c.now.AdvertInterval < c.old.AdvertInterval
+	})
+}
+
+// changedInterfaces lists the interfaces that instances were on or are on now.
+func changedInterfaces(changed []change) (names []string) {
+	for _, c := range changed {
+		for _, i := range []*vrrp.Config{c.old, c.now} {
+			if i != nil {
+				names = append(names, i.Interface)
 			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// interfaces lists the interfaces of a configuration, each once.
+func interfaces(cfg *config.Config) (names []string) {
+	seen := map[string]bool{}
+	for n := range cfg.Instances {
+		if name := cfg.Instances[n].Interface; !seen[name] {
+			seen[name] = true
+			names = append(names, name)
 		}
 	}
 	return names
