@@ -41,6 +41,14 @@ func manyConfigs(n int) []Config {
 	return configs
 }
 
+// changingOne are configurations of n instances that differ in one address.
+func changingOne(n int) [2]*Configure {
+	next := [2]*Configure{{Instances: manyConfigs(n)}, {Instances: manyConfigs(n)}}
+	one := &next[0].Instances[n/2]
+	one.Addresses = append(one.Addresses, netip.MustParsePrefix("10.1.0.1/32"))
+	return next
+}
+
 // adverts of the master that n backups hear, one for each.
 func advertsFor(tb testing.TB, e *Engine) []*AdvertReceived {
 	tb.Helper()
@@ -160,6 +168,33 @@ func TestWhatWasToldDoesNotAllocate(t *testing.T) {
 	}
 }
 
+// Nor does a link of which nothing new is told, as when a VIP comes or goes there.
+func TestLinkToldAgainDoesNotAllocate(t *testing.T) {
+	e, now := many(t, 100)
+	l := eth0()
+	if got := testing.AllocsPerRun(100, func() { e.Step(now, l) }); got != 0 {
+		t.Errorf("a step allocates %v times", got)
+	}
+}
+
+// A reload makes nothing for an instance that it leaves as it is.
+func TestReloadAllocatesForWhatChanges(t *testing.T) {
+	allocates := func(n int) float64 {
+		next := changingOne(n)
+		e, now := many(t, n)
+		now = now.Add(down150)
+		e.Step(now, &Tick{})
+		round := 0
+		return testing.AllocsPerRun(20, func() {
+			e.Step(now, next[round%2])
+			round++
+		})
+	}
+	if few, lots := allocates(10), allocates(1000); lots > few {
+		t.Errorf("with 1000 instances a reload of one allocates %v times, with 10 %v times", lots, few)
+	}
+}
+
 func BenchmarkStepAdvertReceived(b *testing.B) {
 	for _, n := range []int{1, 4080} {
 		b.Run(fmt.Sprintf("routers=%d", n), func(b *testing.B) {
@@ -210,9 +245,7 @@ func BenchmarkSnapshot(b *testing.B) {
 // that needed was given back to the system.
 func BenchmarkConfigure(b *testing.B) {
 	const n = 4080
-	next := [...]*Configure{{Instances: manyConfigs(n)}, {Instances: manyConfigs(n)}}
-	one := &next[0].Instances[n/2]
-	one.Addresses = append(one.Addresses, netip.MustParsePrefix("10.1.0.1/32"))
+	next := changingOne(n)
 	for _, memory := range []string{"kept", "given back"} {
 		b.Run("memory="+memory, func(b *testing.B) {
 			e, now := many(b, n)

@@ -40,6 +40,11 @@ type link struct {
 	drops Drops // packets that belong to no virtual router
 }
 
+func (l *Link) same(o *Link) bool {
+	return l.Name == o.Name && l.Index == o.Index && l.Up == o.Up && l.Carrier == o.Carrier && l.Problem == o.Problem &&
+		slices.Equal(l.Addresses, o.Addresses)
+}
+
 type checkState struct {
 	known, healthy bool
 	reason         string
@@ -205,6 +210,8 @@ func (e *Engine) linkChanged(ev *Link) {
 	if l == nil {
 		l = &link{}
 		e.links[ev.Name] = l
+	} else if l.same(ev) {
+		return
 	}
 	if e.indexes[l.Index] == l {
 		delete(e.indexes, l.Index)

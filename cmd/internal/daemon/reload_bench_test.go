@@ -33,8 +33,8 @@ func manyLinks(links int, more string) string {
 }
 
 // newMany is a daemon that is master of many instances, without its goroutines.
-func newMany(b *testing.B, cfg *config.Config) *Daemon {
-	b.Helper()
+func newMany(tb testing.TB, cfg *config.Config) *Daemon {
+	tb.Helper()
 	host := transport.NewMemory().Host("a")
 	var states []vip.LinkState
 	for _, name := range interfaces(cfg) {
@@ -43,7 +43,7 @@ func newMany(b *testing.B, cfg *config.Config) *Daemon {
 		host.AddInterface(index, name, name, base.Addr())
 		states = append(states, vip.LinkState{Name: name, Index: index, Up: true, Carrier: true, Addresses: []vip.LinkAddress{{Prefix: base}}})
 	}
-	d := New(Options{Config: cfg, Version: "test", Log: io.Discard, Network: host, Kernel: vip.NewFake(), Journal: b.TempDir()})
+	d := New(Options{Config: cfg, Version: "test", Log: io.Discard, Network: host, Kernel: vip.NewFake(), Journal: tb.TempDir()})
 	d.openJournal(d.opts.Journal)
 	d.hooks, d.checks = notify.NewQueue(nil, d.hookDone), healthcheck.NewRunner(d.checkDone)
 	d.openSite()
@@ -65,9 +65,43 @@ func newMany(b *testing.B, cfg *config.Config) *Daemon {
 	d.takeCalls()
 	d.flush()
 	if states, _ := d.engine.Census(); states[vrrp.StateMaster] != len(cfg.Instances) {
-		b.Fatalf("instances by state: %v", states)
+		tb.Fatalf("instances by state: %v", states)
 	}
 	return d
+}
+
+// changingOne are configurations of so many interfaces that differ in one address.
+func changingOne(tb testing.TB, links int) (next [2]*config.Config) {
+	tb.Helper()
+	for n, more := range []string{`, "10.1.0.1/32"`, ""} {
+		cfg, _, err := config.Parse("test.toml", []byte(manyLinks(links, more)))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		next[n] = cfg
+	}
+	return next
+}
+
+// A reload makes nothing on the loop for interfaces and instances that it leaves as
+// they are.
+func TestReloadAllocatesForWhatChanges(t *testing.T) {
+	allocates := func(links int) float64 {
+		next := changingOne(t, links)
+		d := newMany(t, next[1])
+		round := 0
+		return testing.AllocsPerRun(20, func() {
+			if _, err := d.finishReload("test", next[round%2], nil, nil); err != nil {
+				t.Fatal(err)
+			}
+			d.flush()
+			round++
+		})
+	}
+	const more = 20 // by chance, or as a map grows
+	if few, lots := allocates(1), allocates(4); lots > few+more {
+		t.Errorf("with four times the interfaces and instances a reload of one allocates %v times, not %v", lots, few)
+	}
 }
 
 // BenchmarkReload gives one of many masters one more address and takes it away
@@ -75,14 +109,7 @@ func newMany(b *testing.B, cfg *config.Config) *Daemon {
 // asked has the answer. Memory is as it was left by the last one or, as a while after
 // a start, given back to the system.
 func BenchmarkReload(b *testing.B) {
-	var next [2]*config.Config
-	for n, more := range []string{`, "10.1.0.1/32"`, ""} {
-		cfg, _, err := config.Parse("test.toml", []byte(manyLinks(16, more)))
-		if err != nil {
-			b.Fatal(err)
-		}
-		next[n] = cfg
-	}
+	next := changingOne(b, 16)
 	for _, memory := range []string{"kept", "given back"} {
 		b.Run("memory="+memory, func(b *testing.B) {
 			d := newMany(b, next[1])
