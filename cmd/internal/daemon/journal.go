@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -127,42 +126,73 @@ func (j *journal) store(serial, word uint64) {
 
 // describe sets which virtual routers there are, on which interfaces, by their
 // indexes. Their stamps move with them. It returns what to write, or nil when
-// nothing has changed.
+// nothing has changed, which is most often so and costs a look at each.
 func (j *journal) describe(routers iter.Seq2[vrrp.RouterID, *vrrp.Config], indexes map[string]int) *journalFile {
-	next := journalFile{Version: journalVersion, Boot: j.boot}
-	slots := make(map[uint64]int, len(j.slots))
+	count, same, moved := 0, j.last.Version == journalVersion, len(j.unlisted) > 0
 	for id, c := range routers {
-		if len(next.Routers) == journalSlots-1 {
+		if count == journalSlots-1 {
 			break
 		}
-		slots[id.Serial] = 1 + len(next.Routers)
-		next.Routers = append(next.Routers, journalRouter{
-			Interface: c.Interface, Index: indexes[c.Interface], VRID: c.VRID, Family: id.Family,
-			Interval: c.AdvertInterval, Addresses: ofFamily(c.Addresses, id.Family),
-		})
+		now := listed(id, c, indexes)
+		same = same && count < len(j.last.Routers) && j.last.Routers[count].same(&now)
+		count++
+		moved = moved || j.slots[id.Serial] != count // there may be others in the same places
 	}
-	same := sameJournal(&next, &j.last) // though perhaps of other routers in the same places
-	if same && maps.Equal(slots, j.slots) && len(j.unlisted) == 0 {
-		return nil
-	}
-	old := j.unlisted
-	for serial, slot := range j.slots {
-		old[serial] = atomic.LoadUint64(&j.stamps[slot])
-	}
+	same = same && count == len(j.last.Routers)
+	moved = moved || count != len(j.slots)
+	var next *journalFile
 	if !same {
-		next.Generation = j.last.Generation + 1
-		next.Routers = slices.Clone(next.Routers) // without the room of appending
-		j.last = next
+		next = &journalFile{
+			Version: journalVersion, Boot: j.boot, Generation: j.last.Generation + 1,
+			Routers: make([]journalRouter, 0, count),
+		}
+		for id, c := range routers {
+			if len(next.Routers) == count {
+				break
+			}
+			next.Routers = append(next.Routers, listed(id, c, indexes))
+		}
+		j.last = *next
 		atomic.StoreUint64(&j.stamps[0], next.Generation) // until it is written, the old file fits no more
 	}
-	j.slots, j.unlisted = slots, map[uint64]uint64{}
-	for serial, slot := range slots {
-		atomic.StoreUint64(&j.stamps[slot], old[serial])
+	if moved {
+		j.moveStamps(routers, count)
 	}
-	if same {
-		return nil
+	return next
+}
+
+// moveStamps gives the first count routers the slots in their order.
+func (j *journal) moveStamps(routers iter.Seq2[vrrp.RouterID, *vrrp.Config], count int) {
+	serials, words := make([]uint64, 0, count), make([]uint64, 0, count)
+	for id := range routers {
+		if len(serials) == count {
+			break
+		}
+		word := j.unlisted[id.Serial]
+		if slot, ok := j.slots[id.Serial]; ok {
+			word = atomic.LoadUint64(&j.stamps[slot])
+		}
+		serials, words = append(serials, id.Serial), append(words, word)
 	}
-	return &next
+	clear(j.slots)
+	j.unlisted = map[uint64]uint64{}
+	for n, serial := range serials {
+		j.slots[serial] = 1 + n
+		atomic.StoreUint64(&j.stamps[1+n], words[n])
+	}
+}
+
+// listed is a router as the journal lists it.
+func listed(id vrrp.RouterID, c *vrrp.Config, indexes map[string]int) journalRouter {
+	return journalRouter{
+		Interface: c.Interface, Index: indexes[c.Interface], VRID: c.VRID, Family: id.Family,
+		Interval: c.AdvertInterval, Addresses: ofFamily(c.Addresses, id.Family),
+	}
+}
+
+func (r *journalRouter) same(o *journalRouter) bool {
+	return r.Interface == o.Interface && r.Index == o.Index && r.VRID == o.VRID && r.Family == o.Family &&
+		r.Interval == o.Interval && slices.Equal(r.Addresses, o.Addresses)
 }
 
 // ofFamily lists the addresses of a family: the same list, if all are.
@@ -172,13 +202,6 @@ func ofFamily(all []netip.Prefix, f vrrp.Family) []netip.Prefix {
 		return all
 	}
 	return slices.DeleteFunc(slices.Clone(all), other)
-}
-
-func sameJournal(a, b *journalFile) bool {
-	return a.Version == b.Version && a.Boot == b.Boot && slices.EqualFunc(a.Routers, b.Routers, func(x, y journalRouter) bool {
-		return x.Interface == y.Interface && x.Index == y.Index && x.VRID == y.VRID && x.Family == y.Family &&
-			x.Interval == y.Interval && slices.Equal(x.Addresses, y.Addresses)
-	})
 }
 
 // write replaces journal.json whole. It may be slow: not for the loop.

@@ -134,3 +134,26 @@ func BenchmarkReload(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkJournalLook looks for what to write of as many instances as there can be,
+// when nothing has changed and when one address has.
+func BenchmarkJournalLook(b *testing.B) {
+	next := changingOne(b, 16)
+	for _, changed := range []bool{false, true} {
+		b.Run(fmt.Sprintf("changed=%v", changed), func(b *testing.B) {
+			d := newMany(b, next[1])
+			d.journalBusy = true // nothing is written
+			d.journalNow()
+			b.ReportAllocs()
+			for round := 0; b.Loop(); round++ {
+				b.StopTimer()
+				if changed {
+					d.apply(next[round%2])
+				}
+				debug.FreeOSMemory()
+				b.StartTimer()
+				d.journalNow()
+			}
+		})
+	}
+}
