@@ -64,44 +64,53 @@ func (r *Runner) Set(configs []Config) error {
 	if r.closed {
 		return errors.New("set checks: the runner is closed")
 	}
-	want, probers, err := r.prepare(configs)
+	goesOn, begin, err := r.prepare(configs)
 	if err != nil {
 		return err
 	}
 	maps.DeleteFunc(r.ending, func(_ string, t *task) bool { return t.ended() })
 	for name, t := range r.running {
-		if c, ok := want[name]; !ok || !reflect.DeepEqual(c, t.config) {
+		if !goesOn[name] {
 			t.cancel()
 			r.ending[name] = t
 			delete(r.running, name)
 		}
 	}
-	for name, c := range want {
-		if _, ok := r.running[name]; !ok {
-			r.running[name] = r.start(c, probers[name], r.ending[name])
-		}
+	for _, b := range begin {
+		r.running[b.config.Name] = r.start(b.config, b.prober, r.ending[b.config.Name])
 	}
 	return nil
 }
 
-// prepare checks the whole set and builds all probers before anything changes.
-func (r *Runner) prepare(configs []Config) (map[string]Config, map[string]Prober, error) {
-	want := map[string]Config{}
-	probers := map[string]Prober{}
+// beginner is a check that is to be started.
+type beginner struct {
+	config Config
+	prober Prober
+}
+
+// prepare checks the whole set and builds the probers of those to begin before
+// anything changes. Those that go on were checked when they began.
+func (r *Runner) prepare(configs []Config) (goesOn map[string]bool, begin []beginner, err error) {
+	goesOn = make(map[string]bool, len(configs))
 	var errs []error
-	for _, c := range configs {
-		if _, ok := want[c.Name]; ok {
+	for n := range configs {
+		c := &configs[n]
+		if _, twice := goesOn[c.Name]; twice {
 			errs = append(errs, fmt.Errorf("check %q: the name is used twice", c.Name))
 			continue
 		}
-		c = c.clone()
-		p, err := r.newProber(c)
+		t := r.running[c.Name]
+		if goesOn[c.Name] = t != nil && reflect.DeepEqual(c, &t.config); goesOn[c.Name] {
+			continue
+		}
+		own := c.clone()
+		p, err := r.newProber(own)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("check %q: %w", c.Name, err))
 		}
-		want[c.Name], probers[c.Name] = c, p
+		begin = append(begin, beginner{own, p})
 	}
-	return want, probers, errors.Join(errs...)
+	return goesOn, begin, errors.Join(errs...)
 }
 
 // start runs a check once the one before it has ended.

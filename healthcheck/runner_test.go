@@ -260,3 +260,22 @@ func TestRunnerConcurrently(t *testing.T) {
 	wg.Wait()
 	r.Close()
 }
+
+// BenchmarkRunnerSet sets many checks that are what they were, as most reloads do.
+func BenchmarkRunnerSet(b *testing.B) {
+	var list []Config
+	for n := range 255 {
+		list = append(list, Config{
+			Name: fmt.Sprintf("c%d", n), Interval: time.Hour, Timeout: sec, Retry: sec, Fall: 1, Rise: 1,
+			HTTP: &HTTP{URL: "http://127.0.0.1:9/", Body: "ok.*", Headers: map[string]string{"Accept": "text/plain"}},
+		})
+	}
+	r := NewRunner(func(Result) {})
+	defer r.Close()
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.Set(list); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
