@@ -77,6 +77,17 @@ func (c *collector) soon(now time.Time) {
 	}
 }
 
+// later has it look in a while at the soonest: somebody waits for what is begun now,
+// which a collection would hold up.
+func (c *collector) later(now time.Time) {
+	if c == nil {
+		return
+	}
+	if at := int64(now.Sub(c.began) + garbageLook); c.due.Load() < at {
+		c.due.Store(at)
+	}
+}
+
 // next has it look after a pause, or soon when much has happened meanwhile.
 func (c *collector) next(pause time.Duration) {
 	passed := time.Since(c.began)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 )
 
 // cycles counts the collections so far.
@@ -193,6 +195,35 @@ func TestBusyIsLookedAtSoon(t *testing.T) {
 	if next := time.Duration(c.due.Load()) - time.Since(c.began); next > garbageLook {
 		t.Errorf("after a look while much happens the next is in %v", next)
 	}
+}
+
+// A reload, for which somebody waits, has no collection beside it, and one soon after.
+func TestReloadIsNotLookedAt(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "1s"))
+		a.d.garbage = newCollector(&sync.Mutex{}) // which does not run
+		load := a.d.opts.Load
+		a.d.opts.Load = func() (*config.Config, []string, error) {
+			time.Sleep(200 * time.Millisecond)
+			return load()
+		}
+		a.start()
+		await(t, 5*time.Second, "a", a)
+		c := a.d.garbage
+		<-c.look // at the start
+		c.next(100 * time.Millisecond)
+		if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+			t.Fatal(err)
+		}
+		if len(c.look) > 0 {
+			t.Error("it looked during the reload")
+		}
+		due := time.Duration(c.due.Load()) - time.Since(c.began)
+		if due > garbageSoon {
+			t.Errorf("after the reload it looks in %v, want at most %v", due, garbageSoon)
+		}
+		a.stop()
+	})
 }
 
 // A take-over leaves much behind.

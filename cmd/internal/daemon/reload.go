@@ -29,6 +29,7 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 		return
 	}
 	d.reloading = true
+	d.garbage.later(d.now) // apply has it look soon
 	d.supervisor.reloading()
 	d.workers.Go(func() {
 		next, warnings, err := d.opts.Load()
