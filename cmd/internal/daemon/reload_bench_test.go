@@ -45,6 +45,7 @@ func newMany(tb testing.TB, cfg *config.Config) *Daemon {
 	}
 	d := New(Options{Config: cfg, Version: "test", Log: io.Discard, Network: host, Kernel: vip.NewFake(), Journal: tb.TempDir()})
 	d.openJournal(d.opts.Journal)
+	d.journalBusy = true // nothing is written
 	d.hooks, d.checks = notify.NewQueue(nil, d.hookDone), healthcheck.NewRunner(d.checkDone)
 	d.openSite()
 	d.addresses = vip.NewManager(d.opts.Kernel, nil)
@@ -98,8 +99,7 @@ func TestReloadAllocatesForWhatChanges(t *testing.T) {
 			round++
 		})
 	}
-	const more = 20 // by chance, or as a map grows
-	if few, lots := allocates(1), allocates(4); lots > few+more {
+	if few, lots := allocates(1), allocates(4); lots > few*3/2 { // goroutines of other tests count, too
 		t.Errorf("with four times the interfaces and instances a reload of one allocates %v times, not %v", lots, few)
 	}
 }
@@ -142,7 +142,6 @@ func BenchmarkJournalLook(b *testing.B) {
 	for _, changed := range []bool{false, true} {
 		b.Run(fmt.Sprintf("changed=%v", changed), func(b *testing.B) {
 			d := newMany(b, next[1])
-			d.journalBusy = true // nothing is written
 			d.journalNow()
 			b.ReportAllocs()
 			for round := 0; b.Loop(); round++ {
