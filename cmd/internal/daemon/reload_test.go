@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
 func TestReload(t *testing.T) {
@@ -174,6 +176,57 @@ func TestReloadStorm(t *testing.T) {
 		}
 		a.stop()
 	})
+}
+
+// What is not the same is found wherever it stands, and the interfaces that it
+// concerns, before and after.
+func TestChanges(t *testing.T) {
+	instances := func(list ...string) *config.Config { // "name interface"
+		cfg := &config.Config{}
+		for _, text := range list {
+			name, iface, _ := strings.Cut(text, " ")
+			cfg.Instances = append(cfg.Instances, vrrp.Config{Name: name, Interface: iface})
+		}
+		return cfg
+	}
+	before := []string{"a eth0", "b eth1", "c eth2", "d eth1"}
+	for _, tt := range []struct {
+		name       string
+		now        []string
+		want       []string // "old>now"
+		interfaces []string
+	}{
+		{"nothing", before, nil, nil},
+		{"another order", []string{"d eth1", "b eth1", "a eth0", "c eth2"}, nil, nil},
+		{"one in the middle", []string{"a eth0", "b eth7", "c eth2", "d eth1"}, []string{"b eth1>b eth7"}, []string{"eth1", "eth7"}},
+		{"first and last", []string{"a eth7", "b eth1", "c eth2", "d eth7"}, []string{"a eth0>a eth7", "d eth1>d eth7"}, []string{"eth0", "eth1", "eth7"}},
+		{"one added in front", append([]string{"e eth3"}, before...), []string{">e eth3"}, []string{"eth3"}},
+		{"one added behind", append(before[:4:4], "e eth3"), []string{">e eth3"}, []string{"eth3"}},
+		{"one removed", []string{"a eth0", "c eth2", "d eth1"}, []string{"b eth1>"}, []string{"eth1"}},
+		{"one renamed", []string{"a eth0", "e eth1", "c eth2", "d eth1"}, []string{">e eth1", "b eth1>"}, []string{"eth1"}},
+		{"names exchanged", []string{"b eth0", "a eth1", "c eth2", "d eth1"}, []string{"b eth1>b eth0", "a eth0>a eth1"}, []string{"eth0", "eth1"}},
+		{"all", nil, []string{"a eth0>", "b eth1>", "c eth2>", "d eth1>"}, []string{"eth0", "eth1", "eth2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			text := func(c *vrrp.Config) string {
+				if c == nil {
+					return ""
+				}
+				return c.Name + " " + c.Interface
+			}
+			changed := changes(instances(before...), instances(tt.now...))
+			var got []string
+			for _, c := range changed {
+				got = append(got, text(c.old)+">"+text(c.now))
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("changes %q, want %q", got, tt.want)
+			}
+			if got := changedInterfaces(changed); !slices.Equal(got, tt.interfaces) {
+				t.Errorf("interfaces %q, want %q", got, tt.interfaces)
+			}
+		})
+	}
 }
 
 // A reload that takes the last instance off an interface hands over first: the
