@@ -25,15 +25,17 @@ func (e *Engine) configure(configs []Config) {
 	}
 	e.flushNamesakes(configs)
 	for n, i := range e.instances {
-		cfg := &configs[n]
-		if !i.cfg.Same(cfg) {
+		switch cfg := &configs[n]; {
+		case i.changed: // it is new
+		case i.cfg.Same(cfg):
+			i.cfg = cfg // for the old ones are one piece of memory
+		default:
 			groups[i.cfg.Group] = true
 			i.reconfigure(cfg)
 			i.changed = true
 		}
-		i.cfg = cfg // for the old ones are one piece of memory
 		if i.changed {
-			groups[cfg.Group] = true
+			groups[i.cfg.Group] = true
 		}
 	}
 	delete(groups, "")              // who is in none moves alone
