@@ -203,6 +203,8 @@ const (
 	NoticeHandoverFailed
 	NoticeFlapping
 	NoticeAddressChanged
+	NoticeAddressLapsed
+	NoticeAddressGone
 
 	noticeKinds
 )
@@ -246,6 +248,10 @@ func (k NoticeKind) String() string {
 		return "the master changes to and fro"
 	case NoticeAddressChanged:
 		return "address was changed by somebody else and set right"
+	case NoticeAddressLapsed:
+		return "address was put back after its lease ran out"
+	case NoticeAddressGone:
+		return "address was gone and put back"
 	}
 	return "invalid"
 }

@@ -186,10 +186,11 @@ func (r *router) announceNext() {
 	}
 }
 
-// addressesChanged takes over what the kernel has. As master, what somebody
-// removed is put back at once; what the kernel refused is tried again later.
+// addressesChanged takes over what the kernel has. As master, what is gone is put
+// back at once; what the kernel refused is tried again later.
 func (r *router) addressesChanged(list []AddressState) {
 	var lost, changed []netip.Prefix
+	var gone []missed
 	var refused []string
 	for _, s := range list {
 		at := r.position(s.Address)
@@ -201,6 +202,10 @@ func (r *router) addressesChanged(list []AddressState) {
 			changed = append(changed, s.Address)
 			s.Changed = false
 		}
+		if was && s.Problem == "" && (!s.Present || s.Lapse != nil) {
+			gone = append(gone, missed{s.Address, s.Lapse, r.addresses[at].Problem})
+		}
+		s.Lapse = nil
 		r.addresses[at] = s
 		switch {
 		case s.Problem != "":
@@ -225,12 +230,10 @@ func (r *router) addressesChanged(list []AddressState) {
 	if r.state != StateMaster || r.listening || !r.speaks() {
 		return // what expires meanwhile is meant to
 	}
-	if len(lost) > 0 {
-		r.counters.AddressesRepaired += uint64(len(lost))
+	if len(gone) > 0 {
 		r.addAddresses(lost)
-		r.announce(lost)
-		r.notice(NoticeAddressRepaired, netip.Addr{}, joinPrefixes(lost))
-		r.removedAgain(joinPrefixes(lost))
+		r.announce(missedAddresses(gone))
+		r.tellMissed(gone)
 	}
 	if len(refused) == 0 {
 		r.repairWait, r.refusedSince = 0, time.Time{}

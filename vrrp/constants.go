@@ -137,8 +137,10 @@ const (
 	proveTime    = 1 * time.Millisecond
 
 	// removalLate is how much later than the lease ends the kernel removes an
-	// address at most.
-	removalLate = 1 * time.Second
+	// address at most, removalEarly how much sooner: it looks 20 ms ahead, and
+	// counts in ticks of up to 10.
+	removalLate  = 1 * time.Second
+	removalEarly = 30 * time.Millisecond
 
 	// renewSlice is how many addresses are renewed in one go, and renewSmall the
 	// largest set that is renewed as a whole; a larger one is in parts that are

@@ -156,6 +156,9 @@ type AddressState struct {
 	Problem string
 	// Changed is set once, when somebody else had changed it and it was set right.
 	Changed bool
+	// Lapse is set once, when it was found to be gone and had a lease. When it is
+	// present all the same, a renewal has brought it back.
+	Lapse *Lapse
 }
 
 func (*Tick) event()             {}

@@ -351,7 +351,11 @@ func (w *world) resume(n int, log *trail) {
 func (w *world) tellLapsed(n int, log *trail) {
 	d := &w.nodes[n]
 	vip := d.router().addresses[0].Address
-	w.happens(n, &AddressesChanged{Router: d.router().id, Addresses: []AddressState{{Address: vip, Present: d.present}}}, log)
+	s := AddressState{Address: vip, Present: d.present}
+	if lease := w.m.configs[n].Lease; !d.present {
+		s.Lapse = &Lapse{Lease: lease, Least: lease, Most: lease}
+	}
+	w.happens(n, &AddressesChanged{Router: d.router().id, Addresses: []AddressState{s}}, log)
 }
 
 // arrive puts a frame into the socket of a frozen node. Hearing the same more

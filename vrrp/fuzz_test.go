@@ -16,7 +16,7 @@ func TestPlayReachesEverything(t *testing.T) {
 		" -> master", " -> backup", " -> fault", " -> init", "prio=0", "10ms", " add ", " remove ", " announce ", " renew ",
 		NoticeHandoverFailed.String(), NoticeRival.String(), NoticeAddressRepaired.String(), NoticeAddressFailed.String(),
 		NoticeDropped.String(), NoticeOwnPacket.String(), NoticeTwoOwners.String(), NoticeSendFailed.String(), NoticeInterval.String(),
-		NoticeEqualPriority.String(), NoticeAddressList.String(),
+		NoticeEqualPriority.String(), NoticeAddressList.String(), NoticeAddressLapsed.String(),
 		"released", "beats", "removed from the configuration", adoptedReason, "adverts cannot be sent", "could not act",
 		"address is refused", "handed over to", "no advert from", "stopped",
 	}
@@ -56,7 +56,7 @@ func TestSeedPlays(t *testing.T) {
 		"reload-while-handing-over":      "removed from the configuration",
 		"stop-while-reports-are-late":    "master -> init (stopped)",
 		"flood-of-a-weaker-master":       NoticeRival.String(),
-		"lease-ends-in-a-late-wake-up":   NoticeAddressRepaired.String(),
+		"lease-ends-in-a-late-wake-up":   NoticeAddressLapsed.String(),
 		"moved-between-instances":        "outside: remove 192.0.2.102/24 eth0",
 	}
 	files, err := filepath.Glob("testdata/fuzz/FuzzEngine/*")

@@ -94,9 +94,10 @@ type engineTest struct {
 	deaf, slow bool
 	results    []*AddressesChanged
 	// refused are addresses that the kernel will not add, leases when it takes
-	// those away that are not renewed.
+	// those away that are not renewed, and terms for how long it has had them.
 	refused map[netip.Prefix]bool
 	leases  map[claim]time.Time
+	terms   map[claim]time.Duration
 	// sequence is the last transition; told is the last that hooks ran for,
 	// by instance.
 	sequence uint64
@@ -125,7 +126,7 @@ func newBare(t rapid.TB) *engineTest {
 	return &engineTest{
 		TB: t, e: NewEngine(), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		kernel: map[string]map[netip.Prefix]bool{}, claims: map[claim]map[uint64]bool{}, told: map[string]uint64{},
-		leases: map[claim]time.Time{}, untold: map[uint64]bool{},
+		leases: map[claim]time.Time{}, terms: map[claim]time.Duration{}, untold: map[uint64]bool{},
 	}
 }
 
@@ -208,8 +209,19 @@ func (te *engineTest) lease(iface string, list []netip.Prefix, d time.Duration) 
 	for _, p := range list {
 		if delete(te.leases, claim{iface, p}); d > 0 && te.kernel[iface][p] {
 			te.leases[claim{iface, p}] = te.now.Add(d)
+			te.terms[claim{iface, p}] = d
 		}
 	}
+}
+
+// lapse is what is known of the lease of an address that is gone now.
+func (te *engineTest) lapse(c claim) *Lapse {
+	ends, ok := te.leases[c]
+	if !ok {
+		return nil
+	}
+	age := te.now.Sub(ends) + te.terms[c]
+	return &Lapse{Lease: te.terms[c], Least: age, Most: age}
 }
 
 // claim is an address on an interface.

@@ -398,6 +398,7 @@ func (p *play) loseAddress() {
 
 // take lets the kernel lose an address: whoever has it is told.
 func (p *play) take(c claim) {
+	lapse := p.lapse(c)
 	delete(p.leases, c)
 	if !p.kernel[c.iface][c.addr] {
 		return
@@ -405,7 +406,7 @@ func (p *play) take(c claim) {
 	delete(p.kernel[c.iface], c.addr)
 	for _, serial := range slices.Sorted(maps.Keys(p.claims[c])) {
 		if r := p.e.serials[serial]; r != nil {
-			p.results = append(p.results, &AddressesChanged{Router: r.id, Addresses: []AddressState{{Address: c.addr}}})
+			p.results = append(p.results, &AddressesChanged{Router: r.id, Addresses: []AddressState{{Address: c.addr, Lapse: lapse}}})
 		}
 	}
 	delete(p.claims, c)

@@ -138,7 +138,7 @@ type Activity struct {
 	SendErrors                       uint64
 	BecameMaster, LeftMaster         uint64
 	Announcements, AddressesRepaired uint64
-	Rivals                           uint64
+	AddressesLapsed, Rivals          uint64
 }
 
 func (r *router) now() time.Time                  { return r.inst.e.now }
