@@ -32,7 +32,7 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 	}
 	present, err := t.m.kernel.Addresses(t.iface)
 	if err != nil && seen != nil { // there is no better look
-		t.believe(seen, found)
+		t.believe(seen, found, false)
 	}
 	if err != nil {
 		return append(t.audited(found), Report{Order: OrderAudit, Interface: t.iface, Err: fmt.Errorf("cannot list addresses: %w", err)})
@@ -41,37 +41,58 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 	for _, p := range present {
 		now = append(now, LinkAddress{Prefix: p.Prefix, Proto: p.Proto})
 	}
-	t.believe(now, found)
+	t.believe(now, found, true)
 	if seen == nil { // else that was done, perhaps by what is not so any more
 		t.setRight(now, found)
 	} else {
-		t.show(seen)
+		t.show(seen, found)
 	}
 	return t.audited(found)
 }
 
 // show makes what is there, and was not seen, be heard of. An address that was
 // gone may have come back by a renewal, which who watches the interfaces does not
-// hear: nor would he of the next time it goes.
-func (t *turn) show(seen []LinkAddress) {
+// hear: nor would he of the next time it goes. When that renewal was late, its
+// owners are told.
+func (t *turn) show(seen []LinkAddress, found map[string][]Result) {
 	for _, e := range t.missing(seen) {
-		if e.renewed && e.installed && e.prefix.Addr().Is4() {
+		if !e.renewed || !e.installed {
+			continue
+		}
+		if e.lapse != nil {
+			e.tell(found, Result{Prefix: e.prefix, Present: true, Lapse: e.lapse})
+			e.lapse = nil
+		}
+		if e.prefix.Addr().Is4() {
 			t.change(e, Replace)
 		}
 	}
 	t.commit()
 }
 
-// believe takes what was seen for what there is: who adds again what is there
-// after all does no harm.
-func (t *turn) believe(seen []LinkAddress, found map[string][]Result) {
+// tell has the owners of an entry hear what was found.
+func (e *entry) tell(found map[string][]Result, r Result) {
+	for _, owner := range e.owners {
+		found[owner] = append(found[owner], r)
+	}
+}
+
+// believe takes what was seen, just now or nobody knows when, for what there is: who
+// adds again what is there after all does no harm.
+func (t *turn) believe(seen []LinkAddress, found map[string][]Result, justNow bool) {
+	at := t.m.now()
 	for _, e := range t.missing(seen) {
+		r := Result{Prefix: e.prefix}
+		if e.installed {
+			r.Lapse = e.taken.lapsed(at)
+		}
+		if r.Lapse != nil && !justNow {
+			r.Lapse.Least = 0
+		}
 		// It may have gone with its interface to another name.
 		e.lost = e.lost || e.installed
 		e.installed, e.foreign = false, false
-		for _, owner := range e.owners {
-			found[owner] = append(found[owner], Result{Prefix: e.prefix})
-		}
+		e.tell(found, r)
 	}
 }
 
@@ -83,9 +104,7 @@ func (t *turn) setRight(seen []LinkAddress, found map[string][]Result) {
 	}
 	t.commit()
 	for _, e := range changed {
-		for _, owner := range e.owners {
-			found[owner] = append(found[owner], Result{Prefix: e.prefix, Present: e.present(), Changed: true, Err: t.failed[e]})
-		}
+		e.tell(found, Result{Prefix: e.prefix, Present: e.present(), Changed: true, Err: t.failed[e]})
 	}
 }
 

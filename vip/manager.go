@@ -33,6 +33,7 @@ type Manager struct {
 	kernel Kernel
 	report func(Report)
 	queue  *queue
+	began  time.Time     // what is noted of times is since then
 	done   chan struct{} // closed when Run returns
 	result error         // what Run returned
 
@@ -57,6 +58,10 @@ type entry struct {
 	// number of the last renewal: orders given before it have passed.
 	lease   time.Duration
 	renewal uint64
+	// taken is the lease that the kernel took last. lapse is set when the last
+	// renewal was so late that the address may have been gone before.
+	taken taken
+	lapse *Lapse
 	// installed is set when the address is on the interface because of us,
 	// foreign when it is there because of somebody else.
 	installed, foreign bool
@@ -82,7 +87,7 @@ func NewManager(k Kernel, report func(Report)) *Manager {
 	if report == nil {
 		report = func(Report) {}
 	}
-	return &Manager{kernel: k, report: report, queue: newQueue(), done: make(chan struct{}), links: map[string]*link{}}
+	return &Manager{kernel: k, report: report, queue: newQueue(), began: time.Now(), done: make(chan struct{}), links: map[string]*link{}}
 }
 
 // Add puts addresses on an interface, in the name of owner. Those that are

@@ -69,6 +69,9 @@ func (b *bench) said() []string {
 			if a.Changed {
 				line += " changed"
 			}
+			if l := a.Lapse; l != nil {
+				line += fmt.Sprintf(" gone %v to %v after a lease of %v", l.Least, l.Most, l.Lease)
+			}
 			if a.Err != nil {
 				line += " (" + a.Err.Error() + ")"
 			}

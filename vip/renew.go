@@ -26,6 +26,7 @@ func (m *Manager) renew(orders []order) []Report {
 	r := &m.renewal
 	r.changes, r.of = r.changes[:0], r.of[:0]
 	now := time.Now()
+	during := span{from: now.Sub(m.began)}
 	for i := range orders {
 		o := &orders[i]
 		if !now.Before(o.before) {
@@ -44,11 +45,15 @@ func (m *Manager) renew(orders []order) []Report {
 	}
 	var reports []Report
 	last := -1 // the order of the last report
-	for i, err := range m.kernel.Apply(iface, r.changes) {
+	errs := m.kernel.Apply(iface, r.changes)
+	during.to = m.now()
+	for i, err := range errs {
 		e, of := r.of[i].entry, r.of[i].order
 		refused := e.refused
 		failure := e.added(iface, err)
-		e.renewed = err == nil
+		if e.renewed = err == nil; e.renewed {
+			e.renewedIn(during)
+		}
 		if failure == nil && !refused {
 			continue // as it was
 		}

@@ -56,6 +56,9 @@ type Result struct {
 	Kept bool
 	// Changed is set when somebody had changed the address, and it was set right.
 	Changed bool
+	// Lapse is set when an audit found that the address had gone, and it had a
+	// lease. When it is present all the same, a renewal has brought it back.
+	Lapse *Lapse
 	// Err is why the kernel refused.
 	Err error
 }

@@ -21,8 +21,9 @@ type turn struct {
 	// doubtful are entries to remove that we do not know to be there: they may
 	// be of an earlier run, or somebody else's.
 	doubtful []*entry
-	// results waits for the commit.
+	// results waits for the commit, and during is when that asked the kernel last.
 	results []result
+	during  span
 
 	failed   map[*entry]error // what the last change of an entry came to
 	settings []error          // what went wrong beside the addresses
@@ -191,6 +192,8 @@ func (t *turn) apply(changes []Change) []error {
 	if len(changes) == 0 {
 		return nil
 	}
+	t.during.from = t.m.now()
+	defer func() { t.during.to = t.m.now() }()
 	return t.m.kernel.Apply(t.iface, changes)
 }
 
@@ -198,7 +201,9 @@ func (t *turn) apply(changes []Change) []error {
 func (t *turn) added(e *entry, err error) {
 	if err = e.added(t.iface, err); err != nil {
 		t.failed[e] = err
+		return
 	}
+	e.leased(t.during)
 }
 
 // added notes what came of adding or renewing the entry, and makes an error for

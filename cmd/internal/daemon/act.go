@@ -146,7 +146,7 @@ func (d *Daemon) addressReport(rep vip.Report) {
 func addressStates(list []vip.Result) []vrrp.AddressState {
 	out := make([]vrrp.AddressState, len(list))
 	for n, a := range list {
-		out[n] = vrrp.AddressState{Address: a.Prefix, Present: a.Present, Changed: a.Changed}
+		out[n] = vrrp.AddressState{Address: a.Prefix, Present: a.Present, Changed: a.Changed, Lapse: (*vrrp.Lapse)(a.Lapse)}
 		if a.Err != nil {
 			out[n].Problem = a.Err.Error()
 		}
