@@ -23,7 +23,9 @@ type Engine struct {
 	actions   []Action
 	sequence  uint64
 	stopping  bool
-	asked     bool // an order to hand over is open
+	asked     bool          // an order to hand over is open
+	woke      time.Time     // after this node could not act
+	slept     time.Duration // so long
 	adopt     map[routerKey]Adopted
 	packet    Packet // reused for every received advert
 }

@@ -194,6 +194,8 @@ var ignored = map[string]string{
 	"advertKey.source":     "is the router's",
 	"advertKey.index":      "is the router's",
 	"Engine.asked":         "whether any instance is",
+	"Engine.woke":          "for a notice",
+	"Engine.slept":         "for a notice",
 	"asked.name":           "for people",
 	"router.toMove":        "for people",
 	"asked.by":             "for people",

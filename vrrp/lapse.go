@@ -76,10 +76,13 @@ func (r *router) tellMissed(list []missed) {
 	}
 }
 
-// whyNotRenewed is why a lease ran out.
+// whyNotRenewed is why a lease ran out, as far as this node knows.
 func (r *router) whyNotRenewed(m missed) string {
+	e, renewed := r.inst.e, r.now().Add(-m.lapse.Most)
 	switch {
-	case r.failedAt.After(r.now().Add(-m.lapse.Most)):
+	case e.woke.After(renewed) && e.slept >= m.lapse.Lease/2:
+		return fmt.Sprintf("this node could not act for %v", round(e.slept))
+	case r.failedAt.After(renewed):
 		return "while adverts do not leave nothing is renewed: " + r.sendProblem
 	case m.refused != "":
 		return "the kernel refused: " + m.refused

@@ -85,6 +85,18 @@ func TestWhyALeaseRanOut(t *testing.T) {
 		te.do(lost)
 		te.wantOnly("lease ran out", said+"the kernel refused: out of memory")
 	})
+	t.Run("asleep", func(t *testing.T) {
+		te := newMaster(t, web(leased(2*second)))
+		te.do(&Late{By: 2700 * time.Millisecond})
+		te.do(&Late{By: 20 * time.Millisecond}) // it is still slow
+		te.do(lost)
+		te.wantOnly("lease ran out", said+"this node could not act for 2.7s")
+		te.advance(time.Minute)
+		te.do(&Late{By: 20 * time.Millisecond})
+		te.lines = nil
+		te.do(lost)
+		te.wantOnly("lease ran out", said+"this host or its kernel's network lock was busy")
+	})
 	t.Run("adverts failed", func(t *testing.T) {
 		te := newMaster(t, web(leased(2*second)))
 		te.advance(second)

@@ -9,6 +9,9 @@ import (
 // somebody dead for its own deafness, listen first.
 func (e *Engine) late(by time.Duration) {
 	e.adoptionsAge(by)
+	if by >= e.slept || e.now.Sub(e.woke) > time.Second { // else it is more of the same
+		e.woke, e.slept = e.now, by
+	}
 	if e.stopping {
 		return
 	}

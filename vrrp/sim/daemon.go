@@ -160,7 +160,7 @@ func (n *node) end() {
 		n.w.release(l.packet)
 	}
 	n.inbox, n.unread, n.calls, n.orders = n.inbox[:0], nil, nil, n.orders[:0]
-	n.out, n.work, n.ordering = n.out[:0], n.work[:0], false
+	n.out, n.work, n.ordering, n.waits = n.out[:0], n.work[:0], false, false
 	n.reroute()
 }
 

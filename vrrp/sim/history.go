@@ -76,6 +76,8 @@ const (
 	OpRemove    Op = "remove"    // somebody removes an address
 	OpRefuse    Op = "refuse"    // the kernel refuses to add addresses
 	OpAccept    Op = "accept"    // ... and accepts them
+	OpBusy      Op = "busy"      // the kernel does nothing that the daemon asks for
+	OpAnswer    Op = "answer"    // ... and does what waits
 	OpSendFail  Op = "sendfail"  // packets cannot be sent
 	OpSendOK    Op = "sendok"    // ... and can
 	OpClock     Op = "clock"     // the clock runs wrong by ppm=N

@@ -146,15 +146,20 @@ func (r *router) judgeAddresses() {
 }
 
 // refused reports whether the kernel refuses addresses, or did so while the
-// back-off of the Engine, at most ten seconds, has not ended.
+// back-off of the Engine, at most ten seconds, has not ended; or is busy.
 func (n *node) refused() bool {
-	return n.refusing || n.accepted > 0 && n.w.now-n.accepted < 10*time.Second+200*time.Millisecond
+	return n.refusing || n.stalled() || n.accepted > 0 && n.w.now-n.accepted < 10*time.Second+200*time.Millisecond
+}
+
+// stalled reports whether the kernel is busy, or was just now.
+func (n *node) stalled() bool {
+	return n.busy || n.answered > 0 && n.w.now-n.answered < 20*time.Millisecond
 }
 
 // judgeLeftovers: who is not master has none. Leases end those of the dead.
 func (r *router) judgeLeftovers() {
 	n := r.n
-	if n.stranger() || !n.running() || n.stopping || r.standing.State == vrrp.StateMaster || r.standing.HandingOver || n.w.now-r.altered < 20*time.Millisecond {
+	if n.stranger() || !n.running() || n.stopping || n.stalled() || r.standing.State == vrrp.StateMaster || r.standing.HandingOver || n.w.now-r.altered < 20*time.Millisecond {
 		return
 	}
 	for _, a := range r.cfg.Addresses {

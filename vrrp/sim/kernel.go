@@ -16,12 +16,33 @@ type kernelAddress struct {
 	doomed  time.Duration // renewed, when its removal is planned
 	pending time.Duration // the evExpire in the queue; 0 for none
 	removed time.Duration // by somebody, last
+	missed  bool          // whoever watches saw it go
 }
 
 // entry is what the daemon's address worker knows of an address.
 type entry struct {
 	owners             []uint64
 	installed, refused bool
+	lease              time.Duration // that the kernel took last
+	from, to           time.Duration // the exchange in which it did, local time
+	lapse              *vrrp.Lapse   // set when that was a late renewal
+}
+
+// lapsed is what is known of the lease of an address that is gone.
+func (e *entry) lapsed(now time.Duration) *vrrp.Lapse {
+	if e.lease == 0 {
+		return nil
+	}
+	return &vrrp.Lapse{Lease: e.lease, Least: now - e.to, Most: now - e.from}
+}
+
+// leased notes that the kernel took a lease.
+func (e *entry) leased(o *order, now time.Duration) {
+	lapse := e.lapsed(now)
+	if e.lapse = nil; o.kind == orderRenew && lapse != nil && lapse.Most >= e.lease-leaseEarly {
+		e.lapse = lapse
+	}
+	e.lease, e.from, e.to = o.lease, o.begun, now
 }
 
 func (e *entry) owns(serial uint64) bool { return slices.Contains(e.owners, serial) }
@@ -45,6 +66,7 @@ type order struct {
 	addresses []netip.Prefix
 	lease     time.Duration
 	before    time.Duration // local time until which a renewal is wanted
+	begun     time.Duration // local time at which the exchange with the kernel began
 }
 
 const (
@@ -66,12 +88,16 @@ func (n *node) planOrder() {
 		return
 	}
 	n.ordering = true
+	n.orders[0].begun = n.local()
 	took := 60*time.Microsecond + time.Duration(len(n.orders[0].addresses))*10*time.Microsecond
 	n.w.push(n.w.now+took+upTo(n.draw(), 60*time.Microsecond), evOrder, n.index, nil)
 }
 
 // carryOut is the address worker.
 func (n *node) carryOut() {
+	if n.waits = n.busy && n.running(); n.waits {
+		return
+	}
 	n.ordering = false
 	if !n.running() || len(n.orders) == 0 {
 		return
@@ -104,6 +130,14 @@ func (n *node) carryOut() {
 	}
 }
 
+// answer has a kernel that was busy do what waits.
+func (n *node) answer() {
+	n.busy, n.answered = false, n.w.now
+	if n.waits {
+		n.w.push(n.w.now+60*time.Microsecond, evOrder, n.index, nil)
+	}
+}
+
 func (n *node) find(p *port, a netip.Prefix) (int, bool) {
 	if p == nil {
 		return 0, false
@@ -117,7 +151,7 @@ func (n *node) change(p *port, o *order, at int, a netip.Prefix) {
 	state := vrrp.AddressState{Address: a}
 	switch o.kind {
 	case orderRenew:
-		if !e.owns(o.serial) || !e.installed || n.local() >= o.before {
+		if !e.owns(o.serial) || !e.installed || o.begun >= o.before {
 			return
 		}
 	case orderAdd:
@@ -143,6 +177,7 @@ func (n *node) change(p *port, o *order, at int, a netip.Prefix) {
 	default:
 		quiet := o.kind == orderRenew && !e.refused
 		e.installed, e.refused = true, false
+		e.leased(o, n.local())
 		n.set(at, o.lease)
 		if quiet {
 			return
@@ -178,6 +213,7 @@ func (n *node) unset(at int, why string) {
 func (n *node) lose(at int, why string) {
 	if n.kernel[at].present {
 		n.unset(at, why)
+		n.kernel[at].missed = true
 		if p := n.portOn(n.w.vips[at].seg); p != nil {
 			n.notify(p, 500*time.Microsecond)
 		}
@@ -242,21 +278,29 @@ func (n *node) lateness() time.Duration {
 	return leaseEarly + upTo(scramble(x), 150*time.Millisecond)
 }
 
-// audit reports what owners hold and the kernel does not have.
+// audit reports what owners hold and the kernel does not have, or did not until a
+// late renewal.
 func (n *node) audit(p *port) {
 	lost := map[uint64][]vrrp.AddressState{}
 	var owners []uint64
 	for at := range n.entries {
-		e := &n.entries[at]
-		if !e.installed || n.kernel[at].present || p == nil || n.w.vips[at].seg != p.seg {
+		e, k := &n.entries[at], &n.kernel[at]
+		if !e.installed || p == nil || n.w.vips[at].seg != p.seg {
 			continue
 		}
-		e.installed = false
+		s := vrrp.AddressState{Address: n.w.vips[at].prefix, Present: k.present, Lapse: e.lapsed(n.local())}
+		if k.present {
+			s.Lapse = e.lapse
+		}
+		if k.present && (!k.missed || s.Lapse == nil) {
+			continue
+		}
+		e.installed, e.lapse, k.missed = k.present, nil, false
 		for _, o := range e.owners {
 			if lost[o] == nil {
 				owners = append(owners, o)
 			}
-			lost[o] = append(lost[o], vrrp.AddressState{Address: n.w.vips[at].prefix})
+			lost[o] = append(lost[o], s)
 		}
 	}
 	for _, o := range owners {

@@ -21,7 +21,7 @@ type node struct {
 	random uint64
 
 	powered, frozen, suspended bool
-	refusing, sendFails        bool
+	refusing, busy, sendFails  bool
 	silences                   int             // how often sendFails changed
 	health                     map[string]bool // what checks would find; absent is healthy
 	boots                      int
@@ -50,6 +50,7 @@ type node struct {
 	report   []vrrp.AddressState
 	orders   []order
 	ordering bool
+	waits    bool // for a busy kernel, with the first of the orders
 	entries  []entry
 	routers  []*router
 	sockets  map[socketKey]bool
@@ -61,6 +62,7 @@ type node struct {
 	unpaused time.Duration // when the last pause ended
 	config   int           // that it runs with, or ran with last
 	accepted time.Duration // when the kernel stopped refusing
+	answered time.Duration // when it stopped being busy
 }
 
 // letter is a packet in a socket.
@@ -336,6 +338,10 @@ func (n *node) act(a vrrp.Action) {
 		n.hook(&a.Transition)
 	case *vrrp.Notice:
 		n.w.totals.Notices++
+		switch a.Kind {
+		case vrrp.NoticeAddressRepaired, vrrp.NoticeAddressLapsed, vrrp.NoticeAddressGone:
+			n.w.tracef("%s %s: %v: %s", n.spec.Name, a.Instance, a.Kind, a.Detail)
+		}
 	}
 }
 

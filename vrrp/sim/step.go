@@ -109,6 +109,10 @@ func (n *node) stepNode(s *Step) {
 		n.unpause()
 	case OpRefuse, OpAccept:
 		n.refusing, n.accepted = s.Op == OpRefuse, n.w.now
+	case OpBusy:
+		n.busy = true
+	case OpAnswer:
+		n.answer()
 	case OpSendFail, OpSendOK:
 		before := n.sendFails
 		if n.sendFails = s.Op == OpSendFail; n.sendFails != before {

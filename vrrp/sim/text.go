@@ -27,7 +27,7 @@ var known = map[Op]bool{
 	OpGone: true, OpBack: true, OpMute: true, OpUnmute: true, OpPartition: true, OpHeal: true, OpLink: true,
 	OpFail: true, OpPass: true, OpDrain: true, OpTryDrain: true, OpUndrain: true, OpFailover: true,
 	OpReload: true, OpRemove: true, OpRefuse: true,
-	OpAccept: true, OpSendFail: true, OpSendOK: true, OpClock: true, OpInject: true, OpAnnounce: true,
+	OpAccept: true, OpBusy: true, OpAnswer: true, OpSendFail: true, OpSendOK: true, OpClock: true, OpInject: true, OpAnnounce: true,
 }
 
 // ParseHistory reads a scenario file, as [History.Format] writes it. What
