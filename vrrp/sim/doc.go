@@ -20,7 +20,7 @@
 // boot clock does not. Clocks may run at their own rates.
 //
 // The kernel ends a lease from 20 ms before it is due up to a second after, loses
-// addresses to somebody else, refuses orders, and drops IPv6 addresses with the
+// addresses to somebody else, refuses orders or has them wait, and drops IPv6 addresses with the
 // interface. The network loses, delays, doubles, reorders, cuts one way or both,
 // with the host knowing or not. A client behind the switch sends to every address
 // all the time: its neighbour table follows gratuitous ARP and unsolicited
@@ -69,6 +69,7 @@
 //	adopts-in-time                who goes on as master spoke less than three intervals ago
 //	listens-after-pause           no advert for an interval after a longer pause, unless something was heard
 //	removed-is-back               an address that somebody removed is back within 10 ms
+//	blames-nobody                 an address whose lease ended is not said to be removed by somebody
 //	hooks-see-all                 hooks run for each transition, in order
 //	bad-packet                    a packet that fails a check changes nothing
 //	stop-cleans-up                a stopped daemon leaves nothing in its kernel

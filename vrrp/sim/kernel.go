@@ -17,6 +17,7 @@ type kernelAddress struct {
 	pending time.Duration // the evExpire in the queue; 0 for none
 	removed time.Duration // by somebody, last
 	missed  bool          // whoever watches saw it go
+	lost    string        // why it went the last time
 }
 
 // entry is what the daemon's address worker knows of an address.
@@ -74,6 +75,8 @@ const (
 	// to late after it.
 	leaseEarly = 20 * time.Millisecond
 	leaseLate  = time.Second
+
+	leaseEnded = "lease ended"
 )
 
 func (n *node) order(o order) {
@@ -213,7 +216,7 @@ func (n *node) unset(at int, why string) {
 func (n *node) lose(at int, why string) {
 	if n.kernel[at].present {
 		n.unset(at, why)
-		n.kernel[at].missed = true
+		n.kernel[at].missed, n.kernel[at].lost = true, why
 		if p := n.portOn(n.w.vips[at].seg); p != nil {
 			n.notify(p, 500*time.Microsecond)
 		}
@@ -254,7 +257,7 @@ func (n *node) expire(when time.Duration, address int32) {
 	switch {
 	case k.doomed == k.renewed && now >= k.renewed+k.lease-leaseEarly:
 		k.doomed = 0
-		n.lose(at, "lease ended")
+		n.lose(at, leaseEnded)
 	case now < k.renewed+k.lease-leaseEarly:
 		n.planExpiry(at)
 	default:

@@ -338,10 +338,7 @@ func (n *node) act(a vrrp.Action) {
 		n.hook(&a.Transition)
 	case *vrrp.Notice:
 		n.w.totals.Notices++
-		switch a.Kind {
-		case vrrp.NoticeAddressRepaired, vrrp.NoticeAddressLapsed, vrrp.NoticeAddressGone:
-			n.w.tracef("%s %s: %v: %s", n.spec.Name, a.Instance, a.Kind, a.Detail)
-		}
+		n.judgeNotice(a)
 	}
 }
 

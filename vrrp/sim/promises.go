@@ -2,6 +2,7 @@ package sim
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/vrrp"
@@ -253,6 +254,21 @@ func (n *node) expectRepair(at int) {
 			}
 		})
 	}
+}
+
+// judgeNotice: who is told that somebody removed an address must not look in vain.
+func (n *node) judgeNotice(a *vrrp.Notice) {
+	switch a.Kind {
+	case vrrp.NoticeAddressRepaired, vrrp.NoticeAddressLapsed, vrrp.NoticeAddressGone:
+	default:
+		return
+	}
+	for at, v := range n.w.vips {
+		if a.Kind == vrrp.NoticeAddressRepaired && n.kernel[at].lost == leaseEnded && slices.Contains(strings.Split(a.Detail, ", "), v.prefix.String()) {
+			n.w.fail("blames-nobody", "%s says of %v that somebody removed it, and its lease had ended", n.spec.Name, v.prefix)
+		}
+	}
+	n.w.tracef("%s %s: %v: %s", n.spec.Name, a.Instance, a.Kind, a.Detail)
 }
 
 // hookState follows the hooks of one instance.
