@@ -25,9 +25,10 @@ const (
 const (
 	ChangeHealthy = "healthy"
 	ChangeFailing = "failing"
-	// ChangeRepaired is what somebody removed or changed and this node put right,
-	// ChangeRefused what the kernel does not take, ChangeElsewhere what somebody
-	// has configured on another interface as well.
+	// ChangeRepaired is what somebody removed or changed, or what the kernel took away
+	// because its lease ran out, and this node put right; ChangeRefused what the kernel
+	// does not take, ChangeElsewhere what somebody has configured on another interface
+	// as well.
 	ChangeRepaired  = "repaired"
 	ChangeRefused   = "refused"
 	ChangeElsewhere = "elsewhere"

@@ -59,9 +59,8 @@ func (t *turn) show(seen []LinkAddress, found map[string][]Result) {
 		if !e.renewed || !e.installed {
 			continue
 		}
-		if e.lapse != nil {
-			e.tell(found, Result{Prefix: e.prefix, Present: true, Lapse: e.lapse})
-			e.lapse = nil
+		if lapse := e.returned(t.m.now()); lapse != nil {
+			e.tell(found, Result{Prefix: e.prefix, Present: true, Lapse: lapse})
 		}
 		if e.prefix.Addr().Is4() {
 			t.change(e, Replace)

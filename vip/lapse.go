@@ -39,17 +39,27 @@ func (t taken) lapsed(at time.Duration) *Lapse {
 	return &Lapse{Lease: t.lease, Least: max(0, at-t.to), Most: at - t.from}
 }
 
-// leased notes that the kernel took the lease of the entry.
-func (e *entry) leased(during span) {
-	e.taken, e.lapse = taken{e.lease, during}, nil
+// cameBack is what is known of an address that a late renewal may have brought back.
+type cameBack struct {
+	at    time.Duration
+	lapse *Lapse
 }
 
 // renewedIn notes that the kernel took a renewal, and whether the address may have
-// been gone before.
+// been gone before. One that comes just behind a late one changes nothing about it.
 func (e *entry) renewedIn(during span) {
-	was := e.taken
-	e.leased(during)
-	if was.lease > 0 && during.to-was.from >= was.lease-leaseEarly {
-		e.lapse = was.lapsed(during.to)
+	if was := e.taken; was.lease > 0 && during.to-was.to >= was.lease-leaseEarly {
+		e.back = &cameBack{during.to, was.lapsed(during.to)}
 	}
+	e.taken = taken{e.lease, during}
+}
+
+// returned is what is known of the lease of an entry that was not seen, when a late
+// renewal has brought it back just now. It is told once.
+func (e *entry) returned(now time.Duration) *Lapse {
+	b := e.back
+	if e.back = nil; b == nil || now-b.at > e.taken.lease {
+		return nil
+	}
+	return b.lapse
 }

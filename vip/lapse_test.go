@@ -87,13 +87,25 @@ func TestLapse(t *testing.T) {
 			renew(b)
 			b.Audit("eth0", []LinkAddress{})
 		}, nil},
+		{"renewals that waited behind the late one", func(b *bench, k *waitingKernel) {
+			time.Sleep(time.Second)
+			k.until = time.Now().Add(1500 * ms)
+			for range 3 {
+				renew(b)
+				time.Sleep(400 * ms)
+			}
+			renew(b)
+			b.Audit("eth0", []LinkAddress{})
+			time.Sleep(time.Second)
+		}, []string{"audit web eth0: 192.0.2.100/32 present gone 2.5s to 2.5s after a lease of 2s"}},
 		{"late and not gone", func(b *bench, _ *waitingKernel) {
 			time.Sleep(1990 * ms) // the kernel may be early
 			renew(b)
 			b.Audit("eth0", marked("192.0.2.100/32"))
-			time.Sleep(time.Second)
-			renew(b)
-			time.Sleep(100 * ms)
+			for range 3 {
+				time.Sleep(time.Second)
+				renew(b)
+			}
 			b.Audit("eth0", []LinkAddress{}) // that was not it
 		}, nil},
 		{"the lease was taken away by a reload", func(b *bench, _ *waitingKernel) {

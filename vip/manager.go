@@ -58,10 +58,10 @@ type entry struct {
 	// number of the last renewal: orders given before it have passed.
 	lease   time.Duration
 	renewal uint64
-	// taken is the lease that the kernel took last. lapse is set when the last
-	// renewal was so late that the address may have been gone before.
+	// taken is the lease that the kernel took last. back is set by a renewal that was
+	// so late that the address may have been gone before.
 	taken taken
-	lapse *Lapse
+	back  *cameBack
 	// installed is set when the address is on the interface because of us,
 	// foreign when it is there because of somebody else.
 	installed, foreign bool

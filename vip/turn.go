@@ -203,7 +203,7 @@ func (t *turn) added(e *entry, err error) {
 		t.failed[e] = err
 		return
 	}
-	e.leased(t.during)
+	e.taken, e.back = taken{e.lease, t.during}, nil
 }
 
 // added notes what came of adding or renewing the entry, and makes an error for

@@ -26,7 +26,8 @@ type entry struct {
 	installed, refused bool
 	lease              time.Duration // that the kernel took last
 	from, to           time.Duration // the exchange in which it did, local time
-	lapse              *vrrp.Lapse   // set when that was a late renewal
+	lapse              *vrrp.Lapse   // set by a late renewal
+	back               time.Duration // when that was
 }
 
 // lapsed is what is known of the lease of an address that is gone.
@@ -39,9 +40,11 @@ func (e *entry) lapsed(now time.Duration) *vrrp.Lapse {
 
 // leased notes that the kernel took a lease.
 func (e *entry) leased(o *order, now time.Duration) {
-	lapse := e.lapsed(now)
-	if e.lapse = nil; o.kind == orderRenew && lapse != nil && lapse.Most >= e.lease-leaseEarly {
-		e.lapse = lapse
+	switch lapse := e.lapsed(now); {
+	case o.kind != orderRenew:
+		e.lapse = nil
+	case lapse != nil && lapse.Least >= e.lease-leaseEarly:
+		e.lapse, e.back = lapse, now
 	}
 	e.lease, e.from, e.to = o.lease, o.begun, now
 }
@@ -295,7 +298,7 @@ func (n *node) audit(p *port) {
 		if k.present {
 			s.Lapse = e.lapse
 		}
-		if k.present && (!k.missed || s.Lapse == nil) {
+		if k.present && (!k.missed || s.Lapse == nil || n.local()-e.back > e.lease) {
 			continue
 		}
 		e.installed, e.lapse, k.missed = k.present, nil, false

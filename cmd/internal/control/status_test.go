@@ -117,6 +117,7 @@ const sampleJSON = `{
         "left_master": 0,
         "announcements": 0,
         "addresses_repaired": 0,
+        "addresses_lapsed": 0,
         "addresses_elsewhere": 0,
         "rivals": 0,
         "transitions": {

@@ -144,6 +144,8 @@ type Counters struct {
 	LeftMaster        uint64 `json:"left_master"`
 	Announcements     uint64 `json:"announcements"`
 	AddressesRepaired uint64 `json:"addresses_repaired"`
+	// AddressesLapsed counts those put back because their lease ran out, or may have.
+	AddressesLapsed uint64 `json:"addresses_lapsed"`
 	// AddressesElsewhere counts how often a VIP appeared on another interface.
 	AddressesElsewhere uint64 `json:"addresses_elsewhere"`
 	Rivals             uint64 `json:"rivals"`

@@ -34,13 +34,13 @@ func named(name string) func(*vrrp.Config) bool {
 }
 
 // noticeHook queues the hooks that want to hear of another master, or of what
-// somebody did to an address.
+// became of an address.
 func (d *Daemon) noticeHook(n *vrrp.Notice) {
 	what, change := notify.StateAddress, ""
 	switch n.Kind {
 	case vrrp.NoticeRival:
 		what = notify.StateRival
-	case vrrp.NoticeAddressRepaired, vrrp.NoticeAddressChanged:
+	case vrrp.NoticeAddressRepaired, vrrp.NoticeAddressChanged, vrrp.NoticeAddressLapsed, vrrp.NoticeAddressGone:
 		change = notify.ChangeRepaired
 	case vrrp.NoticeAddressFailed:
 		change = notify.ChangeRefused

@@ -138,7 +138,7 @@ func noticeEvent(n *vrrp.Notice) history.Event {
 	switch n.Kind {
 	case vrrp.NoticeRival, vrrp.NoticeTwoOwners:
 		e.Kind = history.KindRival
-	case vrrp.NoticeAddressFailed, vrrp.NoticeAddressRepaired, vrrp.NoticeAddressChanged:
+	case vrrp.NoticeAddressFailed, vrrp.NoticeAddressRepaired, vrrp.NoticeAddressChanged, vrrp.NoticeAddressLapsed, vrrp.NoticeAddressGone:
 		e.Kind = history.KindAddress
 	}
 	about := n.Interface

@@ -199,6 +199,7 @@ func addCounters(c *control.Counters, r *vrrp.Counters) {
 	c.LeftMaster += r.LeftMaster
 	c.Announcements += r.Announcements
 	c.AddressesRepaired += r.AddressesRepaired
+	c.AddressesLapsed += r.AddressesLapsed
 	c.Rivals += r.Rivals
 	addDrops(c.Dropped, &r.Dropped)
 }

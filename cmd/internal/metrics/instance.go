@@ -120,6 +120,7 @@ func counterMetrics() []metric {
 		count("left_master_total", "How often a virtual router of the instance ceased to be master.", func(c *control.Counters) uint64 { return c.LeftMaster }),
 		count("announcements_total", "Rounds of gratuitous ARP or unsolicited neighbour advertisements.", func(c *control.Counters) uint64 { return c.Announcements }),
 		count("addresses_repaired_total", "Addresses that somebody else removed or changed and that were put right.", func(c *control.Counters) uint64 { return c.AddressesRepaired }),
+		count("addresses_lapsed_total", "Addresses that were put back because their lease ran out before it was renewed, or may have.", func(c *control.Counters) uint64 { return c.AddressesLapsed }),
 		count("addresses_elsewhere_total", "How often an address of the instance appeared on another interface of this host.", func(c *control.Counters) uint64 { return c.AddressesElsewhere }),
 		count("rival_adverts_total", "Adverts of another master heard while this node was master.", func(c *control.Counters) uint64 { return c.Rivals }),
 		// All reasons: a first one is to be seen as a rise.

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/holdfast-vrrp/holdfast/vip"
+)
+
+// What is said of an address that was gone, in the log, in the history, to hooks and
+// in the counters: when its lease ran out nobody is to look for somebody else.
+func TestLeaseRunsOut(t *testing.T) {
+	const lapsed = "address was put back after its lease ran out"
+	for _, tt := range []struct {
+		name    string
+		happen  func(a *node)
+		kind    string
+		details string
+		others  bool
+	}{
+		{"the kernel is busy", func(a *node) {
+			until := time.Now().Add(4 * time.Second)
+			a.kernel.Refuse(func(_ string, c vip.Change) error {
+				if c.Verb == vip.Renew {
+					time.Sleep(time.Until(until))
+				}
+				return nil
+			})
+		}, lapsed, "192.0.2.100/24, last renewed 4.3s ago for 1s: this host or its kernel's network lock was busy", false},
+		{"the daemon is stopped", func(a *node) { a.freeze(2 * time.Second) },
+			lapsed, "192.0.2.100/24, last renewed 2.3s ago for 1s: this node could not act for 1.85s", false},
+		{"somebody removes it", func(a *node) { a.kernel.Delete("eth0", testVIP) },
+			"address was removed by somebody else and put back", "192.0.2.100/24", true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			out := filepath.Join(t.TempDir(), "out")
+			inBubble(t, func(t *testing.T, lan *network) {
+				hook := fmt.Sprintf("[[notify]]\non = [\"address\"]\nexec = [\"/bin/sh\", \"-c\", \"echo $HOLDFAST_CHANGE: $HOLDFAST_REASON >>%s\"]", out)
+				a, deafen := deafNode(t, lan, conf(150, "1s", "lease = 1", hook))
+				a.start()
+				await(t, 5*time.Second, "a", a)
+				time.Sleep(10*time.Second + 300*time.Millisecond)
+				_, last := a.events(0)
+				tt.happen(a)
+				// Who watches hears that an address goes, and not that a renewal brings it back.
+				time.Sleep(1500 * time.Millisecond)
+				deafen(true)
+				time.Sleep(3500 * time.Millisecond)
+				deafen(false)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if !a.holds(testVIP) {
+					t.Error("the VIP is not back")
+				}
+				said := tt.kind + ": " + tt.details
+				if got, _ := os.ReadFile(out); string(got) != "repaired: "+said+"\n" {
+					t.Errorf("the hook was told %q, want %q", got, said)
+				}
+				got, _ := a.events(last)
+				if list := strings.Join(got, "\n"); !strings.Contains(list, "address warning: web: "+said) {
+					t.Errorf("the history says\n%s\nand not %q", list, said)
+				}
+				if !strings.Contains(strings.ReplaceAll(a.log.String(), `"`, ""), tt.kind+": instance=web family=ipv4 interface=eth0 detail="+tt.details+"\n") {
+					t.Errorf("log:\n%s", a.log)
+				}
+				c := a.instance().Counters
+				if by := c.AddressesRepaired == 1; by != tt.others || c.AddressesRepaired+c.AddressesLapsed != 1 || c.LeftMaster != 0 {
+					t.Errorf("counters: %+v", c)
+				}
+				a.stop()
+			})
+		})
+	}
+}
