@@ -32,10 +32,14 @@ func TestLeaseRunsOut(t *testing.T) {
 				return nil
 			})
 		}, lapsed, "192.0.2.100/24, last renewed 4.3s ago for 1s: this host or its kernel's network lock was busy", false},
-		{"the daemon is stopped", func(a *node) { a.freeze(2 * time.Second) },
-			lapsed, "192.0.2.100/24, last renewed 2.3s ago for 1s: this node could not act for 1.85s", false},
-		{"somebody removes it", func(a *node) { a.kernel.Delete("eth0", testVIP) },
-			"address was removed by somebody else and put back", "192.0.2.100/24", true},
+		{
+			"the daemon is stopped", func(a *node) { a.freeze(2 * time.Second) },
+			lapsed, "192.0.2.100/24, last renewed 2.3s ago for 1s: this node could not act for 1.85s", false,
+		},
+		{
+			"somebody removes it", func(a *node) { a.kernel.Delete("eth0", testVIP) },
+			"address was removed by somebody else and put back", "192.0.2.100/24", true,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out")
