@@ -11,7 +11,8 @@ import (
 // those that owners hold there. What is missing is looked up once more, when no
 // other order for the interface is left, so that a change of our own is not
 // mistaken for somebody else's; what is missing then is reported to each owner
-// with [OrderAudit]. That is not put back: the owner decides. What is there but has
+// with [OrderAudit], and with what is known of its lease; so is what a late renewal
+// has brought back. That is not put back: the owner decides. What is there but has
 // lost our mark was changed by somebody, and is made again what it was.
 func (m *Manager) Audit(iface string, seen []LinkAddress) {
 	m.queue.put(order{kind: OrderAudit, iface: iface, seen: slices.Clone(seen)})

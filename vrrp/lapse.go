@@ -71,8 +71,8 @@ func (r *router) tellMissed(list []missed) {
 	}
 	if len(unclear) > 0 {
 		one := unclear[0]
-		r.notice(NoticeAddressGone, netip.Addr{}, fmt.Sprintf("%s, last renewed %v to %v ago for %v: somebody else removed it, or its lease ran out: %s",
-			joinPrefixes(missedAddresses(unclear)), round(one.lapse.Least), round(one.lapse.Most), one.lapse.Lease, r.whyNotRenewed(one)))
+		r.notice(NoticeAddressGone, netip.Addr{}, fmt.Sprintf("%s, last renewed up to %v ago for %v: somebody else removed it, or its lease ran out: %s",
+			joinPrefixes(missedAddresses(unclear)), round(one.lapse.Most), one.lapse.Lease, r.whyNotRenewed(one)))
 	}
 }
 
