@@ -228,6 +228,44 @@ func (d *duo) freeze(t *testing.T, n *node, pause time.Duration, look func()) (r
 	return resumed
 }
 
+// A daemon is stopped for longer than a lease, and goes on before it must listen:
+// what it says of its address is what happened, and so it is when somebody removes
+// it afterwards.
+func TestLeaseRunsOut(t *testing.T) {
+	const interval = 2 * time.Second // three of them are more than the lease and what the kernel may be late
+	const lapsed, removed = "address was put back after its lease ran out", "address was removed by somebody else and put back"
+	t.Parallel()
+	n := newNode(t, newLab(t), "a", "192.0.2.1/24")
+	n.run(instanceTOML(254, interval.String(), []string{vipFour + "/24"}, "lease = 1"))
+	eventually(t, detection(interval, 254)+settled, "the address is there", func() bool { return n.has(vipFour) })
+	eventually(t, time.Second, "it is known to be there", func() bool { return n.instance("web").Addresses[0].Present })
+	if err := n.daemon.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	gone := eventually(t, 2*time.Second+room, "the kernel takes the address away", func() bool { return !n.has(vipFour) })
+	if err := n.daemon.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	back := eventually(t, room, "the address is back", func() bool { return n.has(vipFour) })
+	n.wantLog(lapsed, vipFour+"/24, last renewed ", " ago for 1s: this node could not act for ")
+	if strings.Contains(n.daemon.Output(), removed) {
+		t.Error("it blames somebody else")
+	}
+	for line := range strings.Lines(n.daemon.Output()) {
+		if strings.Contains(line, lapsed) {
+			t.Logf("measured: gone %s after the stop, back %s after that: %s", ms(gone), ms(back), strings.TrimSpace(line))
+		}
+	}
+	if c := n.instance("web").Counters; c.AddressesLapsed != 1 || c.AddressesRepaired != 0 || c.LeftMaster != 0 {
+		t.Errorf("lapsed %d times, repaired %d, left master %d", c.AddressesLapsed, c.AddressesRepaired, c.LeftMaster)
+	}
+	if err := n.RemoveAddress("eth0", vipFour+"/24"); err != nil {
+		t.Fatal(err)
+	}
+	n.wantLog(removed)
+	eventually(t, time.Second, "the removal is counted", func() bool { return n.instance("web").Counters.AddressesRepaired == 1 })
+}
+
 // An address that somebody deletes is back at once, and no node changes its
 // state for it.
 func TestLeaseDeletedByHand(t *testing.T) {

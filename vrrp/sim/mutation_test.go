@@ -37,6 +37,7 @@ var mutations = []mutation{
 	{"forget to renew", "lease.go", "\t\t\tr.do(a)\n", "", Calm, 100},
 	{"take addresses for ever", "instance.go", "i := &instance{e: e, cfg: cfg,", "own := *cfg\n\town.Lease = 0\n\ti := &instance{e: e, cfg: &own,", Crash, 100},
 	{"leave lost addresses lost", "addresses.go", "\t\tr.addAddresses(lost)\n", "", Kernel, 100},
+	{"blame somebody for a lease that ended", "lapse.go", "return l != nil && l.Lease > 0 &&", "return false && l.Lease > 0 &&", Freeze, 100},
 	{"take over without addresses", "router.go", "\tr.addAddresses(r.prefixes())\n\tr.startRenewing()\n", "\tr.startRenewing()\n", Calm, 100},
 	{"take over without a word to the network", "router.go", "\tr.startRenewing()\n\tr.announceBurst()\n", "\tr.startRenewing()\n", Crash, 100},
 	{"keep the addresses after leaving", "handover.go", "\tr.removeAddresses(r.prefixes())\n", "", Operator, 100},
