@@ -19,7 +19,8 @@ func (m *Manager) Audit(iface string, seen []LinkAddress) {
 }
 
 // audit reports what owners hold and the kernel does not have, or had otherwise.
-func (t *turn) audit(seen []LinkAddress) []Report {
+func (t *turn) audit(o *order) []Report {
+	seen := o.seen
 	for _, e := range t.link.entries { // what could not be removed when its owner let go
 		if e.installed && len(e.owners) == 0 {
 			t.change(e, Remove)
@@ -29,6 +30,7 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 	found := map[string][]Result{} // by owner
 	t.setRight(seen, found)
 	if len(t.missing(seen)) == 0 {
+		t.returned(o.first, found)
 		return t.audited(found)
 	}
 	present, err := t.m.kernel.Addresses(t.iface)
@@ -43,31 +45,38 @@ func (t *turn) audit(seen []LinkAddress) []Report {
 		now = append(now, LinkAddress{Prefix: p.Prefix, Proto: p.Proto})
 	}
 	t.believe(now, found, true)
+	t.returned(o.first, found)
 	if seen == nil { // else that was done, perhaps by what is not so any more
 		t.setRight(now, found)
 	} else {
-		t.show(seen, found)
+		t.returned(seen, found)
+		t.show(seen)
 	}
 	return t.audited(found)
 }
 
 // show makes what is there, and was not seen, be heard of. An address that was
 // gone may have come back by a renewal, which who watches the interfaces does not
-// hear: nor would he of the next time it goes. When that renewal was late, its
-// owners are told.
-func (t *turn) show(seen []LinkAddress, found map[string][]Result) {
+// hear: nor would he of the next time it goes.
+func (t *turn) show(seen []LinkAddress) {
 	for _, e := range t.missing(seen) {
-		if !e.renewed || !e.installed {
-			continue
-		}
-		if lapse := e.returned(t.m.now()); lapse != nil {
-			e.tell(found, Result{Prefix: e.prefix, Present: true, Lapse: lapse})
-		}
-		if e.prefix.Addr().Is4() {
+		if e.renewed && e.installed && e.prefix.Addr().Is4() {
 			t.change(e, Replace)
 		}
 	}
 	t.commit()
+}
+
+// returned tells of what was not seen, and is there: a late renewal brought it back.
+func (t *turn) returned(seen []LinkAddress, found map[string][]Result) {
+	if seen == nil {
+		return
+	}
+	for _, e := range t.missing(seen) {
+		if lapse := e.returned(t.m.now()); e.installed && lapse != nil {
+			e.tell(found, Result{Prefix: e.prefix, Present: true, Lapse: lapse})
+		}
+	}
 }
 
 // tell has the owners of an entry hear what was found.

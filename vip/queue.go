@@ -27,6 +27,7 @@ type order struct {
 	iface string
 	addrs []netip.Prefix
 	seen  []LinkAddress // by an audit
+	first []LinkAddress // by the first of several that are one now
 	arp   ARPForm
 	lease time.Duration
 	// before is until when a renewal is wanted.
@@ -205,13 +206,17 @@ func (q *queue) additions(o *order) (run []int) {
 
 // putAudit appends an audit. One that waits for the same interface does for both:
 // what was seen last counts, and nothing seen, which is a look at everything,
-// stays so. Large changes come with many audits, each of which costs a listing.
+// stays so. What was not seen at first may have come back since. Large changes come
+// with many audits, each of which costs a listing.
 func (q *queue) putAudit(o order) {
 	i := slices.IndexFunc(q.audits, func(w order) bool { return w.iface == o.iface })
 	switch {
 	case i < 0:
 		q.audits = append(q.audits, o)
 	case q.audits[i].seen != nil:
+		if q.audits[i].first == nil {
+			q.audits[i].first = q.audits[i].seen
+		}
 		q.audits[i].seen = o.seen
 	}
 }

@@ -90,7 +90,7 @@ func (m *Manager) turn(orders []order) []Report {
 			m.queue.forget(o.owner)
 		}
 		if o.kind == OrderAudit {
-			reports = append(reports, t.audit(o.seen)...)
+			reports = append(reports, t.audit(&o)...)
 		}
 	}
 	reports = slices.DeleteFunc(reports, Report.idle)
