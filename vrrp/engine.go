@@ -23,9 +23,9 @@ type Engine struct {
 	actions   []Action
 	sequence  uint64
 	stopping  bool
-	asked     bool          // an order to hand over is open
-	woke      time.Time     // after this node could not act
-	slept     time.Duration // so long
+	asked     bool      // an order to hand over is open
+	woke      time.Time // when this node could act again that could not for slept
+	slept     time.Duration
 	adopt     map[routerKey]Adopted
 	packet    Packet // reused for every received advert
 }

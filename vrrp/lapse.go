@@ -65,9 +65,13 @@ func (r *router) tellMissed(list []missed) {
 		r.removedAgain(what)
 	}
 	if len(lapsed) > 0 {
+		upTo := ""
+		if len(lapsed) > 1 {
+			upTo = "up to "
+		}
 		longest := slices.MaxFunc(lapsed, func(a, b missed) int { return cmp.Compare(a.lapse.Least-a.lapse.Lease, b.lapse.Least-b.lapse.Lease) })
-		r.notice(NoticeAddressLapsed, netip.Addr{}, fmt.Sprintf("%s, last renewed %v ago for %v: %s",
-			joinPrefixes(missedAddresses(lapsed)), round(longest.lapse.Least), longest.lapse.Lease, r.whyNotRenewed(longest)))
+		r.notice(NoticeAddressLapsed, netip.Addr{}, fmt.Sprintf("%s, last renewed %s%v ago for %v: %s",
+			joinPrefixes(missedAddresses(lapsed)), upTo, round(longest.lapse.Least), longest.lapse.Lease, r.whyNotRenewed(longest)))
 	}
 	if len(unclear) > 0 {
 		one := unclear[0]

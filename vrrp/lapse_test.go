@@ -69,7 +69,7 @@ func TestRemovedAndLapsedAtOnce(t *testing.T) {
 	}})
 	te.wantOnly("notice",
 		"web: notice: address was removed by somebody else and put back: 192.0.2.101/24",
-		"web: notice: address was put back after its lease ran out: 192.0.2.100/24, 192.0.2.102/24, last renewed 2.9s ago for 2s: this host or its kernel's network lock was busy")
+		"web: notice: address was put back after its lease ran out: 192.0.2.100/24, 192.0.2.102/24, last renewed up to 2.9s ago for 2s: this host or its kernel's network lock was busy")
 }
 
 // The reason is told where it is known: the kernel refused the renewals, or there
