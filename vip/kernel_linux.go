@@ -40,6 +40,8 @@ type Linux struct {
 	asking  sync.Mutex
 	inquiry *rtnl
 	senders map[int]netip.Addr
+	// patience is settlePatience but in tests.
+	patience time.Duration
 	// watched has the interfaces as Watch sees them.
 	watched indexes
 }
@@ -49,7 +51,7 @@ var _ Kernel = (*Linux)(nil)
 // NewKernel opens the sockets. Changing addresses needs CAP_NET_ADMIN, and
 // opening the sockets CAP_NET_RAW.
 func NewKernel() (k *Linux, err error) {
-	k = &Linux{senders: map[int]netip.Addr{}}
+	k = &Linux{senders: map[int]netip.Addr{}, patience: settlePatience}
 	for _, s := range []**rtnl{&k.route, &k.renewal, &k.inquiry} {
 		if *s, err = dialRTNL(); err != nil {
 			return nil, errors.Join(err, k.Close())
@@ -258,7 +260,7 @@ func (k *Linux) settle(index int, addrs []netip.Addr) error {
 	missing := slices.Clone(addrs)
 	for began, pause := time.Now(), settlePause; ; pause = min(2*pause, settlePauseMax) {
 		missing = slices.DeleteFunc(missing, func(a netip.Addr) bool { return k.inquiry.delivers(index, a) })
-		if len(missing) == 0 || time.Since(began) > settlePatience {
+		if len(missing) == 0 || time.Since(began) > k.patience {
 			return nil
 		}
 		own, err := k.inquiry.addrs(unix.AF_INET6, index)
