@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -93,7 +94,7 @@ func (t *turn) believe(seen []LinkAddress, found map[string][]Result, justNow bo
 	for _, e := range t.missing(seen) {
 		r := Result{Prefix: e.prefix}
 		if e.installed {
-			r.Lapse = e.taken.lapsed(at)
+			r.Lapse = cmp.Or(e.returned(at), e.taken.lapsed(at))
 		}
 		if r.Lapse != nil && !justNow {
 			r.Lapse.Least = 0

@@ -39,6 +39,11 @@ func (t taken) lapsed(at time.Duration) *Lapse {
 	return &Lapse{Lease: t.lease, Least: max(0, at-t.to), Most: at - t.from}
 }
 
+// settleTime is for how long after a late renewal what is seen, or gone, is put down
+// to the lease before it. Linux removes IPv4 addresses even then: it reads the clock
+// before it waits for its lock, and takes what was renewed meanwhile for long expired.
+const settleTime = time.Second
+
 // cameBack is what is known of an address that a late renewal may have brought back.
 type cameBack struct {
 	at    time.Duration
@@ -54,11 +59,11 @@ func (e *entry) renewedIn(during span) {
 	e.taken = taken{e.lease, during}
 }
 
-// returned is what is known of the lease of an entry that was not seen, when a late
-// renewal has brought it back just now. It is told once.
+// returned is what is known of the lease of an entry that was not seen, before a late
+// renewal that came just now. It is told once.
 func (e *entry) returned(now time.Duration) *Lapse {
 	b := e.back
-	if e.back = nil; b == nil || now-b.at > e.taken.lease {
+	if e.back = nil; b == nil || now-b.at > settleTime {
 		return nil
 	}
 	return b.lapse

@@ -108,6 +108,22 @@ func TestLapse(t *testing.T) {
 			b.Audit("eth0", []LinkAddress{})
 			time.Sleep(time.Second)
 		}, []string{"audit web eth0: 192.0.2.100/32 present gone 2.5s to 2.5s after a lease of 2s"}},
+		{"gone just behind a late renewal", func(b *bench, _ *waitingKernel) {
+			time.Sleep(1990 * ms)
+			renew(b)
+			time.Sleep(ms)
+			renew(b)
+			synctest.Wait()
+			b.fake.Delete("eth0", list[0]) // by the kernel, which has decided before
+			b.Audit("eth0", []LinkAddress{})
+		}, []string{"audit web eth0: 192.0.2.100/32 gone 1.99s to 1.99s after a lease of 2s"}},
+		{"removed after a late renewal", func(b *bench, _ *waitingKernel) {
+			time.Sleep(1990 * ms)
+			renew(b)
+			time.Sleep(1100 * ms)
+			b.fake.Delete("eth0", list[0])
+			b.Audit("eth0", []LinkAddress{})
+		}, []string{"audit web eth0: 192.0.2.100/32 gone 1.1s to 1.1s after a lease of 2s"}},
 		{"late and not gone", func(b *bench, _ *waitingKernel) {
 			time.Sleep(1990 * ms) // the kernel may be early
 			renew(b)
