@@ -169,6 +169,16 @@ func (r *router) announceBurst() {
 	r.announceNext()
 }
 
+// postponeAnnouncements has what is due wait until it is known whether there is a
+// successor.
+func (r *router) postponeAnnouncements() {
+	for _, t := range []*time.Time{&r.announceAt, &r.againAt} {
+		if r.due(*t) {
+			*t = r.timer
+		}
+	}
+}
+
 func (r *router) announceNext() {
 	a := r.inst.cfg.Announce
 	r.announce(r.prefixes())

@@ -347,6 +347,38 @@ func TestDrainedAndDemoted(t *testing.T) {
 	}
 }
 
+// A successor may have announced the addresses unheard: a master that asks for one
+// announces them no more, unless nobody comes or it need not hand over after all.
+func TestHandingOverAnnouncesNothing(t *testing.T) {
+	handing := func(t *testing.T) *engineTest {
+		te := newTest(t, web(func(c *Config) { c.Announce = Announce{Repeat: 3, Interval: second / 5} }))
+		te.advance(down150) // the first announcement of a few
+		te.advance(10 * time.Millisecond)
+		te.do(&Drain{Instance: "web"})
+		te.lines = nil
+		te.advance(bound - 1)
+		te.wantOnly("announce")
+		return te
+	}
+	for name, follows := range map[string]func(*engineTest){
+		"nobody comes": func(te *engineTest) { te.advance(1) },
+		"undrained":    func(te *engineTest) { te.do(&Undrain{Instance: "web"}); te.advance(1) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			te := handing(t)
+			follows(te)
+			const announced = "web: announce 192.0.2.100/24 eth0"
+			te.wantOnly("announce 192", announced, announced) // of the few, and the one in between
+		})
+	}
+	t.Run("a peer takes over", func(t *testing.T) {
+		te := handing(t)
+		te.adverts(2*second, second, peer, 100)
+		te.wantState("web", StateBackup)
+		te.wantOnly("announce 192")
+	})
+}
+
 // An owner can be drained too.
 func TestDrainedOwner(t *testing.T) {
 	te := newMaster(t, web(prio(255)))

@@ -194,6 +194,9 @@ func (r *router) fire() {
 	if r.due(r.renewAt) {
 		r.renew()
 	}
+	if r.handing { // whom it asks to take over may just have announced the addresses
+		r.postponeAnnouncements()
+	}
 	if r.due(r.announceAt) {
 		r.announceNext()
 	}
