@@ -264,6 +264,9 @@ func (n *node) judgeNotice(a *vrrp.Notice) {
 		return
 	}
 	for at, v := range n.w.vips {
+		if p := n.portOn(v.seg); p == nil || p.name != a.Interface { // a link-local one may be on several
+			continue
+		}
 		if a.Kind == vrrp.NoticeAddressRepaired && n.kernel[at].lost == leaseEnded && slices.Contains(strings.Split(a.Detail, ", "), v.prefix.String()) {
 			n.w.fail("blames-nobody", "%s says of %v that somebody removed it, and its lease had ended", n.spec.Name, v.prefix)
 		}
