@@ -212,7 +212,7 @@ func (e *Engine) linkChanged(ev *Link) {
 	if l == nil {
 		l = &link{}
 		e.links[ev.Name] = l
-	} else if l.same(ev) {
+	} else if l.same(ev) && (l.Index == 0 || e.indexes[l.Index] == l) { // else another name had the index
 		return
 	}
 	if e.indexes[l.Index] == l {

@@ -223,3 +223,19 @@ func TestSource(t *testing.T) {
 		})
 	}
 }
+
+// An interface that has its old name back is heard on again, though nothing was told
+// of the old name meanwhile, which nobody used.
+func TestLinkBackUnderItsOldName(t *testing.T) {
+	te := newTest(t, web())
+	te.configure(web(func(c *Config) { c.Interface = "lan0" }))
+	te.do(&Link{Name: "lan0"})
+	te.do(eth0(func(l *Link) { l.Name = "lan0" }))
+	te.do(&Link{Name: "lan0"})
+	te.configure(web())
+	te.do(eth0())
+	te.advert(peer, 200)
+	if got := te.router().Master; got != peer {
+		t.Errorf("the master is %v, want %v", got, peer)
+	}
+}
