@@ -143,7 +143,7 @@ func (i *instance) announceGroup() {
 			continue
 		}
 		for _, r := range m.routers {
-			if r.state == StateMaster && !r.listening && r.now().Sub(r.rivalTold) >= rivalGap {
+			if r.state == StateMaster && !r.listening && !r.handing && r.now().Sub(r.rivalTold) >= rivalGap {
 				r.rivalTold = r.now()
 				r.announceBurst()
 				r.schedule()

@@ -318,3 +318,16 @@ func TestGroupOfUnprovenInstances(t *testing.T) {
 	te.advance(sendRetryMax)
 	te.wantStates(StateMaster, StateMaster)
 }
+
+// A rival on one side has the others announce, but not those that ask for a
+// successor: one that nobody has heard may have announced itself just now.
+func TestRivalLeavesThoseAloneThatHandOver(t *testing.T) {
+	te := newEdge(t, edge()...)
+	te.do(&Drain{Instance: "outside"})
+	te.lines = nil
+	te.advert(peer, 1)
+	te.advance(200 * time.Millisecond)
+	te.advert(peer, 1)
+	te.advance(10 * time.Millisecond)
+	te.wantOnly("inside: announce")
+}
