@@ -215,3 +215,22 @@ func drawEvent(t *rapid.T) any {
 func dns() Config {
 	return web(named("dns", 52, "192.0.2.200/24"), leased(2*second), func(c *Config) { c.Group = "edge" })
 }
+
+// A copy of one among many has the timers of that one.
+func TestCopyHasItsTimersAlone(t *testing.T) {
+	e, now := many(t, 100)
+	for range 3 {
+		now = now.Add(second)
+		for _, ev := range advertsFor(t, e) {
+			e.Step(now, ev)
+		}
+	}
+	c := e.Copy("i7")
+	if got := len(c.timers.heap); got != 1 || c.timers.stale != 0 {
+		t.Errorf("the copy has %d timers, %d of them stale, want one", got, c.timers.stale)
+	}
+	want := e.instance("i7").routers[0].deadline
+	if at, ok := c.Deadline(); !ok || !at.Equal(want) {
+		t.Errorf("it is due at %v, %v, want %v", at, ok, want)
+	}
+}

@@ -88,23 +88,15 @@ func (t *timers) sweep() {
 	t.stale = 0
 }
 
-// clone returns what it has of some routers, for the clones of these.
+// clone returns what it has of the originals of some clones, for these.
 func (t *timers) clone(routers map[*router]*router) timers {
 	c := timers{base: t.base}
-	for _, e := range t.heap {
-		if d := routers[e.r]; d != nil {
-			c.heap = append(c.heap, timer{e.at, e.serial, d})
-		}
-	}
-	c.stale = len(c.heap)
 	for _, d := range routers {
 		if d.queued != never {
-			c.stale--
+			c.heap = append(c.heap, timer{d.queued, d.id.Serial, d})
 		}
 	}
-	for i := len(c.heap) - 1; i >= 0; i-- { // what is left of a heap is none
-		c.down(i)
-	}
+	c.sweep() // into their order
 	return c
 }
 
