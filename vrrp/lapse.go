@@ -74,7 +74,7 @@ func (r *router) tellMissed(list []missed) {
 			joinPrefixes(missedAddresses(lapsed)), upTo, round(longest.lapse.Least), longest.lapse.Lease, r.whyNotRenewed(longest)))
 	}
 	if len(unclear) > 0 {
-		one := unclear[0]
+		one := slices.MaxFunc(unclear, func(a, b missed) int { return cmp.Compare(a.lapse.Most, b.lapse.Most) })
 		r.notice(NoticeAddressGone, netip.Addr{}, fmt.Sprintf("%s, last renewed up to %v ago for %v: somebody else removed it, or its lease ran out: %s",
 			joinPrefixes(missedAddresses(unclear)), round(one.lapse.Most), one.lapse.Lease, r.whyNotRenewed(one)))
 	}

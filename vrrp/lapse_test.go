@@ -72,6 +72,19 @@ func TestRemovedAndLapsedAtOnce(t *testing.T) {
 		"web: notice: address was put back after its lease ran out: 192.0.2.100/24, 192.0.2.102/24, last renewed up to 2.9s ago for 2s: this host or its kernel's network lock was busy")
 }
 
+// Of several of which nobody knows what became of them, the longest is told.
+func TestSeveralUnclearAtOnce(t *testing.T) {
+	te := newMaster(t, web(leased(2*second), vips("192.0.2.100/24", "192.0.2.101/24")))
+	upTo := func(p string, ms time.Duration) AddressState {
+		return AddressState{Address: prefixes(p)[0], Lapse: &Lapse{2 * second, 0, ms * time.Millisecond}}
+	}
+	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
+		upTo("192.0.2.100/24", 2100), upTo("192.0.2.101/24", 2600),
+	}})
+	te.wantOnly("notice", "web: notice: address was gone and put back: 192.0.2.100/24, 192.0.2.101/24, last renewed up to 2.6s ago for 2s: "+
+		"somebody else removed it, or its lease ran out: this host or its kernel's network lock was busy")
+}
+
 // The reason is told where it is known: the kernel refused the renewals, or there
 // were none because adverts did not leave.
 func TestWhyALeaseRanOut(t *testing.T) {
