@@ -158,6 +158,7 @@ func (w *watcher) run(ctx context.Context) error {
 // resync lists everything, again and again until that succeeds.
 func (w *watcher) resync(ctx context.Context) error {
 	for {
+		w.drain()
 		links, addrs, err := w.route.listing()
 		if err == nil {
 			w.table.replace(links, addrs)
@@ -168,6 +169,17 @@ func (w *watcher) resync(ctx context.Context) error {
 		}
 		if err := pause(ctx); err != nil {
 			return err
+		}
+	}
+}
+
+// drain forgets what waits: it is older than the listing that follows. After an
+// overflow the kernel drops, without a further word, all that comes until the last of
+// it was read.
+func (w *watcher) drain() {
+	for {
+		if _, err := w.read(); err != nil && err != unix.ENOBUFS {
+			return
 		}
 	}
 }

@@ -242,6 +242,52 @@ func TestLinuxWatchOverflow(t *testing.T) {
 	}
 }
 
+// What waited when the socket overflowed is older than the listing, and what comes
+// after it is heard.
+func TestLinuxWatchAfterOverflow(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	k := newKernel(t)
+	var last LinkState
+	w, err := newWatcher(func(states []LinkState) {
+		for _, s := range states {
+			if s.Name == "hf0" {
+				last = s
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.close()
+	if err := unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.resync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	v4, _ := many(200, 0)
+	if err := errors.Join(k.Apply("hf0", changes(Create, v4))...); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.turn(); !errors.Is(err, unix.ENOBUFS) {
+		t.Fatalf("turn: %v, want an overflow: else the test is worth nothing", err)
+	}
+	if err := errors.Join(k.Apply("hf0", changes(Remove, v4))...); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.resync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "ip addr add 203.0.113.1/32 dev hf0")
+	if err := w.turn(); err != nil {
+		t.Fatal(err)
+	}
+	if len(last.Addresses) != 1 || last.Addresses[0].Prefix != netip.MustParsePrefix("203.0.113.1/32") {
+		t.Errorf("hf0 has %v, want 203.0.113.1/32", last.Addresses)
+	}
+}
+
 // An IPv4 address that the Kernel renews makes no work for its watcher, unlike what it adds and
 // what others renew.
 func TestLinuxWatchIgnoresRenewals(t *testing.T) {
