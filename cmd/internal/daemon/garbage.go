@@ -48,6 +48,7 @@ type collector struct {
 	began time.Time
 	due   atomic.Int64 // when it looks again, since began
 	busy  atomic.Bool
+	put   atomic.Bool // off by later, since it looked last
 	look  chan struct{}
 }
 
@@ -83,7 +84,7 @@ func (c *collector) later(now time.Time) {
 	if c == nil {
 		return
 	}
-	if at := int64(now.Sub(c.began) + garbageLook); c.due.Load() < at {
+	if at := int64(now.Sub(c.began) + garbageLook); c.due.Load() < at && !c.put.Swap(true) {
 		c.due.Store(at)
 	}
 }
@@ -116,6 +117,7 @@ func (c *collector) run(ctx context.Context) {
 			return
 		case <-c.look:
 		}
+		c.put.Store(false)
 		pause = max(pause, time.Since(looked)) // there may have been no turn for long
 		looked = time.Now()
 		if c.busy.Swap(false) {

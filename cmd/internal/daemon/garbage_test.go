@@ -226,6 +226,23 @@ func TestReloadIsNotLookedAt(t *testing.T) {
 	})
 }
 
+// Reloads one after the other, be they refused or not, put the next look off once.
+func TestReloadsPutOffOneLook(t *testing.T) {
+	for _, refused := range []bool{false, true} {
+		c := newCollector(&sync.Mutex{}) // which does not run
+		now := c.began
+		for range 100 {
+			now = now.Add(20 * time.Millisecond)
+			if c.later(now); !refused {
+				c.soon(now)
+			}
+		}
+		if due := time.Duration(c.due.Load()); due > 20*time.Millisecond+garbageLook {
+			t.Errorf("refused %v: it looks %v after the start, want at most %v after the first reload", refused, due, garbageLook)
+		}
+	}
+}
+
 // A take-over leaves much behind.
 func TestTakeOverIsLookedAtSoon(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
