@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 )
 
 const (
@@ -19,8 +21,9 @@ const (
 
 // TestMemoryFlat looks at the resident size of master and backup of 255
 // instances with adverts each 10 ms for HOLDFAST_FLAT, 60 times. Before, all change
-// their states to and fro: what that takes once, it keeps. The first twelfth of the
-// time is not counted: the memory is then still laid out.
+// their states to and fro until the history of events is full: what that takes, it
+// keeps. The first twelfth of the time is not counted: the memory is then still laid
+// out.
 func TestMemoryFlat(t *testing.T) {
 	long, err := time.ParseDuration(os.Getenv("HOLDFAST_FLAT"))
 	if err != nil {
@@ -31,7 +34,7 @@ func TestMemoryFlat(t *testing.T) {
 	bd := newCostBed(t, l, &s, programs[0])
 	bd.start()
 	bd.settle(costSettle)
-	for range 3 {
+	for told := s.instances; told < history.Size+history.Size/4; told += 2 * s.instances {
 		failOver(t, bd)
 	}
 	masters := programs[0].becameMaster(bd.first) + programs[0].becameMaster(bd.second)
