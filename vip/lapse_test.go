@@ -34,6 +34,14 @@ func TestLapse(t *testing.T) {
 	const ms = time.Millisecond
 	list := prefixes("192.0.2.100/32")
 	renew := func(b *bench) { b.Renew("web", "eth0", list, 2*time.Second, soon()) }
+	// A renewal waits until the lease has run out, and somebody sees that.
+	renewLate := func(b *bench, k *waitingKernel) {
+		time.Sleep(time.Second)
+		k.until = time.Now().Add(1500 * ms)
+		renew(b)
+		time.Sleep(1400 * ms)
+		b.Audit("eth0", []LinkAddress{})
+	}
 	for _, tt := range []struct {
 		name   string
 		happen func(b *bench, k *waitingKernel)
@@ -73,11 +81,7 @@ func TestLapse(t *testing.T) {
 			"audit  eth0: error: cannot list addresses: out of memory",
 		}},
 		{"a late renewal brought it back", func(b *bench, k *waitingKernel) {
-			time.Sleep(time.Second)
-			k.until = time.Now().Add(1500 * ms)
-			renew(b)
-			time.Sleep(1400 * ms)
-			b.Audit("eth0", []LinkAddress{})
+			renewLate(b, k)
 			time.Sleep(time.Second)
 			b.Audit("eth0", []LinkAddress{}) // seen late, and told
 		}, []string{"audit web eth0: 192.0.2.100/32 present gone 2.5s to 2.5s after a lease of 2s"}},
@@ -88,11 +92,7 @@ func TestLapse(t *testing.T) {
 			b.Audit("eth0", []LinkAddress{})
 		}, nil},
 		{"and that was heard before anybody looked", func(b *bench, k *waitingKernel) {
-			time.Sleep(time.Second)
-			k.until = time.Now().Add(1500 * ms)
-			renew(b)
-			time.Sleep(1400 * ms)
-			b.Audit("eth0", []LinkAddress{})
+			renewLate(b, k)
 			b.Audit("eth0", marked("192.0.2.1/32"))
 			b.Audit("eth0", marked("192.0.2.100/32"))
 			time.Sleep(time.Second)

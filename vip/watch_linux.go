@@ -30,7 +30,8 @@ const (
 // changed. A link that is deleted or renamed is delivered under its old name
 // with index 0. Changes of a link itself are delivered one by one; changes of
 // addresses that arrive together are delivered together, and an address that
-// was only renewed is not delivered. deliver runs on the caller's goroutine
+// was only renewed is not delivered. For 5 ms behind a change of addresses others
+// gather, and changes of links with them. deliver runs on the caller's goroutine
 // and owns what it gets.
 //
 // Watch returns when ctx is done, with its error, or when the kernel cannot be
@@ -42,7 +43,8 @@ func Watch(ctx context.Context, deliver func([]LinkState)) error {
 // Watch is the function [Watch], and does not hear of the renewals of IPv4 addresses
 // that k makes: each is renewed again and again. Of an IPv6 address the
 // kernel does not tell who renewed it. While it runs, k need not look up the
-// interfaces for them.
+// interfaces for them, and looks them up for other orders without waiting for the
+// kernel's network lock.
 func (k *Linux) Watch(ctx context.Context, deliver func([]LinkState)) error {
 	defer k.watched.forget()
 	return watch(ctx, func(states []LinkState) {

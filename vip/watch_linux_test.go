@@ -190,46 +190,49 @@ func TestLinuxWatchFollowsTheKernel(t *testing.T) {
 	}
 }
 
-// A burst that overflows the socket ends in a fresh listing.
-func TestLinuxWatchOverflow(t *testing.T) {
+// overflowed returns a watcher whose socket has just overflowed, from the addresses
+// that were added to hf0, and where the last delivery about hf0 is kept.
+func overflowed(t *testing.T) (w *watcher, k *Linux, added []netip.Prefix, last *LinkState) {
+	t.Helper()
 	enterNetns(t)
 	vethPair(t)
-	k := newKernel(t)
-	var last LinkState
+	k, last = newKernel(t), &LinkState{}
 	w, err := newWatcher(func(states []LinkState) {
-		for _, s := range states {
+		for _, s := range states { // the other end may have changed as well
 			if s.Name == "hf0" {
-				last = s
+				*last = s
 			}
 		}
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer w.close()
+	t.Cleanup(w.close)
 	if err := unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.resync(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	v4, _ := many(200, 0)
-	if err := errors.Join(k.Apply("hf0", changes(Create, v4))...); err != nil {
+	added, _ = many(200, 0)
+	if err := errors.Join(k.Apply("hf0", changes(Create, added))...); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.turn(); !errors.Is(err, unix.ENOBUFS) {
 		t.Fatalf("turn: %v, want an overflow: else the test is worth nothing", err)
 	}
+	return w, k, added, last
+}
 
+// A burst that overflows the socket ends in a fresh listing.
+func TestLinuxWatchOverflow(t *testing.T) {
+	w, _, v4, last := overflowed(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { _ = w.bell.file.SetReadDeadline(time.Unix(1, 0)) })()
+	deliver := w.table.deliver
 	w.table.deliver = func(states []LinkState) {
-		for _, s := range states { // the other end may have changed as well
-			if s.Name == "hf0" {
-				last = s
-			}
-		}
+		deliver(states)
 		if len(last.Addresses) == len(v4) {
 			cancel()
 		}
@@ -245,34 +248,7 @@ func TestLinuxWatchOverflow(t *testing.T) {
 // What waited when the socket overflowed is older than the listing, and what comes
 // after it is heard.
 func TestLinuxWatchAfterOverflow(t *testing.T) {
-	enterNetns(t)
-	vethPair(t)
-	k := newKernel(t)
-	var last LinkState
-	w, err := newWatcher(func(states []LinkState) {
-		for _, s := range states {
-			if s.Name == "hf0" {
-				last = s
-			}
-		}
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.close()
-	if err := unix.SetsockoptInt(w.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.resync(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	v4, _ := many(200, 0)
-	if err := errors.Join(k.Apply("hf0", changes(Create, v4))...); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.turn(); !errors.Is(err, unix.ENOBUFS) {
-		t.Fatalf("turn: %v, want an overflow: else the test is worth nothing", err)
-	}
+	w, k, v4, last := overflowed(t)
 	if err := errors.Join(k.Apply("hf0", changes(Remove, v4))...); err != nil {
 		t.Fatal(err)
 	}

@@ -26,16 +26,11 @@ func (n *node) child(key string, offset int) *node {
 		return c
 	}
 	c := &node{start: offset, value: offset}
-	n.put(key, c)
-	return c
-}
-
-// put sets the node of a key.
-func (n *node) put(key string, c *node) {
 	if n.keys == nil {
 		n.keys = map[string]*node{}
 	}
 	n.keys[key] = c
+	return c
 }
 
 // last returns the newest element of an array of tables, or the node itself.
