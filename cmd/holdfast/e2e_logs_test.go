@@ -148,3 +148,47 @@ func TestJournalLog(t *testing.T) {
 	}
 	t.Logf("measured: %d lines for the journal, such as %s", len(journal), journal[0])
 }
+
+// A daemon whose log nobody reads any more serves on, hears orders, and hands over
+// at its end; what it starts is ended by a pipe that nobody reads, as ever.
+func TestLogGone(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	lb1 := newNode(t, l, "lb1", "192.0.2.1/24")
+	lb1.configure(lifeTOML(150, "[[check]]\nname = \"pipe\"\nexec = [\"/bin/bash\", \"-c\", \"yes | head -n 1; test ${PIPESTATUS[0]} = 141\"]\ninterval = \"100ms\"\ntimeout = \"2s\"\n"))
+	r, w, err := os.Pipe()
+	must(t, err)
+	defer r.Close()
+	must(t, r.SetReadDeadline(time.Now().Add(10*time.Second)))
+	c := lb1.Command(t.Context(), selfPath(), "run", "--config", "/run/holdfast.toml")
+	c.Stderr = w
+	must(t, c.Start())
+	must(t, w.Close())
+	log := ""
+	for in := bufio.NewScanner(r); !strings.Contains(log, "to=master") && in.Scan(); {
+		log += in.Text() + "\n"
+	}
+	must(t, r.Close())
+	if !strings.Contains(log, "to=master") {
+		t.Fatalf("it does not become master:\n%s", log)
+	}
+	for range 3 { // each is logged
+		if out, code := lb1.command("reload", "--config", "/run/holdfast.toml"); code != exitDone {
+			t.Fatalf("reload: exit status %d\n%s", code, out)
+		}
+	}
+	st := lb1.status()
+	if got := st.Instances[0].State; got != "master" {
+		t.Errorf("it is %s without its log, want master", got)
+	}
+	if got := st.Checks[0]; got.State != "healthy" {
+		t.Errorf("a check whose pipe breaks is %s: %s", got.State, got.LastOutput)
+	}
+	must(t, c.Process.Signal(syscall.SIGTERM))
+	if err := c.Wait(); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	if lb1.has(lifeVIP) {
+		t.Error("it left its address")
+	}
+}

@@ -36,6 +36,9 @@ Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.`,
 }
 
 func runDaemon(env *environment, path string) int {
+	// Else Go ends the process, with nothing handed over, once nobody reads its log
+	// any more. To ignore it would have hooks and checks ignore it, too.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	log, warn := env.stderr, env.stderr
 	if logbook.ToJournal(log) { // what is wrong is to be found by its priority, too
 		warn = logbook.Lines(log, logbook.PriorityWarning)
