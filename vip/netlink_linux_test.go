@@ -216,3 +216,19 @@ func TestParseLinkKeepsNothingOfTheBuffer(t *testing.T) {
 		t.Errorf("link after its buffer was used again (-want +got):\n%s", diff)
 	}
 }
+
+// The kernel tells of what happens on the air by a message that looks as if the link
+// had lost its MAC address and its MTU, and had a carrier whatever its state.
+func TestParseLinkLeavesWirelessEvents(t *testing.T) {
+	data := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(data[4:], 7)
+	binary.NativeEndian.PutUint32(data[8:], unix.IFF_UP|unix.IFF_LOWER_UP)
+	data = appendAttr(data, unix.IFLA_IFNAME, []byte("wlan0\x00"))
+	if _, ok := parseLink(data); !ok {
+		t.Fatal("the link was not understood, so that this tests nothing")
+	}
+	data = appendAttr(data, unix.IFLA_WIRELESS, make([]byte, 8))
+	if l, ok := parseLink(data); ok {
+		t.Errorf("taken for the state of a link: %+v", l.LinkState)
+	}
+}

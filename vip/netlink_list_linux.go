@@ -29,10 +29,16 @@ type linkInfo struct {
 }
 
 // parseLink reads the body of RTM_NEWLINK or RTM_DELLINK. ok is false for what
-// is not about the link itself, such as what a bridge tells of its ports.
+// is not about the link itself, such as what a bridge tells of its ports, or that a
+// wireless link has looked for others: that has next to nothing of the link.
 func parseLink(data []byte) (l linkInfo, ok bool) {
 	if len(data) < unix.SizeofIfInfomsg || data[0] != unix.AF_UNSPEC {
 		return linkInfo{}, false
+	}
+	for kind := range attributes(data[unix.SizeofIfInfomsg:]) {
+		if kind == unix.IFLA_WIRELESS {
+			return linkInfo{}, false
+		}
 	}
 	parsed, err := netlink.LinkDeserialize(nil, data)
 	if err != nil {
