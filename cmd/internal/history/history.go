@@ -203,15 +203,16 @@ func (h *History) take() {
 	h.disk.put(batch, h.closing)
 
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.last += uint64(len(events))
 	h.entries = append(h.entries, batch...)
 	if len(h.entries) > Size+spare {
 		h.entries = slices.Clone(h.entries[len(h.entries)-Size:])
 	}
-	more := h.more
-	h.more = make(chan struct{})
-	h.mu.Unlock()
-	close(more)
+	if !h.ended { // else nobody waited for these, and the channel stays closed
+		close(h.more)
+		h.more = make(chan struct{})
+	}
 }
 
 // kept returns the entries that count.

@@ -284,6 +284,22 @@ func TestSlowDisk(t *testing.T) {
 	})
 }
 
+// Events that are numbered only after the history was ended, for who ends does not
+// wait for long, do no harm.
+func TestNumberedAfterTheEnd(t *testing.T) {
+	h := New(func(error) {})
+	h.started = true // but its keeper has yet to have a turn
+	h.Close(0)
+	add(h, 1, 3)
+	h.keep()
+	b := h.Read(0, 10)
+	if len(b.Entries) != 3 || !b.Ended {
+		t.Errorf("%d events, ended %v; want 3 and true", len(b.Entries), b.Ended)
+	}
+	<-b.More
+	h.Close(0)
+}
+
 func TestClip(t *testing.T) {
 	for _, s := range []string{strings.Repeat("ä", maxText), strings.Repeat("x", maxText+1), strings.Repeat("日本", maxText), "a\xffb", strings.Repeat("\xff", 2*maxText)} {
 		got := clip(s)
