@@ -24,7 +24,7 @@ type Telemetry struct {
 	// ListenError is why metrics and the status page are not served although
 	// they should be.
 	ListenError string `json:"listen_error,omitempty"`
-	// LogLinesLost counts log lines that a slow log did not take.
+	// LogLinesLost counts log lines that a slow or broken log did not take.
 	LogLinesLost uint64   `json:"log_lines_lost"`
 	Lateness     Lateness `json:"lateness"`
 }

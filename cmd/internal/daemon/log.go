@@ -18,29 +18,53 @@ const logBacklog = 4096
 const logPatience = 2 * time.Second
 
 // asyncWriter takes log lines without ever waiting for the disk behind it: an
-// advert must not be late because a log is. Lines beyond the backlog are
-// counted and the count is logged once there is room again.
+// advert must not be late because a log is. Lines beyond the backlog, and those that
+// the log refuses, are counted, and the count is logged once it takes lines again.
 type asyncWriter struct {
+	to      io.Writer
 	before  string // that line: the journal wants its priority
 	lines   chan []byte
 	lost    atomic.Uint64 // since that was last told
 	all     atomic.Uint64 // since the start
 	closing sync.Once
+	ending  chan struct{} // closed by Close
 	done    chan struct{}
 }
 
 func newAsyncWriter(w io.Writer, before string) *asyncWriter {
-	a := &asyncWriter{before: before, lines: make(chan []byte, logBacklog), done: make(chan struct{})}
-	go func() {
-		defer close(a.done)
-		for line := range a.lines {
-			if n := a.lost.Swap(0); n > 0 {
-				fmt.Fprintf(w, "%s%d log lines were lost here: the log could not keep up\n", a.before, n)
-			}
-			w.Write(line) //nolint:errcheck // there is nowhere to tell it
-		}
-	}()
+	a := &asyncWriter{to: w, before: before, lines: make(chan []byte, logBacklog), ending: make(chan struct{}), done: make(chan struct{})}
+	go a.run()
 	return a
+}
+
+// run writes until the end, and then what is left.
+func (a *asyncWriter) run() {
+	defer close(a.done)
+	for {
+		select {
+		case line := <-a.lines:
+			a.put(line)
+		case <-a.ending:
+			for len(a.lines) > 0 { // nobody else takes any
+				a.put(<-a.lines)
+			}
+			return
+		}
+	}
+}
+
+// put writes a line, and before it how many were lost. That it fails can be told
+// nowhere.
+func (a *asyncWriter) put(line []byte) {
+	if n := a.lost.Swap(0); n > 0 {
+		if _, err := fmt.Fprintf(a.to, "%s%d log lines were lost here: the log did not take them\n", a.before, n); err != nil {
+			a.lost.Add(n)
+		}
+	}
+	if _, err := a.to.Write(line); err != nil {
+		a.lost.Add(1)
+		a.all.Add(1)
+	}
 }
 
 func (a *asyncWriter) Write(line []byte) (int, error) {
@@ -56,10 +80,10 @@ func (a *asyncWriter) Write(line []byte) (int, error) {
 // Lost is how many lines were lost so far.
 func (a *asyncWriter) Lost() uint64 { return a.all.Load() }
 
-// Close writes what is left, but a log that blocks cannot hold the end up.
-// Nothing may be written afterwards.
+// Close writes what is left, but a log that blocks cannot hold the end up. What is
+// written afterwards is lost.
 func (a *asyncWriter) Close() error {
-	a.closing.Do(func() { close(a.lines) })
+	a.closing.Do(func() { close(a.ending) })
 	select {
 	case <-a.done:
 		return nil

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,7 +45,7 @@ func TestAsyncWriter(t *testing.T) {
 		}
 		got := strings.Split(strings.TrimSuffix(slow.text.String(), "\n"), "\n")
 		lost := lines - logBacklog - 1
-		notice := fmt.Sprintf("%d log lines were lost here: the log could not keep up", lost)
+		notice := fmt.Sprintf("%d log lines were lost here: the log did not take them", lost)
 		if want := logBacklog + 3; len(got) != want {
 			t.Fatalf("%d lines came out, want %d", len(got), want)
 		}
@@ -71,6 +72,57 @@ func TestAsyncWriterGivesUp(t *testing.T) {
 			t.Errorf("closing took %v, want %v", took, logPatience)
 		}
 		close(slow.open)
+	})
+}
+
+// A last word that comes after the end, as of a disk that is slow, does no harm.
+func TestAsyncWriterAfterTheEnd(t *testing.T) {
+	var text logText
+	a := newAsyncWriter(&text, "")
+	a.Write([]byte("in time\n"))
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a.Write([]byte("too late\n"))
+	if got := text.String(); got != "in time\n" {
+		t.Errorf("the log has %q", got)
+	}
+}
+
+// brokenWriter takes nothing while it is broken.
+type brokenWriter struct {
+	broken bool
+	text   logText
+}
+
+func (b *brokenWriter) Write(p []byte) (int, error) {
+	if b.broken {
+		return 0, syscall.ENOSPC
+	}
+	return b.text.Write(p)
+}
+
+// Lines that the log refuses, as a full disk does, count as lost, and the log says so
+// once it takes lines again.
+func TestAsyncWriterRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &brokenWriter{broken: true}
+		a := newAsyncWriter(disk, "")
+		for range 3 {
+			a.Write([]byte("refused\n"))
+		}
+		synctest.Wait()
+		if n := a.Lost(); n != 3 {
+			t.Errorf("%d lines were lost, want 3", n)
+		}
+		disk.broken = false
+		a.Write([]byte("taken\n"))
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := disk.text.String(), "3 log lines were lost here: the log did not take them\ntaken\n"; got != want {
+			t.Errorf("the log has %q, want %q", got, want)
+		}
 	})
 }
 

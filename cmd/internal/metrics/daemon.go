@@ -38,7 +38,7 @@ func daemonMetrics() []metric {
 		}},
 		count("journal_errors_total", "Writes of the journal that failed: until one succeeds a restart will not be silent.", func(d *control.Daemon) uint64 { return d.Telemetry.JournalErrors }),
 		count("address_errors_total", "Orders to the kernel about addresses that went wrong as a whole.", func(d *control.Daemon) uint64 { return d.Telemetry.AddressErrors }),
-		count("log_lines_lost_total", "Log lines that were lost because the log could not keep up.", func(d *control.Daemon) uint64 { return d.Telemetry.LogLinesLost }),
+		count("log_lines_lost_total", "Log lines that were lost because the log could not keep up or refused them.", func(d *control.Daemon) uint64 { return d.Telemetry.LogLinesLost }),
 		{name: "holdfast_loop_lateness_seconds", kind: histogram, help: "How late the loop woke, of all times it was to wake by itself. Adverts that leave later than three intervals cost the mastership.", series: func(e *encoder, s *scrape) {
 			l := &s.st.Daemon.Telemetry.Lateness
 			buckets := make([]bucket, 0, len(l.Buckets)+1)
