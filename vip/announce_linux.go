@@ -1,6 +1,7 @@
 package vip
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -136,14 +137,12 @@ func sendAll(n int, send func(from int) (int, error), pause func()) (failed int,
 			pause()
 		case errors.Is(err, unix.ENETDOWN) || errors.Is(err, unix.ENXIO) || errors.Is(err, unix.ENODEV):
 			// The interface is down or gone: so it is for the rest.
-			return n - at, err
+			return failed + n - at, cmp.Or(first, err)
 		default:
 			if err == nil {
 				err = errors.New("nothing was sent")
 			}
-			if first == nil {
-				first = err
-			}
+			first = cmp.Or(first, err)
 			failed++
 			at++
 		}

@@ -178,6 +178,7 @@ func TestSendAll(t *testing.T) {
 		{name: "queue full for a while", n: 3, answer: []any{1, unix.ENOBUFS, unix.EAGAIN, 2}, pauses: 2},
 		{name: "one bad frame", n: 3, answer: []any{1, broken, 1}, failed: 1, err: broken},
 		{name: "interface down", n: 3, answer: []any{1, unix.ENETDOWN}, failed: 2, err: unix.ENETDOWN},
+		{name: "one bad frame, and then the interface down", n: 4, answer: []any{1, broken, unix.ENETDOWN}, failed: 3, err: broken},
 		{name: "queue full for ever", n: 3, answer: []any{unix.ENOBUFS}, failed: 3, err: unix.ENOBUFS, pauses: int(sendPatience / sendPause)},
 		{name: "nothing to send", n: 0, answer: []any{broken}},
 	}
