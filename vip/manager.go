@@ -132,9 +132,10 @@ func (m *Manager) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			m.result = ctx.Err()
-			return m.result
 		case <-m.queue.ready:
+		}
+		if m.result = ctx.Err(); m.result != nil { // both may have been ready
+			return m.result
 		}
 		orders, closed := m.queue.take()
 		if closed {

@@ -588,6 +588,24 @@ func TestCancelLeavesEverything(t *testing.T) {
 	})
 }
 
+// Nothing that waits is carried out once the context has ended.
+func TestCancelEndsAtOnce(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 50 { // what was a matter of chance
+		fake := NewFake("eth0")
+		fake.Install("eth0", prefixes("192.0.2.1/24")[0], Proto)
+		m := NewManager(fake, nil)
+		m.Remove("a", "eth0", prefixes("192.0.2.1/24"))
+		if err := m.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatalf("run: %v", err)
+		}
+		if on := fake.On("eth0"); len(on) != 1 {
+			t.Fatalf("on eth0: %v, want the address to stay", on)
+		}
+	}
+}
+
 func TestClose(t *testing.T) {
 	t.Run("carries out the queue", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
