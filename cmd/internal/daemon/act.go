@@ -23,10 +23,12 @@ func (d *Daemon) act(a vrrp.Action) {
 		// Half a lease later somebody else may have them.
 		d.addresses.Renew(d.ownerName(a.Router), a.Interface, a.Addresses, a.Lease, d.now.Add(a.Lease/2))
 	case *vrrp.RemoveAddresses:
-		d.journal.stamp(a.Router.Serial, 0)
-		d.telemetry.released(a.Router.Serial)
 		d.addresses.Remove(d.ownerName(a.Router), a.Interface, a.Addresses)
-		delete(d.owners, a.Router.Serial)
+		if !d.engine.IsMaster(a.Router) { // else a reload takes some of them
+			d.journal.stamp(a.Router.Serial, 0)
+			d.telemetry.released(a.Router.Serial)
+			delete(d.owners, a.Router.Serial)
+		}
 	case *vrrp.AnnounceAddresses:
 		d.addresses.Announce(d.ownerName(a.Router), a.Interface, a.Addresses, d.cfg.VIP[a.Router.Instance].ARP)
 	case *vrrp.StopAnnouncing:

@@ -221,6 +221,39 @@ func TestRestartWithFewerAddresses(t *testing.T) {
 	})
 }
 
+// A reload that takes an address from a master leaves it one: a restart goes unnoticed
+// before its next advert, too.
+func TestRestartBeforeTheNextAdvert(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a, b := reloadedWithFewer(t, lan)
+		served(t, 2*journalGap, a, b)
+		if a.instance().LeaseLeftMS == nil {
+			t.Error("the address that is left has no lease any more")
+		}
+		a.kill()
+		a = a.successor(conf(150, "1s"))
+		a.start()
+		wentOn(t, a, b, 5*time.Second)
+	})
+}
+
+// reloadedWithFewer is a master, which has just reloaded a configuration with one
+// address less, and its peer.
+func reloadedWithFewer(t *testing.T, lan *network) (a, b *node) {
+	t.Helper()
+	more := strings.Replace(conf(150, "1s"), `"192.0.2.100/24"`, `"192.0.2.100/24", "192.0.2.101/32"`, 1)
+	a, b = pair(t, lan, more, conf(100, "1s"))
+	a.edit(conf(150, "1s"))
+	if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+	if a.holds(netip.MustParsePrefix("192.0.2.101/32")) {
+		t.Fatalf("on eth0: %v", a.kernel.On("eth0"))
+	}
+	return a, b
+}
+
 // What was master before a restart and comes back to the configuration only
 // later has to listen like any other.
 func TestAdoptionIsDecidedOnce(t *testing.T) {
