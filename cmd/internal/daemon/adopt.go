@@ -168,10 +168,25 @@ func (d *Daemon) writeJournal() {
 		return
 	}
 	d.journalNext, d.journalBusy = nil, true
+	d.journalWrites.Add(1)
 	go func() {
 		err := d.journal.write(f)
+		d.journalWrites.Done() // first: who waits for it takes no calls
 		d.post(func() { d.journalWritten(f, err) })
 	}()
+}
+
+// journalLast has all written that changed, when the next daemon is about to read it.
+func (d *Daemon) journalLast() {
+	d.journalNow()
+	d.journalWrites.Wait()
+	f := d.journalNext // which waited for that
+	if d.journalNext = nil; f == nil {
+		return
+	}
+	if err := d.journal.write(f); err != nil && !d.journalFailed {
+		d.failure("a restart will not be silent", err)
+	}
 }
 
 // journalRetry is how long after a failure the journal is written again.

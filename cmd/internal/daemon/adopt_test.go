@@ -254,6 +254,18 @@ func reloadedWithFewer(t *testing.T, lan *network) (a, b *node) {
 	return a, b
 }
 
+// A daemon that leaves just after a reload leaves a journal of what there is now: else
+// the next one misses an address that is not configured any more, and starts anew.
+func TestRestartJustAfterReload(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a, b := reloadedWithFewer(t, lan)
+		a.left()
+		a = a.successor(conf(150, "1s"))
+		a.start()
+		wentOn(t, a, b, 5*time.Second)
+	})
+}
+
 // What was master before a restart and comes back to the configuration only
 // later has to listen like any other.
 func TestAdoptionIsDecidedOnce(t *testing.T) {

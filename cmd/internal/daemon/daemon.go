@@ -117,6 +117,7 @@ type Daemon struct {
 	journalTook    time.Duration  // the last one
 	journalBusy    bool
 	journalNext    *journalFile // to be written
+	journalWrites  sync.WaitGroup
 	// The last write failed, and another one is planned.
 	journalFailed, journalRetrying bool
 
@@ -248,6 +249,7 @@ var errLeft = errors.New("left for the next daemon")
 func (d *Daemon) abandon() {
 	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast leaves the addresses to the next daemon"}, "leaving the addresses to the next daemon")
 	d.stopping = true
+	d.journalLast()
 	quit := d.standIn()
 	defer quit()
 	d.checks.Close()
