@@ -36,7 +36,7 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 		d.post(func() {
 			d.reloading = false
 			done(d.finishReload(who, next, warnings, err))
-			if len(d.reloads) > 0 {
+			for len(d.reloads) > 0 && !d.reloading { // when stopping, none is begun
 				again := d.reloads[0]
 				d.reloads = d.reloads[1:]
 				again()

@@ -178,6 +178,44 @@ func TestReloadStorm(t *testing.T) {
 	})
 }
 
+// Reloads that wait for another one hear at once that the daemon is stopping, also
+// while it hands over.
+func TestReloadsWaitForAStop(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "10s")) // it waits a second for a successor
+		load := a.d.opts.Load
+		a.d.opts.Load = func() (*config.Config, []string, error) {
+			time.Sleep(500 * time.Millisecond)
+			return load()
+		}
+		a.start()
+		await(t, time.Minute, "a", a)
+		const waiting = 5
+		result := make(chan error, waiting)
+		for range waiting {
+			go func() {
+				_, err := backend{a.d}.Reload(t.Context(), "tester")
+				result <- err
+			}()
+		}
+		synctest.Wait()
+		a.cancel()
+		time.Sleep(600 * time.Millisecond)
+		synctest.Wait()
+		if n := len(result); n != waiting {
+			t.Errorf("%d of %d reloads were answered", n, waiting)
+		}
+		if err := <-a.result; err != nil {
+			t.Error(err)
+		}
+		for range waiting {
+			if err := <-result; !errors.Is(err, errStopping) {
+				t.Errorf("a reload ended with %v, want %v", err, errStopping)
+			}
+		}
+	})
+}
+
 // What is not the same is found wherever it stands, and the interfaces that it
 // concerns, before and after.
 func TestChanges(t *testing.T) {
