@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"io/fs"
 	"net"
 	"os"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func modeOf(t *testing.T, path string) fs.FileMode {
@@ -90,6 +93,30 @@ func TestListenReplacesStale(t *testing.T) {
 	c.Close()
 }
 
+// fillQueue makes a socket for which so many wait that the kernel queues no more.
+func fillQueue(t *testing.T, path string) {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrUnix{Name: path}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 {
+		c, err := net.Dial("unix", path)
+		if errors.Is(err, unix.EAGAIN) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	t.Fatal("the kernel queues on and on")
+}
+
 func TestListenRefused(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
@@ -106,11 +133,20 @@ func TestListenRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	busy, datagrams := filepath.Join(dir, "busy"), filepath.Join(dir, "datagrams")
+	fillQueue(t, busy)
+	d, err := net.ListenPacket("unixgram", datagrams)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
 	tests := []struct{ name, path, group, want string }{
 		{"a file", file, "", "there is something else of that name"},
 		{"a folder", dir, "", "there is something else of that name"},
 		{"a link", link, "", "there is something else of that name"},
 		{"a socket that answers", live, "", "another holdfast is running"},
+		{"a socket that too many wait for", busy, "", "another holdfast is running"},
+		{"a socket of another kind", datagrams, "", "there is another socket of that name (protocol wrong type for socket)"},
 		{"no folder", filepath.Join(dir, "none", "sock"), "", "no such file or directory"},
 		{"below a file", filepath.Join(file, "sock"), "", "not a directory"},
 		{"no such group", filepath.Join(dir, "new"), "no-such-group", `control group "no-such-group" does not exist`},
@@ -134,6 +170,11 @@ func TestListenRefused(t *testing.T) {
 		t.Errorf("the live socket is gone: %v", err)
 	} else {
 		c.Close()
+	}
+	for _, path := range []string{busy, datagrams} {
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("somebody's socket is gone: %v", err)
+		}
 	}
 	if _, err := os.Stat(filepath.Join(dir, "new")); !os.IsNotExist(err) {
 		t.Errorf("a socket that was refused is left over (%v)", err)

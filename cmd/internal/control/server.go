@@ -92,9 +92,16 @@ func clear(path string) error {
 	case info.Mode().Type() != os.ModeSocket:
 		return fmt.Errorf("cannot use control socket %s: there is something else of that name; move it or set another control socket", path)
 	}
-	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+	switch c, err := net.DialTimeout("unix", path, time.Second); {
+	case err == nil:
 		c.Close()
+		fallthrough
+	case errors.Is(err, unix.EAGAIN): // more wait for it than the kernel queues
 		return fmt.Errorf("control socket %s answers: another holdfast is running; stop it first or set another control socket", path)
+	case errors.Is(err, os.ErrNotExist): // it has just gone
+		return nil
+	case !errors.Is(err, unix.ECONNREFUSED): // of somebody who lives, perhaps
+		return fmt.Errorf("cannot use control socket %s: there is another socket of that name (%w); remove it or set another control socket", path, reason(err))
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("cannot replace the stale control socket %s: %w", path, reason(err))
