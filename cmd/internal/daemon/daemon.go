@@ -156,7 +156,7 @@ func New(opts Options) *Daemon {
 	}
 	d := &Daemon{
 		opts: opts, cfg: opts.Config, engine: vrrp.NewEngine(),
-		packets: newBatch(), calls: make(chan func(), callBacklog), ended: make(chan struct{}),
+		packets: make([]transport.Packet, batchLen), calls: make(chan func(), callBacklog), ended: make(chan struct{}),
 		links: map[string]vip.LinkState{}, sockets: map[transport.Place]*socket{}, socketNames: map[transport.Place]string{},
 		retrying:   map[string]bool{},
 		linkStates: map[string]string{},

@@ -15,8 +15,6 @@ const (
 	// turn, so that a flood cannot hold an advert up.
 	batchLen    = 64
 	turnBatches = 16
-	// batchBytes holds the largest advert: 255 IPv4 addresses.
-	batchBytes = 2048
 	// socketRetry is how long after a failure a socket is opened again.
 	socketRetry = time.Second
 )
@@ -108,14 +106,6 @@ func (d *Daemon) closeSocket(key transport.Place) {
 	d.sockets[key].conn.Close()
 	delete(d.sockets, key)
 	delete(d.socketNames, key)
-}
-
-func newBatch() []transport.Packet {
-	packets := make([]transport.Packet, batchLen)
-	for n := range packets {
-		packets[n].Payload = make([]byte, 0, batchBytes)
-	}
-	return packets
 }
 
 // receive feeds the packets that wait at a socket to the Engine, of a flood as
