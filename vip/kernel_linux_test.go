@@ -448,20 +448,30 @@ func BenchmarkRenew(b *testing.B) {
 	}
 }
 
-// Only an address of the host, in use, is one that packets are delivered to.
+// Only an address of the interface, in use, is one that packets are delivered to.
 func TestLinuxDelivers(t *testing.T) {
 	enterNetns(t)
 	vethPair(t)
 	run(t, "ip addr add 2001:db8::1/64 dev hf0 nodad")
 	run(t, "ip addr add fe80::1/64 dev hf0 nodad")
-	run(t, "ip addr add 2001:db8::2/64 dev hf0") // tentative for a second
+	run(t, "ip addr add 2001:db8::9/64 dev hf1 nodad")
 	k := newKernel(t)
 	ifi, err := net.InterfaceByName("hf0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	other, err := net.InterfaceByName("hf1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); !k.route.delivers(other.Index, netip.MustParseAddr("2001:db8::9")); {
+		if time.Since(began) > 5*time.Second {
+			t.Fatal("the other interface does not get its address")
+		}
+	}
+	run(t, "ip addr add 2001:db8::2/64 dev hf0") // tentative for a second
 	for a, want := range map[string]bool{
-		"2001:db8::1": true, "fe80::1": true, "2001:db8::2": false, "2001:db8::3": false, "fe80::3": false, "2001:db8:1::1": false,
+		"2001:db8::1": true, "fe80::1": true, "2001:db8::2": false, "2001:db8::3": false, "fe80::3": false, "2001:db8:1::1": false, "2001:db8::9": false,
 	} {
 		got := k.route.delivers(ifi.Index, netip.MustParseAddr(a))
 		for deadline := time.Now().Add(2 * time.Second); want && !got && time.Now().Before(deadline); { // also nodad takes a moment

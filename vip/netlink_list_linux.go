@@ -234,10 +234,9 @@ func (s *rtnl) delivers(index int, a netip.Addr) bool {
 		b = append(b, unix.AF_INET6, 128, 0, 0, 0, 0, 0, 0) // struct rtmsg
 		b = binary.NativeEndian.AppendUint32(b, unix.RTM_F_FIB_MATCH)
 		b = appendAttrAddr(b, unix.RTA_DST, a)
-		if a.IsLinkLocalUnicast() {
-			b = appendAttr32(b, unix.RTA_OIF, uint32(index))
-		}
-		return b
+		// By this interface: another one may have the address, too, and that of a VRF
+		// has a table of its own.
+		return appendAttr32(b, unix.RTA_OIF, uint32(index))
 	})
 	if s.write(s.send) != nil {
 		return false
