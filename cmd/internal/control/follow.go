@@ -92,13 +92,9 @@ func (c *Client) FollowOn(ctx context.Context, q EventQuery, f Follower) error {
 			f.Gone(err)
 		}
 		old := s.at.History
-		for s = nil; s == nil; {
-			select {
-			case <-time.After(reconnectAfter):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			s, _ = c.openEvents(ctx, q) // whatever is wrong now may be right soon
+		s, err = reopen(ctx, func() (*eventStream, error) { return c.openEvents(ctx, q) })
+		if err != nil {
+			return err
 		}
 		if f.Back != nil {
 			f.Back(s.at.History != old)
@@ -108,6 +104,21 @@ func (c *Client) FollowOn(ctx context.Context, q EventQuery, f Follower) error {
 
 // reconnectAfter is how often a daemon that is gone is tried again.
 const reconnectAfter = 200 * time.Millisecond
+
+// reopen opens a stream again, however long that takes: whatever is wrong now may be
+// right soon.
+func reopen[S any](ctx context.Context, open func() (S, error)) (s S, err error) {
+	for {
+		select {
+		case <-time.After(reconnectAfter):
+		case <-ctx.Done():
+			return s, ctx.Err()
+		}
+		if s, err = open(); err == nil {
+			return s, nil
+		}
+	}
+}
 
 // eventStream is an open stream of events.
 type eventStream struct {

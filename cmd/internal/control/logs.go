@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -226,49 +227,46 @@ func (c *Client) FollowLogs(ctx context.Context, q LogQuery, f LogFollower) erro
 		return err
 	}
 	for {
-		if q.Limit == 0 { // for the next connection
-			q.Since, q.Limit = time.Now(), -1
-		}
-		err = lines(ctx, resp.Body, func(line []byte) error {
-			var e struct {
-				LogRecord
-				Lost
-			}
-			if err := json.Unmarshal(line, &e); err != nil {
-				return fmt.Errorf("cannot read the log of the daemon on %s: %w", c.path, err)
-			}
-			if e.Lost.Lost > 0 {
-				if f.Lost != nil {
-					f.Lost(e.Lost.Lost)
-				}
-				return nil
-			}
-			q.Since, q.Limit = e.Time.Add(1), -1
-			if f.Record != nil {
-				f.Record(&e.LogRecord, bytes.Clone(line))
-			}
-			return nil
-		})
-		resp.Body.Close()
+		err = c.readLogs(ctx, resp.Body, &q, f)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if f.Gone != nil {
 			f.Gone(err)
 		}
-		for resp = nil; resp == nil; {
-			select {
-			case <-time.After(reconnectAfter):
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			resp, err = open() // whatever is wrong now may be right soon
-			if err != nil {
-				resp = nil
-			}
+		if resp, err = reopen(ctx, open); err != nil {
+			return err
 		}
 		if f.Back != nil {
 			f.Back()
 		}
 	}
+}
+
+// readLogs reads to the end of the stream, and has the query go on there.
+func (c *Client) readLogs(ctx context.Context, body io.ReadCloser, q *LogQuery, f LogFollower) error {
+	defer body.Close()
+	if q.Limit == 0 { // for the next connection
+		q.Since, q.Limit = time.Now(), -1
+	}
+	return lines(ctx, body, func(line []byte) error {
+		var e struct {
+			LogRecord
+			Lost
+		}
+		if err := json.Unmarshal(line, &e); err != nil {
+			return fmt.Errorf("cannot read the log of the daemon on %s: %w", c.path, err)
+		}
+		if e.Lost.Lost > 0 {
+			if f.Lost != nil {
+				f.Lost(e.Lost.Lost)
+			}
+			return nil
+		}
+		q.Since, q.Limit = e.Time.Add(1), -1
+		if f.Record != nil {
+			f.Record(&e.LogRecord, bytes.Clone(line))
+		}
+		return nil
+	})
 }
