@@ -55,8 +55,7 @@ func (d *Daemon) setOwners() {
 func (d *Daemon) lookElsewhere(iface string) {
 	e := &d.elsewhere
 	before := e.found[iface]
-	var now map[netip.Addr]time.Time
-	fresh := map[*vrrp.Config][]string{}
+	now, fresh := map[netip.Addr]time.Time{}, map[*vrrp.Config][]string{}
 	for _, a := range d.links[iface].Addresses {
 		if a.Proto == vip.Proto {
 			continue
@@ -66,9 +65,6 @@ func (d *Daemon) lookElsewhere(iface string) {
 		if owner == nil || owner.Interface == iface {
 			continue
 		}
-		if now == nil {
-			now = map[netip.Addr]time.Time{}
-		}
 		since, known := before[addr]
 		if !known {
 			since = d.now
@@ -76,19 +72,8 @@ func (d *Daemon) lookElsewhere(iface string) {
 		}
 		now[addr] = since
 	}
-	for o, list := range fresh {
-		if e.counted == nil {
-			e.counted = map[string]uint64{}
-		}
-		e.counted[o.Name] += uint64(len(list))
-		d.record(history.Event{
-			Kind: history.KindAddress, Severity: history.Warning, Instance: o.Name, Interface: o.Interface, Addresses: list,
-			Text: fmt.Sprintf("%s: %s also on %s, where this host may answer for it", o.Name, few(list), iface),
-		}, "a virtual address is on another interface as well, where this host may answer for it",
-			"instance", o.Name, "interface", o.Interface, "other", iface, "addresses", few(list))
-		d.occasion(notify.StateAddress, named(o.Name), func(e *notify.Event) {
-			e.Change, e.Reason = notify.ChangeElsewhere, few(list)+" also on "+iface+", where this host may answer for it"
-		})
+	for owner, list := range fresh {
+		d.foundElsewhere(iface, owner, list)
 	}
 	gone := 0
 	for addr := range before {
@@ -105,9 +90,25 @@ func (d *Daemon) lookElsewhere(iface string) {
 	if e.found == nil {
 		e.found = map[string]map[netip.Addr]time.Time{}
 	}
-	if e.found[iface] = now; now == nil {
+	if e.found[iface] = now; len(now) == 0 {
 		delete(e.found, iface)
 	}
+}
+
+// foundElsewhere tells that VIPs of an instance are on another interface as well.
+func (d *Daemon) foundElsewhere(iface string, owner *vrrp.Config, list []string) {
+	if d.elsewhere.counted == nil {
+		d.elsewhere.counted = map[string]uint64{}
+	}
+	d.elsewhere.counted[owner.Name] += uint64(len(list))
+	d.record(history.Event{
+		Kind: history.KindAddress, Severity: history.Warning, Instance: owner.Name, Interface: owner.Interface, Addresses: list,
+		Text: fmt.Sprintf("%s: %s also on %s, where this host may answer for it", owner.Name, few(list), iface),
+	}, "a virtual address is on another interface as well, where this host may answer for it",
+		"instance", owner.Name, "interface", owner.Interface, "other", iface, "addresses", few(list))
+	d.occasion(notify.StateAddress, named(owner.Name), func(e *notify.Event) {
+		e.Change, e.Reason = notify.ChangeElsewhere, few(list)+" also on "+iface+", where this host may answer for it"
+	})
 }
 
 // few renders a list of any length short.
