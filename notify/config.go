@@ -25,7 +25,8 @@ type Config struct {
 type Style uint8
 
 const (
-	// Holdfast tells it by the environment and by JSON on standard input.
+	// Holdfast tells it by the environment and by JSON on standard input. Of very many
+	// addresses the environment has but the first 128 KiB.
 	Holdfast Style = iota
 	// Keepalived also appends the arguments that keepalived's notify scripts
 	// get: INSTANCE, name, state in capitals, priority.

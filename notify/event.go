@@ -88,7 +88,7 @@ func (e *Event) environment() []string {
 		"HOLDFAST_PREVIOUS=" + e.Previous,
 		"HOLDFAST_REASON=" + e.Reason,
 		"HOLDFAST_PRIORITY=" + strconv.Itoa(e.Priority),
-		"HOLDFAST_ADDRESSES=" + strings.Join(e.Addresses, " "),
+		variable("HOLDFAST_ADDRESSES", e.Addresses),
 		"HOLDFAST_INTERFACE=" + e.Interface,
 		"HOLDFAST_PEER=" + e.Peer,
 		"HOLDFAST_CHECK=" + e.Check,
@@ -98,6 +98,19 @@ func (e *Event) environment() []string {
 		env[i] = withoutNUL(env[i])
 	}
 	return env
+}
+
+// maxVariable is how long a variable may be with its name, in bytes: with a longer one
+// the kernel starts no program (MAX_ARG_STRLEN, less the zero at the end).
+const maxVariable = 128<<10 - 1
+
+// variable is one that has as many of the words as there is room for.
+func variable(name string, words []string) string {
+	text := name + "=" + strings.Join(words, " ")
+	if len(text) <= maxVariable {
+		return text
+	}
+	return text[:strings.LastIndexByte(text[:maxVariable+1], ' ')]
 }
 
 // arguments returns the command of a hook for the event.

@@ -85,6 +85,26 @@ func TestHook(t *testing.T) {
 	}
 }
 
+// A hook runs however many addresses there are: the environment has as many as it may,
+// standard input all.
+func TestHookOfManyAddresses(t *testing.T) {
+	e := sample()
+	e.Addresses = nil
+	for n := range 5000 {
+		e.Addresses = append(e.Addresses, fmt.Sprintf("2001:db8:1111:2222:3333:4444:5555:%x/128", 0x1000+n))
+	}
+	c := sh(`set -- $HOLDFAST_ADDRESSES; echo $#; eval "echo \${$#}"; tr , '\n' | grep -c /128`)
+	o := runHook(t.Context(), &c, &e)
+	var count, all int
+	var last string
+	if _, err := fmt.Sscan(o.Output, &count, &last, &all); err != nil || o.Err != nil {
+		t.Fatalf("%q, %v, %v", o.Output, o.Err, err)
+	}
+	if room := maxVariable / len(" "+e.Addresses[0]); count < room-1 || count > room || last != e.Addresses[count-1] || all != len(e.Addresses) {
+		t.Errorf("the environment has %d addresses up to %s, standard input %d; want about %d and %d", count, last, all, room, len(e.Addresses))
+	}
+}
+
 func TestHookInheritsNoEnvironment(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/systemd/notify")
 	o := run(t, Config{Exec: []string{"/usr/bin/env"}, Timeout: 10 * time.Second})
