@@ -39,15 +39,20 @@ type spool struct {
 	failed     func(error) // hears how writing events went
 }
 
-// openSpool returns a spool that keeps what is unfinished in a queue.
-func openSpool(dir, boot string, q *notify.Queue, failed func(error)) *spool {
+// newSpool returns a spool that keeps what is unfinished in a queue, once it begins.
+func newSpool(dir, boot string, q *notify.Queue, failed func(error)) *spool {
 	s := &spool{
 		path: filepath.Join(dir, hooksName), boot: boot, queue: q, failed: failed,
 		changed: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	q.OnChange(s.outdated)
-	go s.run()
 	return s
+}
+
+// begin replaces what an earlier run left by what is in the queue, and keeps that.
+func (s *spool) begin() {
+	s.outdated()
+	go s.run()
 }
 
 // outdated has the file written.
@@ -152,14 +157,14 @@ func (d *Daemon) openHooks() {
 			Kind: history.KindHook, Severity: history.Warning, Reason: oneLine(err), Text: sentence("hooks of an earlier run are not run", err),
 		}, "hooks of an earlier run are not run", "reason", err)
 	}
-	d.spool = openSpool(d.opts.Journal, boot, d.hooks, d.spooled)
+	d.spool = newSpool(d.opts.Journal, boot, d.hooks, d.spooled)
 	for _, u := range left {
 		d.record(hookEvent(&u.Event, history.Info, "%s: its hooks for %s, which a restart cut off, run now"), "running hooks that a restart cut off", "instance", u.Event.Instance, "state", u.Event.State, "from", u.Event.At.Format(time.RFC3339))
 		if err := d.hooks.Resume(u); err != nil {
 			d.hookNotRun(&u.Event, err)
 		}
 	}
-	d.spool.outdated() // also of what no hook wants any more
+	d.spool.begin() // now that all of these are in the queue: a kill loses none
 }
 
 // spooled hears how writing the file went. People hear of a failure once. It runs

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,6 +107,42 @@ func TestHooksOfAnEarlierRun(t *testing.T) {
 				t.Errorf("the file stays: %v", err)
 			}
 		})
+	}
+}
+
+// What an earlier run left stays in the file until all of it is in the queue again:
+// else who is killed in between loses some.
+func TestSpoolBeginsWithAll(t *testing.T) {
+	dir := t.TempDir()
+	left := []notify.Unfinished{
+		{Event: notify.Event{Sequence: 7, Instance: "web", State: "fault"}},
+		{Event: notify.Event{Sequence: 8, Instance: "db", State: "fault"}},
+	}
+	leaveHooks(t, dir, hooksFile{Version: hooksVersion, Boot: thisBoot, Events: left})
+	q := notify.NewQueue([]notify.Config{{Exec: []string{"/bin/sleep", "60"}, Timeout: time.Minute}}, func(notify.Outcome) {})
+	s := newSpool(dir, thisBoot, q, func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	for _, u := range left {
+		if err := q.Resume(u); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * hooksGap) // in which a spool that has begun writes
+		if list, err := readSpool(dir, thisBoot); err != nil || len(list) != 2 {
+			t.Errorf("the file has %d events, %v, want both", len(list), err)
+		}
+	}
+	s.begin()
+	now, cancel := context.WithCancel(t.Context())
+	cancel()
+	q.Leave(now)
+	if err := s.close(); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := readSpool(dir, thisBoot); err != nil || len(list) != 2 {
+		t.Errorf("in the end the file has %d events, %v, want both", len(list), err)
 	}
 }
 
