@@ -302,16 +302,21 @@ func (d *Daemon) shutdown() error {
 }
 
 // standIn stands in for the loop after its end, for checks, reports and
-// outcomes still come and whoever sends them waits. quit ends that and refuses
-// what comes later.
+// outcomes still come and whoever sends them waits. systemd does, too: it minds the
+// watchdog again, which the loop has fed while it handed over. quit ends that and
+// refuses what comes later.
 func (d *Daemon) standIn() (quit func()) {
 	enough, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
+		feed, stop := d.supervisor.feeding()
+		defer stop()
 		for {
 			select {
 			case f := <-d.calls:
 				f()
+			case <-feed:
+				d.supervisor.tell("WATCHDOG=1")
 			case <-enough:
 				return
 			}

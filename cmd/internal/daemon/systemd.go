@@ -63,3 +63,12 @@ func (s *supervisor) reloading() {
 		s.tell(fmt.Sprintf("RELOADING=1\nMONOTONIC_USEC=%d", ts.Nano()/1000))
 	}
 }
+
+// feeding delivers when the watchdog is to be fed, if there is one, until stop.
+func (s *supervisor) feeding() (feed <-chan time.Time, stop func()) {
+	if s.watchdog == 0 {
+		return nil, func() {}
+	}
+	t := time.NewTicker(s.watchdog)
+	return t.C, t.Stop
+}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/vip"
 )
 
 // notifySocket is the socket of a systemd, read without ever waiting, for a
@@ -149,6 +151,38 @@ func TestWatchdog(t *testing.T) {
 			}
 			a.stop()
 		})
+	})
+}
+
+// TestWatchdogWhileEnding has the last addresses take long to go, as hooks may take
+// long to run: the watchdog, which was fed while the loop handed over, is fed on.
+func TestWatchdogWhileEnding(t *testing.T) {
+	systemd := listenNotify(t)
+	t.Setenv("WATCHDOG_USEC", "3000000")
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		await(t, 5*time.Second, "a", a)
+		a.kernel.Refuse(func(_ string, c vip.Change) error {
+			if c.Verb == vip.Remove {
+				time.Sleep(8 * time.Second)
+			}
+			return nil
+		})
+		systemd.read()
+		a.cancel()
+		fed, seconds := 0, 0
+		for len(a.result) == 0 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			fed += count(systemd.read(), "WATCHDOG=1")
+			seconds++
+		}
+		if err := <-a.result; err != nil || seconds < 9 {
+			t.Errorf("it ended after %d s, %v; want more than 8", seconds, err)
+		}
+		if fed < seconds-1 {
+			t.Errorf("fed %d times in the last %d s, want once a second", fed, seconds)
+		}
 	})
 }
 
