@@ -77,3 +77,26 @@ func TestLinuxDumpInterrupted(t *testing.T) {
 		t.Errorf("%d interruptions left, hf0 is %+v", *left, last)
 	}
 }
+
+// A kernel that does not know a family lists the addresses of all others for it. One
+// that was booted without IPv6 does so for that, and each IPv4 address would be there
+// twice: for ever, since it is removed once.
+func TestLinuxListOfUnknownFamily(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	run(t, "ip addr add 192.0.2.1/24 dev hf0")
+	s, err := dialRTNL()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	for family, want := range map[byte]bool{unix.AF_INET: true, unix.AF_X25: false} {
+		list, err := s.addrs(family, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := len(list) > 0; got != want {
+			t.Errorf("family %d: %d addresses, want some: %v", family, len(list), want)
+		}
+	}
+}

@@ -182,9 +182,12 @@ func (s *rtnl) addrs(family byte, index int) (addrs []addrInfo, err error) {
 		b = append(b, family, 0, 0, 0)
 		return binary.NativeEndian.AppendUint32(b, uint32(index))
 	}, func() { addrs = nil }, func(m message) {
-		// Kernels before 4.20 list all interfaces.
 		a, ok := parseAddr(m.data)
-		if ok && m.kind == unix.RTM_NEWADDR && (index == 0 || a.index == index) {
+		switch {
+		case !ok || m.kind != unix.RTM_NEWADDR:
+		case index != 0 && a.index != index: // kernels before 4.20 list all interfaces
+		case family != unix.AF_UNSPEC && m.data[0] != family: // without IPv6 they list IPv4 for it
+		default:
 			addrs = append(addrs, a)
 		}
 	})
