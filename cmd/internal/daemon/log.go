@@ -14,7 +14,8 @@ import (
 // logBacklog is how many log lines may wait for a slow disk or terminal.
 const logBacklog = 4096
 
-// logPatience is how long the end waits for a log that takes no more lines.
+// logPatience is how long the end waits for a log that takes no more lines; a daemon
+// that is followed by the next one has no such time.
 const logPatience = 2 * time.Second
 
 // asyncWriter takes log lines without ever waiting for the disk behind it: an
@@ -80,14 +81,14 @@ func (a *asyncWriter) Write(line []byte) (int, error) {
 // Lost is how many lines were lost so far.
 func (a *asyncWriter) Lost() uint64 { return a.all.Load() }
 
-// Close writes what is left, but a log that blocks cannot hold the end up. What is
-// written afterwards is lost.
-func (a *asyncWriter) Close() error {
+// Close writes what is left, but a log that blocks holds the end up for so long only.
+// What is written afterwards is lost.
+func (a *asyncWriter) Close(patience time.Duration) error {
 	a.closing.Do(func() { close(a.ending) })
 	select {
 	case <-a.done:
 		return nil
-	case <-time.After(logPatience):
+	case <-time.After(patience):
 		return errors.New("the log takes no more lines: the last ones are lost")
 	}
 }

@@ -40,7 +40,7 @@ func TestAsyncWriter(t *testing.T) {
 		close(slow.open)
 		synctest.Wait()
 		a.Write([]byte("later\n"))
-		if err := a.Close(); err != nil {
+		if err := a.Close(logPatience); err != nil {
 			t.Fatal(err)
 		}
 		got := strings.Split(strings.TrimSuffix(slow.text.String(), "\n"), "\n")
@@ -65,7 +65,7 @@ func TestAsyncWriterGivesUp(t *testing.T) {
 		a := newAsyncWriter(slow, "")
 		a.Write([]byte("never read\n"))
 		began := time.Now()
-		if err := a.Close(); err == nil {
+		if err := a.Close(logPatience); err == nil {
 			t.Error("closing a log that blocks is no error")
 		}
 		if took := time.Since(began); took != logPatience {
@@ -80,7 +80,7 @@ func TestAsyncWriterAfterTheEnd(t *testing.T) {
 	var text logText
 	a := newAsyncWriter(&text, "")
 	a.Write([]byte("in time\n"))
-	if err := a.Close(); err != nil {
+	if err := a.Close(logPatience); err != nil {
 		t.Fatal(err)
 	}
 	a.Write([]byte("too late\n"))
@@ -117,7 +117,7 @@ func TestAsyncWriterRefused(t *testing.T) {
 		}
 		disk.broken = false
 		a.Write([]byte("taken\n"))
-		if err := a.Close(); err != nil {
+		if err := a.Close(logPatience); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := disk.text.String(), "3 log lines were lost here: the log did not take them\ntaken\n"; got != want {
@@ -152,7 +152,7 @@ func TestBlockedLog(t *testing.T) {
 			t.Error("no line was lost: the log was not full, so nothing was tested")
 		}
 		close(slow.open)
-		if err := log.Close(); err != nil {
+		if err := log.Close(logPatience); err != nil {
 			t.Error(err)
 		}
 	})

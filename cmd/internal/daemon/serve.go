@@ -57,8 +57,8 @@ func Serve(ctx context.Context, s Setup) error {
 	if journal && s.Config.Node.LogFormat == "auto" {
 		before = "<4>"
 	}
-	log := newAsyncWriter(s.Log, before)
-	defer log.Close()
+	log, patience := newAsyncWriter(s.Log, before), logPatience
+	defer func() { log.Close(patience) }()
 	urgency := makeUrgent()
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, ToJournal: journal, Control: listener,
@@ -72,7 +72,11 @@ func Serve(ctx context.Context, s Setup) error {
 	if urgency != nil {
 		d.trouble("a busy host can delay adverts: it does not permit what would help", urgency)
 	}
-	return d.Run(ctx, s.Reload)
+	err = d.Run(ctx, s.Reload)
+	if d.left {
+		patience = leaveMost
+	}
+	return err
 }
 
 // listen opens the control socket. The default group need not exist.

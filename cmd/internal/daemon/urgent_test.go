@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	child := map[string]func() error{
-		"urgent": urgentChild, "limited": limitedChild, "scheduling": schedulingChild, "serve": serveChild,
+		"urgent": urgentChild, "limited": limitedChild, "scheduling": schedulingChild, "serve": serveChild, "leave": leaveChild,
 	}[mode]
 	err := limitMemory()
 	if err == nil {
@@ -279,9 +279,8 @@ func TestUrgentWithLimitedMemory(t *testing.T) {
 	}
 }
 
-// serveChild serves, in a network of its own, until the instance is in fault for
-// lack of its interface.
-func serveChild() error {
+// childConfig is a configuration for a network without its interface.
+func childConfig() (*config.Config, error) {
 	dir := os.Getenv("HOLDFAST_TEST_DIR")
 	cfg, _, err := config.Parse("test.toml", fmt.Appendf(nil, `[node]
 run_dir = %q
@@ -293,12 +292,49 @@ interface = "hfnone"
 vrid = 51
 addresses = ["192.0.2.100/24"]
 `, dir, filepath.Join(dir, "socket")))
+	return cfg, err
+}
+
+// serveChild serves, in a network of its own, until the instance is in fault for
+// lack of its interface.
+func serveChild() error {
+	cfg, err := childConfig()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	return Serve(ctx, Setup{Config: cfg, Version: "test", Log: &untilFault{cancel: cancel}})
+}
+
+// leaveChild serves as well, but then its log takes nothing any more, and it is told
+// to leave. It tells how long that took.
+func leaveChild() error {
+	cfg, err := childConfig()
+	if err != nil {
+		return err
+	}
+	log := &stuckLog{leave: make(chan struct{})}
+	if err := Serve(context.Background(), Setup{Config: cfg, Version: "test", Log: log, Leave: log.leave}); err != nil {
+		return err
+	}
+	_, err = fmt.Print(time.Since(log.at))
+	return err
+}
+
+// stuckLog takes lines until the instance is in fault, and then asks to leave.
+type stuckLog struct {
+	leave chan struct{}
+	at    time.Time
+}
+
+func (l *stuckLog) Write(p []byte) (int, error) {
+	if bytes.Contains(p, []byte("to=fault")) {
+		l.at = time.Now()
+		close(l.leave)
+		select {}
+	}
+	return len(p), nil
 }
 
 // untilFault passes the log on, and ends the daemon when that has an instance in
@@ -333,5 +369,19 @@ func TestServeWithoutUrgency(t *testing.T) {
 	}
 	if t.Failed() {
 		t.Logf("log:\n%s", out)
+	}
+}
+
+// A log that takes nothing any more does not hold up the next daemon, which has the
+// addresses renewed and speaks in time.
+func TestServeLeavesAStuckLog(t *testing.T) {
+	out := runChild(t, "leave", &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET}, "HOLDFAST_TEST_DIR="+t.TempDir())
+	took, err := time.ParseDuration(out)
+	if err != nil {
+		t.Fatalf("the child said %q", out)
+	}
+	t.Logf("measured: left after %v", took)
+	if took > logPatience/2 {
+		t.Errorf("leaving took %v", took)
 	}
 }
