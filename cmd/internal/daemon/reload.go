@@ -31,7 +31,7 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 	d.reloading = true
 	d.garbage.later(d.now) // apply has it look soon
 	d.supervisor.reloading()
-	d.workers.Go(func() {
+	go func() { // nobody waits for it in the end: a disk may be very slow
 		next, warnings, err := d.opts.Load()
 		d.post(func() {
 			d.reloading = false
@@ -42,7 +42,7 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 				again()
 			}
 		})
-	})
+	}()
 }
 
 // finishReload applies a configuration that was read, or says why not.

@@ -127,6 +127,7 @@ func TestReloadSlow(t *testing.T) {
 		if err := <-result; !errors.Is(err, errStopping) {
 			t.Errorf("the reload under way ended with %v, want %v", err, errStopping)
 		}
+		time.Sleep(30 * time.Second) // the disk answers in the end, and nobody minds
 	})
 }
 
@@ -175,6 +176,36 @@ func TestReloadStorm(t *testing.T) {
 			t.Errorf("became master %d times, want 1", n)
 		}
 		a.stop()
+	})
+}
+
+// A daemon that is told to leave does not wait for the disk from which it reads a
+// configuration: the next one must speak in time.
+func TestLeaveWhileReloading(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "1s"))
+		load := a.d.opts.Load
+		a.d.opts.Load = func() (*config.Config, []string, error) {
+			time.Sleep(30 * time.Second)
+			return load()
+		}
+		a.start()
+		await(t, 5*time.Second, "a", a)
+		result := make(chan error, 1)
+		go func() {
+			_, err := backend{a.d}.Reload(t.Context(), "tester")
+			result <- err
+		}()
+		synctest.Wait()
+		began := time.Now()
+		a.left()
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("leaving took %v", took)
+		}
+		if err := <-result; !errors.Is(err, errStopping) {
+			t.Errorf("the reload ended with %v, want %v", err, errStopping)
+		}
+		time.Sleep(30 * time.Second) // the disk answers in the end
 	})
 }
 
