@@ -243,8 +243,9 @@ func TestUrgentIsNotPermitted(t *testing.T) {
 			t.Errorf("error %q, want %q", u.Error, want)
 		}
 	}
+	want := scheduling(0) // as these tests
 	for n, got := range u.Threads {
-		if want := "policy 0, priority 0, nice 0"; got != want {
+		if got != want {
 			t.Errorf("thread %d has %s, want %s", n, got, want)
 		}
 	}
