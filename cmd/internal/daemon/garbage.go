@@ -3,15 +3,11 @@ package daemon
 import (
 	"context"
 	"math"
-	"runtime"
 	"runtime/debug"
-	"runtime/metrics"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -24,11 +20,6 @@ const (
 	garbageRest = 4 * time.Second
 	// garbageCalm is how far apart looks are once all is quiet again.
 	garbageCalm = time.Second
-	// garbageMost is how much the heap may grow at most before it is collected,
-	// garbageLeast how much in any case; in between it is a quarter of what is in
-	// use. An idle daemon makes so little garbage that this is rare.
-	garbageMost  = 8 << 20
-	garbageLeast = 2 << 20
 	// returnGap is how often it is given back at most, which takes a while.
 	returnGap = 5 * time.Second
 	// heapMost is where the runtime collects by itself, whatever is going on.
@@ -128,18 +119,14 @@ func (c *collector) run(ctx context.Context) {
 			pause = min(pause, garbageLook)
 		}
 		last = size
-		work := runtime.GC
-		room := min(garbageMost, max(garbageLeast, live/4))
-		switch grown := size >= live+room; {
-		case unused() > room+garbageLeast && time.Since(returned) >= returnGap: // since a start or a reload
-			work = returnMemory
-			returned = time.Now()
-		case grown:
-			again = true
-		case again && pause >= garbageCalm:
-			again = false
-		default:
+		seen := heapLook{size, live, unused(), time.Since(returned) >= returnGap, again && pause >= garbageCalm}
+		work := seen.due()
+		if work == nil {
 			continue
+		}
+		// After a collection that was no last one there is one more.
+		if again = !seen.last(); seen.returns() {
+			returned = time.Now()
 		}
 		c.stops.Lock() // first: programs need not wait for it
 		syscall.ForkLock.Lock()
@@ -150,30 +137,5 @@ func (c *collector) run(ctx context.Context) {
 		if last = live; again {
 			pause = garbageSoon
 		}
-	}
-}
-
-// heap is how much memory objects take, dead ones included, in bytes.
-func heap() uint64 { return measure("/memory/classes/heap/objects:bytes") }
-
-// unused is how much memory the heap has that holds nothing, in bytes.
-func unused() uint64 { return measure("/memory/classes/heap/free:bytes") }
-
-func measure(name string) uint64 {
-	sample := []metrics.Sample{{Name: name}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
-}
-
-// returnMemory gives what the heap does not use back to the system. Locked memory
-// the kernel does not take, so that it is unlocked meanwhile.
-func returnMemory() {
-	locked := memoryLocked.Load()
-	if locked && unix.Munlockall() != nil {
-		return
-	}
-	debug.FreeOSMemory()
-	if locked && lockMemory() != nil {
-		memoryLocked.Store(false)
 	}
 }

@@ -1,0 +1,79 @@
+package daemon
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// garbageMost is how much the heap may grow at most before it is collected,
+	// garbageLeast how much in any case; in between it is a quarter of what is in
+	// use. An idle daemon makes so little garbage that this is rare.
+	garbageMost  = 8 << 20
+	garbageLeast = 2 << 20
+	// garbageSpare is how much more than that the heap keeps when all is quiet again:
+	// so what an event needed is not kept for ever.
+	garbageSpare = garbageLeast / 4
+)
+
+// heapLook is what a look at the heap finds, in bytes.
+type heapLook struct {
+	size, live, unused uint64 // live is what the last collection left
+	mayReturn          bool
+	calm               bool // all is quiet again, and the last collection is due
+}
+
+// due is what to do now, nil for nothing.
+func (l *heapLook) due() func() {
+	switch {
+	case l.returns():
+		return returnMemory
+	case l.size >= l.live+l.room() || l.last():
+		return runtime.GC
+	}
+	return nil
+}
+
+// room is how much the heap may grow.
+func (l *heapLook) room() uint64 { return min(garbageMost, max(garbageLeast, l.live/4)) }
+
+// last is whether what is done now is all that is to be done until more happens.
+func (l *heapLook) last() bool { return l.calm && l.mayReturn && l.size < l.live+l.room() }
+
+// returns is whether the heap has more than it will need: since a start, a reload or
+// whatever else happened.
+func (l *heapLook) returns() bool {
+	spare := uint64(garbageLeast)
+	if l.last() {
+		spare = garbageSpare
+	}
+	return l.mayReturn && l.unused > l.room()+spare
+}
+
+// heap is how much memory objects take, dead ones included, in bytes.
+func heap() uint64 { return measure("/memory/classes/heap/objects:bytes") }
+
+// unused is how much memory the heap has that holds nothing, in bytes.
+func unused() uint64 { return measure("/memory/classes/heap/free:bytes") }
+
+func measure(name string) uint64 {
+	sample := []metrics.Sample{{Name: name}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// returnMemory gives what the heap does not use back to the system. Locked memory
+// the kernel does not take, so that it is unlocked meanwhile.
+func returnMemory() {
+	locked := memoryLocked.Load()
+	if locked && unix.Munlockall() != nil {
+		return
+	}
+	debug.FreeOSMemory()
+	if locked && lockMemory() != nil {
+		memoryLocked.Store(false)
+	}
+}
