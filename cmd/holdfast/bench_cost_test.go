@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -25,6 +26,8 @@ type costRow struct {
 	scene scene
 	goals map[costFigure]goal
 	floor bool // beside the bare loop, too
+	// realTime is beside keepalived in real time, too.
+	realTime bool
 	// pulled has the cable of the first node pulled in the end.
 	pulled bool
 }
@@ -48,7 +51,7 @@ func and(goals map[costFigure]goal, f costFigure, g goal) map[costFigure]goal {
 
 var costRows = []costRow{
 	{name: "1 × 1s", scene: scene{interval: time.Second, instances: 1}, goals: and(ofBoth(goal{AtMost: 0.1}), costMemory, goal{AtMost: 16})},
-	{name: "1 × 10ms", scene: scene{interval: 10 * time.Millisecond, instances: 1}, goals: ofBoth(goal{Ratio: 1}), floor: true},
+	{name: "1 × 10ms", scene: scene{interval: 10 * time.Millisecond, instances: 1}, goals: ofBoth(goal{Ratio: 1}), floor: true, realTime: true},
 	{name: "255 × 1s", scene: scene{interval: time.Second, instances: 255}, goals: ofBoth(goal{Ratio: 0.5})},
 	{name: "255 × 100ms", scene: scene{interval: 100 * time.Millisecond, instances: 255}, goals: ofBoth(goal{Ratio: 1. / 3}), floor: true},
 	{name: "255 × 10ms", scene: scene{interval: 10 * time.Millisecond, instances: 255}, goals: ofBoth(goal{Ratio: 1. / 3}), floor: true},
@@ -145,10 +148,14 @@ func durationFrom(b *testing.B, name string, d time.Duration) time.Duration {
 }
 
 func (r *costRow) contenders() []*program {
+	list := slices.Clone(programs)
 	if r.floor {
-		return append([]*program{bareLoop}, programs...)
+		list = append(list, bareLoop)
 	}
-	return programs
+	if r.realTime {
+		list = append(list, realTimeKeepalived)
+	}
+	return list
 }
 
 // takes is about how long the row takes. Starting thousands of instances takes
@@ -200,7 +207,7 @@ func (bd *costBed) start() (took time.Duration) {
 	t.Helper()
 	began := time.Now()
 	bd.program.start(bd.first, bd.program.render(bd.scene, firstPriority))
-	if bd.program != bareLoop {
+	if !bd.program.bare() {
 		const most = 2 * time.Minute // keepalived needs its time for thousands
 		for bd.held(bd.first) < len(bd.all) {
 			listed := time.Now()
@@ -281,7 +288,7 @@ func measureCost(t testing.TB, s *scene, p *program, settle, watch time.Duration
 	took := bd.start()
 	bd.settle(settle)
 	sample := bd.watch(watch)
-	if p == bareLoop {
+	if p.bare() {
 		return sample
 	}
 	if here, there := bd.held(bd.first), bd.held(bd.second); here != len(bd.all) || there != 0 {

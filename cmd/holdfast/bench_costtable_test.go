@@ -232,7 +232,7 @@ func (r *costResult) summary() string {
 
 // long has a line for each figure.
 func (t *costTable) long() [][]string {
-	lines := [][]string{{"instances × interval", "", "Holdfast", "keepalived", "ratio", "bare loop", "goal"}}
+	lines := [][]string{{"instances × interval", "", "Holdfast", "keepalived", "ratio", realTimeKeepalived.name, bareLoop.name, "goal"}}
 	for _, r := range t.Rows {
 		name := r.Name
 		for k := range costFigures {
@@ -240,14 +240,10 @@ func (t *costTable) long() [][]string {
 			if _, ok := r.figure("holdfast", f); !ok {
 				continue
 			}
-			line := []string{name, costFigures[f].title}
-			for _, program := range []string{"holdfast", "keepalived", bareLoop.name} {
-				if program == bareLoop.name {
-					line = append(line, r.ratio(f))
-				}
-				line = append(line, r.cell(program, f))
-			}
-			lines = append(lines, append(line, r.verdict(f)))
+			lines = append(lines, []string{
+				name, costFigures[f].title, r.cell("holdfast", f), r.cell("keepalived", f), r.ratio(f),
+				r.cell(realTimeKeepalived.name, f), r.cell(bareLoop.name, f), r.verdict(f),
+			})
 			name = ""
 		}
 	}

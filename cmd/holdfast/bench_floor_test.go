@@ -10,6 +10,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
+	"slices"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -22,38 +25,55 @@ import (
 // argument. They do not return.
 var otherPrograms = map[string]func(args []string){
 	"bare-sender":   func(args []string) { endBare(bareSender(args)) },
-	"bare-receiver": func([]string) { endBare(bareReceiver()) },
+	"bare-receiver": func(args []string) { endBare(bareReceiver(args)) },
 }
 
 // bareLoop sends the adverts of a scene from the first node and receives them
-// on the second.
-var bareLoop = &program{name: "bare loop", start: func(n *node, config string) {
-	n.t.Helper()
-	args := []string{"bare-receiver"}
-	if config != "" {
-		args = []string{"bare-sender", config}
+// on the second. bareRealTime is scheduled as Holdfast is.
+var (
+	bareLoop     = &program{name: "bare loop", start: startBare, render: bareScene}
+	bareRealTime = &program{name: "bare loop in real time", start: startBare, render: func(s *scene, priority int) string {
+		return strings.TrimSpace(bareScene(s, priority) + " real-time")
+	}}
+)
+
+// bare is whether the program elects nobody.
+func (p *program) bare() bool { return p == bareLoop || p == bareRealTime }
+
+// bareScene has the words for the command line.
+func bareScene(s *scene, priority int) string {
+	if priority != firstPriority {
+		return "bare-receiver"
 	}
-	c := n.Command(context.Background(), selfPath(), args...)
+	return fmt.Sprintf("bare-sender %d/%v", s.instances, s.interval)
+}
+
+func startBare(n *node, config string) {
+	n.t.Helper()
+	c := n.Command(context.Background(), selfPath(), strings.Fields(config)...)
 	c.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1") // nobody else wants to run
 	p, err := n.StartCommand(c)
 	if err != nil {
 		n.t.Fatal(err)
 	}
 	n.daemon = p
-}, render: func(s *scene, priority int) string {
-	if priority != firstPriority {
-		return ""
-	}
-	return fmt.Sprintf("%d/%v", s.instances, s.interval)
-}}
+}
 
 func endBare(err error) {
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(exitRefused)
 }
 
-// bareSocket is a socket for VRRP on eth0.
-func bareSocket() (fd int, err error) {
+// bareSocket is a socket for VRRP on eth0, and its thread in real time if that is
+// said.
+func bareSocket(args []string) (fd int, err error) {
+	if slices.Contains(args, "real-time") {
+		runtime.LockOSThread()
+		attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 10}
+		if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
+			return 0, err
+		}
+	}
 	ifi, err := net.InterfaceByName("eth0")
 	if err != nil {
 		return 0, err
@@ -87,7 +107,7 @@ func bareSender(args []string) error {
 	if err != nil {
 		return err
 	}
-	fd, err := bareSocket()
+	fd, err := bareSocket(args[1:])
 	if err != nil {
 		return err
 	}
@@ -123,8 +143,8 @@ func bareSender(args []string) error {
 }
 
 // bareReceiver receives whatever comes, and forgets it.
-func bareReceiver() error {
-	fd, err := bareSocket()
+func bareReceiver(args []string) error {
+	fd, err := bareSocket(args)
 	if err != nil {
 		return err
 	}

@@ -9,26 +9,29 @@ import (
 func (r *precision) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "One instance, adverts every %v, keepalived %s; times in milliseconds.\n\n", preciseInterval, r.Version)
-	ours, theirs := r.Programs["holdfast"], r.Programs["keepalived"]
-	lines := [][]string{{"", "", "Holdfast", "keepalived", "goal"}}
-	paces := func(name string, ours, theirs *pace, part float64, most float64) {
+	ours, theirs, floor := r.Programs["holdfast"], r.Programs["keepalived"], r.Programs[bareRealTime.name]
+	lines := [][]string{{"", "", "Holdfast", "keepalived", bareRealTime.name, "goal"}}
+	paces := func(name string, ours, theirs, floor *pace, part float64, most float64) {
 		for _, p := range []float64{0.5, 0.99, 0.999, 1} {
 			title := fmt.Sprintf("p%g", 100*p)
 			if p == 1 {
 				title = "worst"
 			}
-			line := []string{name, title, fmt.Sprintf("%.2f", rank(ours.Off, p)), fmt.Sprintf("%.2f", rank(theirs.Off, p)), ""}
+			line := []string{name, title, fmt.Sprintf("%.2f", rank(ours.Off, p)), fmt.Sprintf("%.2f", rank(theirs.Off, p)), fmt.Sprintf("%.2f", rank(floor.Off, p)), ""}
 			if p == part {
-				line[4] = met(rank(ours.Off, p), most)
+				line[5] = met(rank(ours.Off, p), most)
 			}
 			lines, name = append(lines, line), ""
 		}
 		lines = append(lines, []string{
-			"", "adverts, false transitions", fmt.Sprintf("%d, %d", len(ours.Off), ours.False), fmt.Sprintf("%d, %d", len(theirs.Off), theirs.False), "",
-		}, []string{"", "what else the machine did, % of one processor", spreadOf(ours.Others).String(), spreadOf(theirs.Others).String(), ""})
+			"", "adverts, false transitions", fmt.Sprintf("%d, %d", len(ours.Off), ours.False), fmt.Sprintf("%d, %d", len(theirs.Off), theirs.False), fmt.Sprint(len(floor.Off)), "",
+		}, []string{
+			"", "what else the machine did, % of one processor",
+			spreadOf(ours.Others).String(), spreadOf(theirs.Others).String(), spreadOf(floor.Others).String(), "",
+		})
 	}
-	paces("adverts are off by", &ours.Quiet, &theirs.Quiet, 0.99, 1)
-	paces(fmt.Sprintf("the same beside %d busy loops", preciseLoops), &ours.Loaded, &theirs.Loaded, 0.999, 10)
+	paces("adverts are off by", &ours.Quiet, &theirs.Quiet, &floor.Quiet, 0.99, 1)
+	paces(fmt.Sprintf("the same beside %d busy loops", preciseLoops), &ours.Loaded, &theirs.Loaded, &floor.Loaded, 0.999, 10)
 	takes := func(name string, ours, theirs []takeover) {
 		for k, title := range []string{"after the death", "after its last advert"} {
 			o, t := takeoverSpread(ours, k), takeoverSpread(theirs, k)
@@ -36,7 +39,7 @@ func (r *precision) String() string {
 			if k == 0 {
 				goal = met(o.median, t.median)
 			}
-			lines, name = append(lines, []string{name, title, o.String(), t.String(), goal}), ""
+			lines, name = append(lines, []string{name, title, o.String(), t.String(), "", goal}), ""
 		}
 	}
 	takes("killed: taken over", ours.Killed, theirs.Killed)

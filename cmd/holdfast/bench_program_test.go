@@ -34,6 +34,17 @@ var programs = []*program{
 	{"keepalived", keepalivedScene, startKeepalived, reloadKeepalived, keepalivedFailed, "Entering MASTER STATE"},
 }
 
+// realTimeKeepalived is scheduled as Holdfast is, which it is only when configured.
+var realTimeKeepalived = &program{
+	name: "keepalived in real time",
+	render: func(s *scene, priority int) string {
+		const globals = "global_defs {\n"
+		return strings.Replace(keepalivedScene(s, priority), globals, globals+" vrrp_rt_priority 50\n", 1)
+	},
+	start:  startKeepalived,
+	master: programs[1].master,
+}
+
 // scene is what both nodes are configured with, whichever the program.
 type scene struct {
 	interval  time.Duration
