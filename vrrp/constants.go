@@ -107,6 +107,9 @@ const (
 	// rival is heard; another one is answered after a linger.
 	rivalGap = 1 * time.Second
 
+	// refusedShown is how long a refused packet is part of the status, at least.
+	refusedShown = 10 * time.Second
+
 	// noticeGap is the least time between two notices of one kind on one
 	// virtual router.
 	noticeGap = 1 * time.Minute

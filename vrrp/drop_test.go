@@ -205,6 +205,13 @@ func refused(t *testing.T, id string) {
 			if diff := cmp.Diff(want, counted); diff != "" || counted.Of(tt.want) != 100 || counted.Total() != 100 {
 				t.Errorf("counters (-want +got):\n%s", diff)
 			}
+			told := te.e.Snapshot(te.now).Instances[0].Routers[0].Refused
+			if tt.onLink != (told == nil) || told != nil && *told != (Refused{te.now, ev.Source, tt.detail}) {
+				t.Errorf("the status tells of %+v", told)
+			}
+			if told := te.e.Snapshot(te.now.Add(refusedShown)).Instances[0].Routers[0].Refused; told != nil {
+				t.Errorf("%v later the status tells of %+v", refusedShown, told)
+			}
 			if diff := cmp.Diff(before, *after, cmp.AllowUnexported(router{}, cachedAdvert{}, advertKey{}),
 				cmpopts.IgnoreFields(router{}, "inst", "drops"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
 				cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {

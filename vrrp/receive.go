@@ -78,16 +78,22 @@ func (r *router) dropped(why DropReason, ev *AdvertReceived, p *Packet) {
 	if r.drops == nil {
 		r.drops = &routerDrops{}
 	}
-	r.drops.count[why]++
-	if told := r.drops.told[why]; !told.IsZero() && r.now().Sub(told) < noticeGap {
+	d := r.drops
+	d.count[why]++
+	told := d.told[why]
+	silent := !told.IsZero() && r.now().Sub(told) < noticeGap
+	if !silent {
+		d.told[why], d.text[why] = r.now(), r.explainDrop(why, ev, p)
+	}
+	d.last = Refused{r.now(), ev.Source, d.text[why]}
+	if silent {
 		return
 	}
-	r.drops.told[why] = r.now()
 	kind := NoticeDropped
 	if why == DropOwn {
 		kind = NoticeOwnPacket
 	}
-	r.do(r.newNotice(kind, ev.Source, r.explainDrop(why, ev, p)))
+	r.do(r.newNotice(kind, ev.Source, d.text[why]))
 }
 
 // explainDrop says what was wrong with the packet and what to look at.

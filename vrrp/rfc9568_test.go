@@ -286,8 +286,8 @@ func TestRivalIsToldCountedAndAnnounced(t *testing.T) {
 		"web: announce 192.0.2.100/24 eth0",
 		"web: advert prio=150 interval=1s to=224.0.0.18",
 	)
-	if s := te.router(); !s.ConflictSince.Equal(te.now) || s.Counters.Rivals != 1 {
-		t.Errorf("conflict since %v, %d rivals; want %v, 1", s.ConflictSince, s.Counters.Rivals, te.now)
+	if s := te.router(); !s.ConflictSince.Equal(te.now) || s.Rival != peer || s.Counters.Rivals != 1 {
+		t.Errorf("conflict since %v with %v, %d rivals; want %v, %v, 1", s.ConflictSince, s.Rival, s.Counters.Rivals, te.now, peer)
 	}
 	te.advance(rivalGap - 1)
 	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0") // before the loser lets go
@@ -297,8 +297,8 @@ func TestRivalIsToldCountedAndAnnounced(t *testing.T) {
 	te.advert(peer, 100)
 	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
 	te.advance(3 * second)
-	if s := te.router(); !s.ConflictSince.IsZero() {
-		t.Errorf("the rival is silent for 3 intervals, yet conflict since %v", s.ConflictSince)
+	if s := te.router(); !s.ConflictSince.IsZero() || s.Rival.IsValid() {
+		t.Errorf("the rival %v is silent for 3 intervals, yet conflict since %v", s.Rival, s.ConflictSince)
 	}
 }
 

@@ -118,10 +118,13 @@ type router struct {
 	drops   *routerDrops
 }
 
-// routerDrops are the packets that were refused, and when people heard of it.
+// routerDrops are the packets that were refused, when people heard of it, and what
+// they heard.
 type routerDrops struct {
 	count Drops
 	told  [dropReasons]time.Time
+	text  [dropReasons]string
+	last  Refused
 }
 
 // Counters count what a virtual router did since it was made.

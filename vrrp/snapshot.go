@@ -69,9 +69,21 @@ type RouterStatus struct {
 	// Mute is set when the last advert did not leave.
 	Mute bool
 	// ConflictSince is since when other masters are heard; zero when none is.
+	// Rival is the one that was heard last.
 	ConflictSince time.Time
-	Addresses     []AddressState
-	Counters      Counters
+	Rival         netip.Addr
+	// Refused is the last packet that was refused; nil when there was none lately.
+	Refused   *Refused
+	Addresses []AddressState
+	Counters  Counters
+}
+
+// Refused is a packet for a virtual router that was refused. Other routers of its
+// VRID that go on with such do not hear this one either.
+type Refused struct {
+	At   time.Time
+	From netip.Addr
+	Why  string
 }
 
 // CheckStatus is a health check as the Engine knows it.
@@ -247,8 +259,12 @@ func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
 		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(), Mute: !r.speaks(),
 		Addresses: space.addresses[first:len(space.addresses):len(space.addresses)], Counters: Counters{Activity: r.counters},
 	}
-	if r.drops != nil {
-		s.Counters.Dropped = r.drops.count
+	if d := r.drops; d != nil {
+		s.Counters.Dropped = d.count
+		if now.Sub(d.last.At) < max(refusedShown, downIntervals*r.interval) {
+			last := d.last
+			s.Refused = &last
+		}
 	}
 	switch {
 	case r.state == StateMaster:
@@ -257,7 +273,7 @@ func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
 		s.Master, s.MasterPriority = r.peer, r.peerPriority
 	}
 	if !r.rivalSince.IsZero() && now.Sub(r.rivalSeen) < downIntervals*r.interval {
-		s.ConflictSince = r.rivalSince
+		s.ConflictSince, s.Rival = r.rivalSince, r.rivalFrom
 	}
 	return s
 }

@@ -169,7 +169,10 @@ func remarks(i *control.Instance, now time.Time) (list []string) {
 		say("stands back since a failover %s ago by %s: takes over only if no other node serves", age(now.Sub(f.Since)), f.By)
 	}
 	if i.ConflictSince != nil {
-		say("conflict for %s: another master is heard", age(now.Sub(*i.ConflictSince)))
+		say("conflict for %s: %s", age(now.Sub(*i.ConflictSince)), otherMaster(i))
+	}
+	if r := i.Refused; r != nil {
+		say("refuses what %s sends, the last %s ago: %s", r.From, age(now.Sub(r.At)), r.Why)
 	}
 	return list
 }

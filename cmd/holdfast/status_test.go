@@ -48,6 +48,7 @@ web  MASTER for 1d02h: no master heard for 3.41s
 				Interface: "eth0", VRID: 51, Priority: control.Priority{Base: 100, Effective: 10}, Demoted: true, DemotedWhy: "check nginx fails: refused",
 				Master:    &control.Master{Address: "192.0.2.1", Priority: 150, LastHeard: agoPtr(420 * time.Millisecond)},
 				Addresses: []control.Address{{Address: "192.0.2.100/24"}},
+				Refused:   &control.RefusedPacket{From: "192.0.2.9", At: ago(300 * time.Millisecond), Why: "version 2, this instance uses version 3"},
 			}}, Checks: []control.Check{
 				{Name: "nginx", State: "failing", Since: agoPtr(70 * time.Second), LastOutput: "connection refused\nsecond line\n"},
 				{Name: "slow", State: "unknown"},
@@ -59,6 +60,7 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
      master is 192.0.2.1, priority 150, heard 420ms ago
      addresses 192.0.2.100/24 (not here)
      demoted: check nginx fails: refused
+     refuses what 192.0.2.9 sends, the last 300ms ago: version 2, this instance uses version 3
 check nginx is failing for 1m10s: connection refused
     second line
 check slow is unknown
@@ -93,7 +95,8 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
 					Failover:  &control.Failover{Since: ago(time.Minute), By: "root (uid 0, pid 7)"},
 				}, {
 					Name: "inside", State: "master", Since: ago(3 * time.Hour), Reason: "r", Interface: "eth0", VRID: 2,
-					Priority: control.Priority{Base: 100, Effective: 100}, Drained: true, ConflictSince: agoPtr(12 * time.Second),
+					Priority: control.Priority{Base: 100, Effective: 100}, Drained: true,
+					ConflictSince: agoPtr(12 * time.Second), ConflictWith: "192.0.2.66",
 					Master: &control.Master{Address: "192.0.2.9", Priority: 100, Self: true},
 					Addresses: []control.Address{
 						{Address: "192.0.2.1/32", Present: true},
@@ -117,7 +120,7 @@ inside  MASTER for 3h00m: r
         addresses 192.0.2.1/32 (here), 192.0.2.2/32 (not here), no lease
         192.0.2.2/32: no buffer space
         drained by the operator
-        conflict for 12s: another master is heard
+        conflict for 12s: 192.0.2.66 is master, too; 'holdfast doctor' looks why
 `, exitRefused,
 		}, {
 			"many addresses",

@@ -45,6 +45,15 @@ func heardAgo(m *control.Master, now time.Time) string {
 	return fmt.Sprintf(", heard %s ago", age(now.Sub(*m.LastHeard)))
 }
 
+// otherMaster tells of one that is heard beside this one. An older daemon does not
+// say which it is.
+func otherMaster(i *control.Instance) string {
+	if i.ConflictWith == "" {
+		return "another master is heard"
+	}
+	return i.ConflictWith + " is master, too; 'holdfast doctor' looks why"
+}
+
 // lease says what becomes of the addresses when this node dies.
 func lease(i *control.Instance) string {
 	switch {

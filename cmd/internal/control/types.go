@@ -74,8 +74,13 @@ type Instance struct {
 	// LeaseLeftMS is what is left of that since the last renewal; absent while
 	// the addresses are not here.
 	LeaseLeftMS *int64 `json:"lease_left_ms,omitempty"`
-	// ConflictSince is since when another master is heard beside this one.
+	// ConflictSince is since when another master is heard beside this one, and
+	// ConflictWith which one was heard last; absent when none is.
 	ConflictSince *time.Time `json:"conflict_since,omitempty"`
+	ConflictWith  string     `json:"conflict_with,omitempty"`
+	// Refused is the last packet for the instance that was refused; absent when
+	// there was none lately.
+	Refused *RefusedPacket `json:"refused,omitempty"`
 	// HandingOver is set while addresses are kept for a successor.
 	HandingOver bool     `json:"handing_over"`
 	Counters    Counters `json:"counters"`
@@ -106,6 +111,13 @@ type Failover struct {
 type Priority struct {
 	Base      int `json:"base"`
 	Effective int `json:"effective"`
+}
+
+// RefusedPacket is one that was not heeded, such as an advert of another version.
+type RefusedPacket struct {
+	From string    `json:"from"`
+	Why  string    `json:"why"`
+	At   time.Time `json:"at"`
 }
 
 // Master is the router that serves.

@@ -137,7 +137,7 @@ func (r explained) master() string {
 		text += fmt.Sprintf(" It serves although it is %s, because no healthy node has taken over.", why)
 	}
 	if t := r.status.ConflictSince; !t.IsZero() {
-		text += fmt.Sprintf(" Yet another master has been heard for %s: that one does not hear this node, or the two disagree.", people(r.x.At.Sub(t)))
+		text += fmt.Sprintf(" But %v is master, too, and has been heard for %s: it does not hear this node, or the two disagree. 'holdfast doctor' tells which.", r.status.Rival, people(r.x.At.Sub(t)))
 	}
 	return text
 }

@@ -149,7 +149,10 @@ func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 		c.AdvertIntervalMS = max(c.AdvertIntervalMS, float64(r.Interval.Microseconds())/1000)
 		c.HandingOver = c.HandingOver || r.HandingOver
 		if !r.ConflictSince.IsZero() {
-			c.ConflictSince = &r.ConflictSince
+			c.ConflictSince, c.ConflictWith = &r.ConflictSince, r.Rival.String()
+		}
+		if n := r.Refused; n != nil && (c.Refused == nil || c.Refused.At.Before(n.At)) {
+			c.Refused = &control.RefusedPacket{From: n.From.String(), Why: n.Why, At: n.At}
 		}
 		addCounters(&c.Counters, &r.Counters)
 	}

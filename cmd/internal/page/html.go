@@ -97,9 +97,12 @@ func instancePart(i *control.Instance) string {
 		w.put("<p class=\"trouble\">Demoted: %v</p>\n", i.DemotedWhy)
 	}
 	if i.ConflictSince != nil {
-		w.WriteString(`<p class="trouble">Another master is heard `)
+		w.put(`<p class="trouble">Another master, %v, is heard `, i.ConflictWith)
 		w.age(*i.ConflictSince)
 		w.WriteString("</p>\n")
+	}
+	if r := i.Refused; r != nil {
+		w.put("<p class=\"trouble\">Refuses what %v sends: %v</p>\n", r.From, r.Why)
 	}
 	for _, e := range i.Elsewhere {
 		w.put("<p class=\"trouble\">%v is also on %v, where this host may answer for it</p>\n", e.Address, e.Interface)

@@ -58,10 +58,11 @@ func TestEscapes(t *testing.T) {
 	st := sample("fault")
 	at := st.Daemon.Started
 	i := &st.Instances[0]
-	i.Reason, i.DemotedWhy, i.Demoted, i.ConflictSince = bad, bad, true, &at
+	i.Reason, i.DemotedWhy, i.Demoted, i.ConflictSince, i.ConflictWith = bad, bad, true, &at, bad
 	i.Group, i.Addresses[0].Problem, i.Families[0] = bad, bad, control.Family{Family: bad, State: "init", Reason: bad}
 	i.Elsewhere = []control.Elsewhere{{Address: bad, Interface: bad}}
 	i.Master = &control.Master{Address: bad}
+	i.Refused = &control.RefusedPacket{From: bad, Why: bad}
 	st.Node, st.Daemon.ReloadError, st.Daemon.Config, st.Daemon.Version = bad, bad, bad, bad
 	st.Checks[0].LastOutput = bad
 	st.Instances[1].Name = bad
@@ -87,7 +88,7 @@ func TestTrouble(t *testing.T) {
 	st := sample("master")
 	at := st.Daemon.Started
 	i := &st.Instances[0]
-	i.Drained, i.Demoted, i.DemotedWhy, i.ConflictSince = true, true, "check nginx fails", &at
+	i.Drained, i.Demoted, i.DemotedWhy, i.ConflictSince, i.ConflictWith = true, true, "check nginx fails", &at, "192.0.2.66"
 	until := time.Date(2026, 11, 25, 4, 0, 0, 0, time.UTC)
 	i.Drain = &control.Drain{Since: at, Until: &until, By: "root (uid 0, pid 7)", Why: "new kernel"}
 	i.Failover = &control.Failover{Since: at, By: "somebody"}
@@ -95,7 +96,7 @@ func TestTrouble(t *testing.T) {
 	st.Daemon.ReloadError = "line 3"
 	w := httptest.NewRecorder()
 	New(&changing{st: st}, nil).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
-	for _, want := range []string{"<title>lb1: 1 master, 1 backup</title>", "Drained by root (uid 0, pid 7) ", ", until 2026-11-25 04:00:00 UTC: new kernel", "Stands back since a failover by somebody ", "Demoted: check nginx fails", "Another master is heard", "192.0.2.100/24 not here", "<code>line 3</code>"} {
+	for _, want := range []string{"<title>lb1: 1 master, 1 backup</title>", "Drained by root (uid 0, pid 7) ", ", until 2026-11-25 04:00:00 UTC: new kernel", "Stands back since a failover by somebody ", "Demoted: check nginx fails", "Another master, 192.0.2.66, is heard", "192.0.2.100/24 not here", "<code>line 3</code>"} {
 		if !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s is not on the page", want)
 		}
