@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 )
 
@@ -89,6 +90,14 @@ func (s *section) account(key string) (string, bool) {
 
 // command reads a program and its arguments.
 func (s *section) command(key string) ([]string, bool) {
+	if line, isText := s.data[key].(string); isText { // as for a shell
+		words := strings.Fields(line)
+		for i, w := range words {
+			words[i] = strconv.Quote(w)
+		}
+		s.wrongType(key, "an array of strings", fmt.Sprintf("write %s = [%s]", key, strings.Join(words, ", ")))
+		return nil, false
+	}
 	items, ok := s.stringsNotEmpty(key, `["/path/to/program", "argument"]`, "name a program")
 	if !ok {
 		return nil, false

@@ -85,6 +85,9 @@ func firstInvalid(text string) int {
 	return -1
 }
 
+// keepalivedBlock is how a block begins in keepalived.conf.
+var keepalivedBlock = regexp.MustCompile(`(?m)^[ \t]*(global_defs|vrrp_(instance|script|sync_group|track_process|track_file)|virtual_server)\b[^=\n]*(\{|$)`)
+
 var quotedText = regexp.MustCompile(`"[^"]*"|'[^']*'`)
 
 // syntax reports what the TOML decoder says.
@@ -101,7 +104,10 @@ func (s *source) syntax(err error) {
 		message = string(unicode.ToLower(first)) + message[size:]
 	}
 	hint := ""
-	if strings.HasPrefix(message, "expected value") {
+	switch {
+	case keepalivedBlock.MatchString(s.text):
+		hint = "this is a configuration of keepalived: 'holdfast check --reference' shows what to write"
+	case strings.HasPrefix(message, "expected value"):
 		hint = "text is written in quotes"
 	}
 	s.problem(offset, hint, "%s", message)

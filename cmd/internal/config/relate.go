@@ -184,7 +184,7 @@ func (in *instance) losesWeight(checks []*check) bool {
 func (in *instance) doubtLease(d *source) {
 	if most := in.autoLease(); in.Lease > most {
 		d.warn(in.valueAt("lease"), fmt.Sprintf("%d is the most that is safe; \"auto\" takes it", most/time.Second),
-			"a node that dies keeps its addresses for up to %d s, but its peers take over after about %s", in.Lease/time.Second+1, human(3*in.AdvertInterval))
+			"a node that dies keeps its addresses for up to %s, but its peers take over after about %s", human(in.Lease+time.Second), human(3*in.AdvertInterval))
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,45 +95,62 @@ func topLevel() []string {
 // familiar answers people who come from keepalived, or who think of a key by
 // another name: what to write in place of a key that does not exist.
 var familiar = map[string]string{
-	"instance.interval":               `the time between adverts is advert_interval`,
-	"instance.advert_int":             `write advert_interval = "1s"`,
-	"instance.virtual_router_id":      `write vrid`,
-	"instance.virtual_ipaddress":      `write addresses = ["192.0.2.100/24"]`,
-	"instance.virtual_addresses":      `write addresses = ["192.0.2.100/24"]`,
-	"instance.vip":                    `write addresses = ["192.0.2.100/24"]`,
-	"instance.vips":                   `write addresses = ["192.0.2.100/24"]`,
-	"instance.state":                  `there is no initial state: the priorities decide who is master`,
-	"instance.nopreempt":              `write preempt = false`,
-	"instance.preempt_delay":          `write preempt = "30s"`,
-	"instance.unicast_peer":           `write peers = ["192.0.2.2"]`,
-	"instance.unicast_src_ip":         `write source`,
-	"instance.mcast_src_ip":           `write source`,
-	"instance.track_script":           `write checks = ["name"] and a [[check]] of that name`,
-	"instance.track_interface":        `the own interface is always watched`,
-	"instance.use_vmac":               `write virtual_mac`,
-	"instance.auth_type":              `write auth = { type = "pass", password = "..." } (version 2 only)`,
-	"instance.auth_pass":              `write auth = { type = "pass", password = "..." } (version 2 only)`,
-	"instance.password":               `write auth = { type = "pass", password = "..." } (version 2 only)`,
-	"instance.garp_master_repeat":     `write announce = { repeat = 5 }`,
-	"instance.garp_master_refresh":    `write announce = { refresh = "60s" }`,
-	"instance.notify":                 `write a [[notify]] table`,
-	"instance.notify_master":          `write a [[notify]] table with on = ["master"]`,
-	"instance.notify_backup":          `write a [[notify]] table with on = ["backup"]`,
-	"instance.notify_fault":           `write a [[notify]] table with on = ["fault"]`,
-	"check.script":                    `write exec = ["/path/to/check", "argument"]`,
-	"check.command":                   `write exec = ["/path/to/check", "argument"]`,
-	"check.url":                       `write http = "http://127.0.0.1/healthz"`,
-	"check.instances":                 `an instance names its checks: write checks = ["name"] in [[instance]]`,
-	"notify.script":                   `write exec = ["/path/to/hook", "argument"]`,
-	"notify.command":                  `write exec = ["/path/to/hook", "argument"]`,
-	"notify.instance":                 `write instances = ["name"]`,
-	"notify.states":                   `write on = ["master", "backup"]`,
-	"node.router_id":                  `write name`,
-	"vrrp_instance":                   `write [[instance]]`,
-	"vrrp_script":                     `write [[check]]`,
-	"vrrp_sync_group":                 `write [[group]]`,
-	"global_defs":                     `write [node]`,
-	"instance.advertisement_interval": `write advert_interval = "1s"`,
+	"instance.interval":                   `the time between adverts is advert_interval`,
+	"instance.advert_int":                 `write advert_interval = "1s"`,
+	"instance.virtual_router_id":          `write vrid`,
+	"instance.virtual_ipaddress":          `write addresses = ["192.0.2.100/24"]`,
+	"instance.virtual_ipaddress_excluded": `write them at the end of addresses`,
+	"instance.virtual_addresses":          `write addresses = ["192.0.2.100/24"]`,
+	"instance.vip":                        `write addresses = ["192.0.2.100/24"]`,
+	"instance.vips":                       `write addresses = ["192.0.2.100/24"]`,
+	"instance.state":                      `there is no initial state: the priorities decide who is master`,
+	"instance.nopreempt":                  `write preempt = false`,
+	"instance.preempt_delay":              `write preempt = "30s"`,
+	"instance.unicast_peer":               `write peers = ["192.0.2.2"]`,
+	"instance.unicast_src_ip":             `write source`,
+	"instance.mcast_src_ip":               `write source`,
+	"instance.track_script":               `write checks = ["name"] and a [[check]] of that name`,
+	"instance.track_interface":            `the own interface is always watched; another one is when its instance is in the same [[group]]`,
+	"instance.dont_track_primary":         `the own interface is always watched`,
+	"instance.track_process":              `write checks = ["name"] and a [[check]] of that name, with exec = ["/usr/bin/pidof", "nginx"]`,
+	"instance.track_file":                 `write checks = ["name"] and a [[check]] of that name; before maintenance there is 'holdfast drain'`,
+	"instance.track_bfd":                  `there is no BFD: with a short advert_interval a dead master is noticed as soon`,
+	"instance.use_vmac":                   `remove it: the interface's own MAC address is announced`,
+	"instance.vrrp_version":               `write version`,
+	"instance.authentication":             `write auth = { type = "pass", password = "..." } (version 2 only)`,
+	"instance.virtual_routes":             `holdfast moves addresses alone: a [[notify]] can set routes`,
+	"instance.virtual_rules":              `holdfast moves addresses alone: a [[notify]] can set rules`,
+	"instance.auth_type":                  `write auth = { type = "pass", password = "..." } (version 2 only)`,
+	"instance.auth_pass":                  `write auth = { type = "pass", password = "..." } (version 2 only)`,
+	"instance.password":                   `write auth = { type = "pass", password = "..." } (version 2 only)`,
+	"instance.garp_master_repeat":         `write announce = { repeat = 5 }`,
+	"instance.garp_master_delay":          `write announce = { interval = "200ms" }`,
+	"instance.garp_master_refresh":        `write announce = { refresh = "60s" }`,
+	"instance.notify":                     `write a [[notify]] table`,
+	"instance.notify_master":              `write a [[notify]] table with on = ["master"]`,
+	"instance.notify_backup":              `write a [[notify]] table with on = ["backup"]`,
+	"instance.notify_fault":               `write a [[notify]] table with on = ["fault"]`,
+	"instance.notify_stop":                `write a [[notify]] table with on = ["stop"]`,
+	"instance.smtp_alert":                 `a [[notify]] can send mail`,
+	"check.script":                        `write exec = ["/path/to/check", "argument"]`,
+	"check.command":                       `write exec = ["/path/to/check", "argument"]`,
+	"check.url":                           `write http = "http://127.0.0.1/healthz"`,
+	"check.instances":                     `an instance names its checks: write checks = ["name"] in [[instance]]`,
+	"notify.script":                       `write exec = ["/path/to/hook", "argument"]`,
+	"notify.command":                      `write exec = ["/path/to/hook", "argument"]`,
+	"notify.instance":                     `write instances = ["name"]`,
+	"notify.states":                       `write on = ["master", "backup"]`,
+	"node.router_id":                      `write name`,
+	"node.vrrp_version":                   `write version in [[instance]]`,
+	"node.script_user":                    `write user in [[check]]`,
+	"vrrp_instance":                       `write [[instance]]`,
+	"vrrp_script":                         `write [[check]]`,
+	"vrrp_track_process":                  `write [[check]] with exec = ["/usr/bin/pidof", "nginx"]`,
+	"vrrp_track_file":                     `write [[check]]; before maintenance there is 'holdfast drain'`,
+	"vrrp_sync_group":                     `write [[group]]`,
+	"virtual_server":                      `holdfast balances nothing: keepalived can go on with that, without its vrrp_instance`,
+	"global_defs":                         `write [node]`,
+	"instance.advertisement_interval":     `write advert_interval = "1s"`,
 }
 
 // hintForKey says what to write in place of an unknown key of t.
@@ -146,8 +164,11 @@ func hintForKey(t *table, key string) string {
 	if homes := homesOf(key); homes != "" {
 		return fmt.Sprintf("%q belongs to %s", key, homes)
 	}
-	return didYouMean(key, t.keys)
+	return cmp.Or(didYouMean(key, t.keys), allKeys)
 }
+
+// allKeys helps with a word that resembles none.
+const allKeys = "'holdfast check --reference' shows every key"
 
 // hintForTable says what to write in place of an unknown table or top-level key.
 func hintForTable(name string) string {
@@ -163,7 +184,7 @@ func hintForTable(name string) string {
 			return fmt.Sprintf("did you mean %v?", t)
 		}
 	}
-	return ""
+	return allKeys
 }
 
 // homesOf lists the tables that have a key.

@@ -1,5 +1,11 @@
 package config
 
+import (
+	"fmt"
+	"strings"
+	"unicode"
+)
+
 // feature is a part of the schema that this version checks but cannot carry
 // out. It is refused, since to ignore it would be worse. Delete the entry when
 // the feature is there.
@@ -9,20 +15,21 @@ type feature struct {
 	// is picks the values that are refused; nil refuses any. Of an array each
 	// element is asked.
 	is func(value any) bool
-	// what names it in the message.
-	what string
+	// what names it in the message, instead says what to write in its place; %v in
+	// that is the value.
+	what, instead string
 }
 
 var unavailable = []feature{
-	{instanceTable, "virtual_mac", equals(true), "virtual_mac"},
-	{instanceTable, "accept", equals(false), "accept = false"},
-	{checkTable, "process", isString, "a process check"},
-	{checkTable, "pid_file", isString, "a pid_file check"},
-	{checkTable, "systemd", isString, "a systemd check"},
-	{checkTable, "interface", isString, "an interface check"},
-	{checkTable, "file", isString, "a file check"},
-	{notifyTable, "webhook", isString, "webhook"},
-	{notifyTable, "fifo", isString, "fifo"},
+	{instanceTable, "virtual_mac", equals(true), "virtual_mac", "remove it: the interface's own MAC address is announced"},
+	{instanceTable, "accept", equals(false), "accept = false", "remove it: the master answers on the addresses"},
+	{checkTable, "process", isString, "a process check", `write exec = ["/usr/bin/pidof", "%v"]`},
+	{checkTable, "pid_file", isString, "a pid_file check", `write exec = ["/usr/bin/pgrep", "-F", "%v"]`},
+	{checkTable, "systemd", isString, "a systemd check", `write exec = ["/usr/bin/systemctl", "is-active", "--quiet", "%v"]`},
+	{checkTable, "interface", isString, "an interface check", `write exec = ["/usr/bin/grep", "-q", "1", "/sys/class/net/%v/carrier"]`},
+	{checkTable, "file", isString, "a file check", `write exec = ["/usr/bin/test", "-e", "%v"], or with "!" before "-e" for a file that must be absent`},
+	{notifyTable, "webhook", isString, "webhook", `write exec = ["/usr/bin/curl", "-sSf", "-d", "@-", "%v"]: the event is on its standard input, as JSON`},
+	{notifyTable, "fifo", isString, "fifo", "write exec with a program that writes into it"},
 }
 
 func isString(v any) bool {
@@ -45,11 +52,21 @@ func (s *section) refuse(key string) {
 		if list, ok := s.data[key].([]any); ok {
 			for i, v := range list {
 				if f.is == nil || f.is(v) {
-					s.src.problem(s.itemAt(key, i), "", notYet, f.what)
+					s.src.problem(s.itemAt(key, i), f.hint(v), notYet, f.what)
 				}
 			}
 		} else if f.is == nil || f.is(s.data[key]) {
-			s.src.problem(s.keyAt(key), "", notYet, f.what)
+			s.src.problem(s.keyAt(key), f.hint(s.data[key]), notYet, f.what)
 		}
 	}
+}
+
+// hint says what to write in the place of a value, unless that has what would need
+// quoting.
+func (f *feature) hint(value any) string {
+	text := fmt.Sprint(value)
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsGraphic(r) || r == '"' || r == '\\' }) {
+		return ""
+	}
+	return strings.ReplaceAll(f.instead, "%v", text)
 }
