@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -74,6 +75,8 @@ func TestDoctorBefore(t *testing.T) {
 		p.lacks(examine(), c.id)
 		p.sh(c.undo)
 	}
+	write(good + "\n[[check]]\nname = \"app\"\nexec = [\"/bin/true\"]\nuser = \"root\"\n")
+	p.otherUser(examine)
 	write(good)
 	p.keepalivedBeside(examine)
 	p.sh("cp \"$(command -v sleep)\" /run/bin/ucarp; (exec ucarp 20 </dev/null >/dev/null 2>&1 &)")
@@ -93,6 +96,22 @@ func TestDoctorBefore(t *testing.T) {
 	}
 	p.finds(examine(), "warning", "daemon-does-not-answer", examine().of("daemon-does-not-answer")[0].On)
 	p.stop()
+}
+
+// otherUser has a unit whose daemon may not become the user of a check.
+func (p *patient) otherUser(examine func() *diagnosis) {
+	p.t.Helper()
+	p.sh(`mkdir -p /etc/systemd/system; printf '[Service]\nUser=nobody\n' >/etc/systemd/system/holdfast.service
+		printf '#!/bin/sh\n' >/run/bin/systemctl; chmod 755 /run/bin/systemctl`)
+	const example = "scripts-as-root.conf"
+	here, err := filepath.Abs("../../examples/" + example)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	fix := p.finds(examine(), "error", "check-as-other-user", "/bin/true").Fix
+	p.sh(strings.ReplaceAll(fix, "/usr/share/doc/holdfast/examples/"+example, "'"+here+"'"))
+	p.lacks(examine(), "check-as-other-user")
+	p.sh("rm -r /etc/systemd/system/holdfast.service* /run/bin/systemctl")
 }
 
 // keepalivedBeside has a keepalived with the VRID, and one with the address.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
+	"github.com/holdfast-vrrp/holdfast/healthcheck"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
@@ -214,6 +215,12 @@ func TestDaemonUser(t *testing.T) {
 	if got := patient(unit).daemonUser(); got != "65534" {
 		t.Errorf("by the unit the daemon runs as %q", got)
 	}
+	const dropin = "etc/systemd/system/holdfast.service.d/scripts-as-root.conf"
+	unit[dropin] = "# For checks\n[Service]\nUser=root\n"
+	if got := patient(unit).daemonUser(); got != "" {
+		t.Errorf("by the unit and a drop-in the daemon runs as %q", got)
+	}
+	delete(unit, dropin)
 	unit["proc/7/cmdline"] = "/usr/bin/holdfast\x00run\x00"
 	unit["proc/7/status"] = "Name:\tholdfast\nUid:\t0\t0\t0\t0\n"
 	x := patient(unit)
@@ -228,6 +235,28 @@ func TestDaemonUser(t *testing.T) {
 	x.Status.Daemon.PID = 7
 	if got := x.daemonUser(); got != "998" {
 		t.Errorf("a daemon of 998 runs as %q", got)
+	}
+}
+
+// TestOtherUser has a check that wants another user than that of the unit, where make
+// install puts it.
+func TestOtherUser(t *testing.T) {
+	files := map[string]string{
+		"usr/local/lib/systemd/system/holdfast.service":              "[Service]\nUser=nobody\n",
+		"usr/local/share/doc/holdfast/examples/scripts-as-root.conf": "",
+		"usr/bin/true": "#!/bin/sh\n", "bin/sh": "",
+	}
+	x := patient(files)
+	x.Config.Checks = []healthcheck.Config{{Name: "app", Exec: &healthcheck.Exec{Command: []string{"/usr/bin/true"}, User: "root"}}}
+	found := testPrograms(t.Context(), x)
+	if len(found) != 1 || found[0].ID != "check-as-other-user" || !strings.Contains(found[0].Title, "as user nobody, who") ||
+		!strings.HasPrefix(found[0].Fix, "install -Dm644 -t /etc/systemd/system/holdfast.service.d /usr/local/share/doc/") {
+		t.Errorf("it says %+v", found)
+	}
+	files["etc/systemd/system/holdfast.service.d/a.conf"] = "[Service]\nUser=root\n"
+	x.Files = patient(files).Files
+	if found := testPrograms(t.Context(), x); len(found) != 0 {
+		t.Errorf("of a daemon of root it says %+v", found)
 	}
 }
 

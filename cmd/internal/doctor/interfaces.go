@@ -160,7 +160,7 @@ func foreignNetworks(in *vrrp.Config, l *Link) (found []Finding) {
 		found = append(found, Finding{
 			Warning, "no-address-in-network", vips[0].Addr().String(),
 			fmt.Sprintf("%s has no address of its own in %v, the network of this virtual address%s", l.Name, n, andMore(len(vips)-1)),
-			"The kernel asks for its neighbours in the name of a virtual address, and in a hand-over draws its packets to itself for a moment.",
+			"The kernel asks for its neighbours in the name of a virtual address, and in a handover draws its packets to itself for a moment.",
 			fmt.Sprintf("# an address there that no other host has:\nip address add ADDRESS/%d dev %s%s\n%s", n.Bits(), l.Name, untilBoot, withSingle(in, vips)),
 		})
 	}

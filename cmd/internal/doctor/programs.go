@@ -87,17 +87,42 @@ func (x *Examination) daemonUser() string {
 			return ""
 		}
 	}
-	for _, dir := range []string{"etc/systemd/system", "lib/systemd/system", "usr/lib/systemd/system"} {
+	if u, err := user.Lookup(x.unitUser()); err == nil && u.Uid != "0" {
+		return u.Uid
+	}
+	return ""
+}
+
+// unitUser is the user that the unit of the daemon names; empty when it names none.
+func (x *Examination) unitUser() (name string) {
+	// Of those of one name the first counts; make install has its own place.
+	for _, dir := range []string{"etc/systemd/system", "usr/local/lib/systemd/system", "lib/systemd/system", "usr/lib/systemd/system"} {
 		unit, err := x.read(dir + "/holdfast.service")
 		if err != nil {
 			continue
 		}
-		if u, err := user.Lookup(assignments(section(unit, "[Service]"))["User"]); err == nil && u.Uid != "0" {
-			return u.Uid
+		files, _ := fs.Glob(x.Files, "etc/systemd/system/holdfast.service.d/*.conf")
+		for _, file := range files {
+			text, _ := x.read(file)
+			unit += "\n" + text
 		}
-		break
+		return assignments(section(unit, "[Service]"))["User"]
 	}
 	return ""
+}
+
+// asRoot is how the daemon is let become other users for its checks.
+func (x *Examination) asRoot() string {
+	const example = "share/doc/holdfast/examples/scripts-as-root.conf"
+	file := "/usr/" + example
+	if _, err := fs.Stat(x.Files, "usr/local/"+example); err == nil {
+		file = "/usr/local/" + example
+	}
+	fix := "install -Dm644 -t /etc/systemd/system/holdfast.service.d " + file + "\nsystemctl daemon-reload"
+	if x.Status != nil {
+		fix += "\nsystemctl restart holdfast"
+	}
+	return fix
 }
 
 // testPrograms looks whether checks and hooks can be executed by who runs them.
@@ -105,6 +130,13 @@ func testPrograms(_ context.Context, x *Examination) (found []Finding) {
 	daemon := x.daemonUser()
 	for _, c := range x.Config.Checks {
 		if c.Exec != nil {
+			if c.Exec.User != "" && daemon != "" && x.Status == nil { // of a running one its rights tell
+				found = append(found, Finding{
+					Error, "check-as-other-user", c.Exec.Command[0],
+					fmt.Sprintf("check %q runs as user %s, and the unit has the daemon run as user %s, who may not become another one", c.Name, c.Exec.User, x.unitUser()),
+					"The check fails, and the node is demoted.", x.asRoot(),
+				})
+			}
 			found = append(found, x.program(fmt.Sprintf("check %q", c.Name), "The check fails, and the node is demoted.", c.Exec.Command[0], cmp.Or(c.Exec.User, daemon))...)
 		}
 	}

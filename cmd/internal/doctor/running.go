@@ -191,9 +191,12 @@ func (x *Examination) rights(pid string) (found []Finding) {
 	}
 	for _, n := range need {
 		if have&(1<<n.bit) == 0 {
+			fix := "# in the unit: CapabilityBoundingSet= and, unless it runs as root, AmbientCapabilities= with\n# " + n.name + "\nsystemctl edit holdfast"
+			if n.bit == unix.CAP_SETUID { // which is not enough
+				fix = x.asRoot()
+			}
 			found = append(found, Finding{
-				Error, "daemon-lacks-capability", "pid " + pid, fmt.Sprintf("the daemon has no %s", n.name), "It " + n.why + ".",
-				"# in the unit: CapabilityBoundingSet= and, unless it runs as root, AmbientCapabilities= with\n# " + n.name + "\nsystemctl edit holdfast",
+				Error, "daemon-lacks-capability", "pid " + pid, fmt.Sprintf("the daemon has no %s", n.name), "It " + n.why + ".", fix,
 			})
 		}
 	}

@@ -216,7 +216,7 @@ func (v *virtual) disagreeAddresses(r *wireRouter, add func(how Severity, id, ti
 	if all := append(slices.Clone(v.Addresses), theirs...); len(all) <= 16 {
 		fix += "\n" + set(v.Config, "addresses = [%s]", quoted(all))
 	}
-	add(Warning, "addresses-differ", "has other addresses: "+strings.Join(parts, ", "), "After a takeover some addresses are on no host.", fix)
+	add(Warning, "addresses-differ", "has other addresses: "+strings.Join(parts, ", "), "After a take-over some addresses are on no host.", fix)
 }
 
 // to says where this node sends.
