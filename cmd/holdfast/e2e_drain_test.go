@@ -126,7 +126,7 @@ func TestDrainAlone(t *testing.T) {
 	must(t, d.b.daemon.Signal(syscall.SIGKILL))
 	<-d.b.daemon.Done()
 	began := time.Now()
-	d.a.order(exitRefused, `(?m)^four: nobody took over within 200ms: not drained, this node goes on as it was$`, "drain")
+	d.a.order(exitRefused, `(?m)^four: nobody took over within 200ms: not drained, this node goes on as it was; with --force it is drained all the same$`, "drain")
 	if i := d.a.instance("four"); i.State != "master" || i.Drained || i.Priority.Effective != highest {
 		t.Errorf("after the refusal it is %s, drained %v, with priority %d", i.State, i.Drained, i.Priority.Effective)
 	}

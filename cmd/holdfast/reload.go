@@ -18,7 +18,7 @@ Makes the running daemon read its configuration again and waits until it has.
 Only what differs is touched; a file with an error is refused whole, its errors
 are printed, and the running configuration goes on. Needs root, or the user
 that runs the daemon. SIGHUP does the same.`,
-		examples: []example{{"holdfast check && sudo holdfast reload", "what systemctl reload does"}},
+		examples: []example{{"holdfast check && sudo holdfast reload", "look first; systemctl reload holdfast reloads, too"}},
 		exit:     "0 reloaded, 1 refused, 2 wrong usage, 3 no daemon answers.",
 		setup: func(flags *flag.FlagSet) runner {
 			socket := socketFlags(flags)

@@ -124,7 +124,11 @@ func admit(path, group string) error {
 	}
 	switch err := os.Chown(path, -1, gid); {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("cannot give control socket %s to group %s, which this user is not in: add it with usermod --append --groups, then restart", path, group)
+		who := strconv.Itoa(os.Geteuid())
+		if u, err := user.LookupId(who); err == nil {
+			who = u.Username
+		}
+		return fmt.Errorf("cannot give control socket %s to group %s, which user %s is not in: usermod --append --groups %[2]s %[3]s, then start it again", path, group, who)
 	case err != nil:
 		return fmt.Errorf("cannot give control socket %s to group %s: %w", path, group, reason(err))
 	}

@@ -393,7 +393,7 @@ func outcomeResult(op *operation, o *vrrp.Outcome) control.Result {
 	case o.Done && o.Moved:
 		r.Text = fmt.Sprintf("%s took over after %v", r.Peer, round(o.Took))
 	case !o.Done && drain:
-		r.Text = o.Reason + ": not drained, this node goes on as it was"
+		r.Text = o.Reason + ": not drained, this node goes on as it was; with --force it is drained all the same"
 	case !o.Done:
 		r.Text = o.Reason + ": this node goes on as it was"
 	case o.State == vrrp.StateMaster:

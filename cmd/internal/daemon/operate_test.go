@@ -110,7 +110,7 @@ func TestDrainRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
 		a, b := operated(t, lan)
 		b.stop()
-		wantText(t, a.drain(control.DrainOrder{}), false, "nobody took over within 1.1s: not drained, this node goes on as it was")
+		wantText(t, a.drain(control.DrainOrder{}), false, "nobody took over within 1.1s: not drained, this node goes on as it was; with --force it is drained all the same")
 		if i := a.instance(); i.State != "master" || i.Drained || i.Drain != nil || i.Priority.Effective != 150 || !a.holds(testVIP) {
 			t.Errorf("refused: %s, drained %v, %+v", i.State, i.Drained, i.Priority)
 		}
