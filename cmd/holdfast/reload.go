@@ -4,6 +4,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
@@ -76,8 +77,28 @@ func socketFlags(flags *flag.FlagSet) func() (string, error) {
 		case err == nil:
 			return cfg.Control.Socket, nil
 		case *file != "":
+			if s, ok := besides(path, err); ok {
+				return s, nil
+			}
 			return "", err
 		}
 		return config.DefaultSocket, nil // no file, or one under repair
 	}
+}
+
+// besides returns the socket of the daemon that goes on while its configuration has
+// mistakes: it can be asked all the same, and is to hear of a reload.
+func besides(path string, err error) (socket string, ok bool) {
+	if _, wrong := errors.AsType[config.Errors](err); !wrong {
+		return "", false
+	}
+	text, err := config.Read(path)
+	if err != nil {
+		return "", false
+	}
+	if socket, ok = config.SocketOf(text); !ok && path != config.DefaultPath {
+		return "", false
+	}
+	info, err := os.Stat(socket)
+	return socket, err == nil && info.Mode().Type() == os.ModeSocket
 }

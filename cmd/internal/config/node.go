@@ -44,6 +44,24 @@ func (p *parser) control(s *section) {
 	}
 }
 
+// SocketOf returns the control socket that a text names, which may have mistakes
+// elsewhere; ok is false when it is no TOML.
+func SocketOf(text []byte) (socket string, ok bool) {
+	data, _, ok := (&source{text: string(text)}).decode()
+	word := func(table, key string) string {
+		t, _ := data[table].(map[string]any)
+		v, _ := t[key].(string)
+		return v
+	}
+	if v := word("control", "socket"); path.IsAbs(v) {
+		return path.Clean(v), ok
+	}
+	if v := word("node", "run_dir"); path.IsAbs(v) {
+		return path.Join(v, socketName), ok
+	}
+	return DefaultSocket, ok
+}
+
 func (p *parser) metrics(s *section) {
 	if v, ok := s.text("listen"); ok {
 		if reason := listenFault(v); reason != "" {
