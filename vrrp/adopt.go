@@ -46,17 +46,12 @@ func (r *router) tooLate() {
 	}
 }
 
-// adoptionsAge counts a pause against what may go on. The clock of the Engine may
-// have stood still meanwhile: what tells is when it was to be called, which was at
-// its deadline or, for something else, before that.
-func (e *Engine) adoptionsAge(by time.Duration) {
-	due := e.now
-	if deadline, ok := e.Deadline(); ok && deadline.Before(due) {
-		due = deadline
-	}
+// adoptionsAge counts the time for which the clock stood still against what may go
+// on: that of the peers did not.
+func (e *Engine) adoptionsAge(asleep time.Duration) {
 	for k, a := range e.adopt {
-		if !a.Until.IsZero() && !a.Until.After(due.Add(by)) {
-			a.Until = e.now
+		if !a.Until.IsZero() {
+			a.Until = a.Until.Add(-asleep)
 			e.adopt[k] = a
 		}
 	}

@@ -45,7 +45,14 @@ func TestTooLateToGoOn(t *testing.T) {
 			te.do(&Late{By: second / 10})
 		}, StateMaster},
 		// The clock stands still in a suspension.
-		{"a suspension", func(te *engineTest) { te.do(&Late{By: second}) }, StateBackup},
+		{"a suspension", func(te *engineTest) { te.do(&Late{By: second, Asleep: second}) }, StateBackup},
+		{"several, and the interface comes late", func(te *engineTest) {
+			for range 3 {
+				te.do(&Late{By: second / 4, Asleep: second / 4})
+			}
+			te.advance(second / 4)
+		}, StateBackup},
+		{"a shorter suspension", func(te *engineTest) { te.do(&Late{By: second - 1, Asleep: second - 1}) }, StateMaster},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

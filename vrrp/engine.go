@@ -86,7 +86,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 	case *Tick:
 		e.tick()
 	case *Late:
-		e.late(ev.By)
+		e.late(ev.By, ev.Asleep)
 	case *Adopt:
 		for _, a := range ev.Routers {
 			e.adopt[routerKey{a.Interface, a.VRID, a.Family}] = a

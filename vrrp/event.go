@@ -27,7 +27,13 @@ type (
 	// Late says that the caller could not act for a while, because it was
 	// stopped, starved or suspended: it comes before anything else afterwards.
 	// Whoever may have been declared dead meanwhile listens before it acts.
-	Late struct{ By time.Duration }
+	Late struct {
+		// By is how much too late it was called, or Asleep, if that is longer.
+		By time.Duration
+		// Asleep is for how long the clock of Step stood still since the last one,
+		// as it does while the machine is suspended.
+		Asleep time.Duration
+	}
 
 	// Adopt names virtual routers that this node was master of until a moment
 	// ago, with the addresses still in place and no peer's timer run out. They

@@ -7,8 +7,8 @@ import (
 
 // late makes every router that may have been declared dead, or that may declare
 // somebody dead for its own deafness, listen first.
-func (e *Engine) late(by time.Duration) {
-	e.adoptionsAge(by)
+func (e *Engine) late(by, asleep time.Duration) {
+	e.adoptionsAge(asleep)
 	if by >= e.slept || e.now.Sub(e.woke) > time.Second { // else it is more of the same
 		e.woke, e.slept = e.now, by
 	}
@@ -17,7 +17,7 @@ func (e *Engine) late(by time.Duration) {
 	}
 	for _, i := range e.instances {
 		for _, r := range i.routers {
-			r.late(by)
+			r.late(by, asleep)
 			r.schedule()
 		}
 		i.settle()
@@ -31,8 +31,9 @@ func (r *router) listenFor(interval time.Duration) time.Duration {
 	return interval + interval/listenMargin + skew(r.inst.cfg.Version, r.inst.effective, interval)
 }
 
-// late handles a wake-up that came so much too late.
-func (r *router) late(by time.Duration) {
+// late handles a wake-up that came so much too late, behind a sleep in which the
+// clock stood still.
+func (r *router) late(by, asleep time.Duration) {
 	// Not the one of a quick release, which nobody keeps up.
 	interval := max(r.interval, r.inst.cfg.AdvertInterval)
 	listen := r.after(r.listenFor(interval))
@@ -45,8 +46,7 @@ func (r *router) late(by time.Duration) {
 		if r.timer.Before(listen) {
 			r.timer = listen
 		}
-	// Of a suspension only by tells: the clock of now stands still meanwhile.
-	case r.state == StateMaster && max(by, r.now().Sub(r.spokeAt)) >= downIntervals*r.interval:
+	case r.state == StateMaster && max(by, asleep+r.now().Sub(r.spokeAt)) >= downIntervals*r.interval:
 		r.listening = true
 		r.handing = false
 		r.timer = listen

@@ -148,6 +148,19 @@ func TestSilenceCountsNotLateness(t *testing.T) {
 	te.wantState("web", StateBackup)
 }
 
+// The same in a suspension, of which the clock does not tell.
+func TestSilenceCountsSleep(t *testing.T) {
+	for asleep, want := range map[time.Duration]State{2500 * time.Millisecond: StateBackup, 2499 * time.Millisecond: StateMaster} {
+		te := newMaster(t, web(noPreempt))
+		te.advance(500 * time.Millisecond)
+		te.do(&Late{By: asleep, Asleep: asleep})
+		te.do(&Tick{})
+		te.wantNone()
+		te.advert(peer, 100)
+		te.wantState("web", want)
+	}
+}
+
 // A backup whose timer ran out in a pause waits for what lies in its socket,
 // also when the wake-up was late by less than an interval.
 func TestBackupThatIsALittleLate(t *testing.T) {

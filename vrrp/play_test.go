@@ -259,11 +259,13 @@ func (p *play) trouble(op int) {
 		p.do(&SendFailed{Router: p.id(), Reason: "no buffer space"})
 	case opPause: // the process or the whole machine stood still; of a suspension the clock knows nothing
 		d := choose(p, waits...)
+		late := &Late{By: d, Asleep: d}
 		if p.flag() {
 			p.skip(d)
+			late.Asleep = 0
 		}
 		p.disturb()
-		p.do(&Late{By: d})
+		p.do(late)
 	case opMute:
 		p.mute(max(0, p.byte()%8-4)) // well again in most cases
 	case opRefuse:

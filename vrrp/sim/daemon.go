@@ -41,7 +41,7 @@ func (n *node) start(config int, journal bool) {
 	n.asked = map[string]operatorOrder{}
 	clear(n.entries)
 	n.configs = n.spec.Configs[config]
-	n.now = epoch.Add(n.local())
+	n.now, n.asleep = epoch.Add(n.local()), n.clock.asleep
 	for _, p := range n.ports {
 		p.planned, p.told = false, told{}
 	}

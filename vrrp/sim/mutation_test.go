@@ -32,7 +32,7 @@ var mutations = []mutation{
 	{"preempt after a failover", "preempt.go", "\tcase r.inst.standsBack():\n\t\treturn PreemptStandsBack\n", "", Operator, 100},
 	{"stay drained though nobody came", "operate.go", "\t\t\tm.endDrain()\n\t\t}\n\t\tm.conclude(false, text)\n", "\t\t}\n\t\tm.conclude(false, text)\n", Operator, 1000},
 	{"forget an order during a pause", "operate.go", "r.state == StateMaster && (r.handing || r.listening)\n", "r.state == StateMaster\n", Operator, 1000},
-	{"act at once after a pause", "engine.go", "\t\te.late(ev.By)\n", "", Freeze, 100},
+	{"act at once after a pause", "engine.go", "\t\te.late(ev.By, ev.Asleep)\n", "", Freeze, 100},
 	{"renew although nothing leaves", "lease.go", "if !r.speaks() || r.listening {", "if r.listening {", Kernel, 300},
 	{"forget to renew", "lease.go", "\t\t\tr.do(a)\n", "", Calm, 100},
 	{"take addresses for ever", "instance.go", "i := &instance{e: e, cfg: cfg,", "own := *cfg\n\town.Lease = 0\n\ti := &instance{e: e, cfg: &own,", Crash, 100},

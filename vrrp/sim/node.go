@@ -38,6 +38,7 @@ type node struct {
 	now      time.Time
 	wake     time.Duration // local time to wake at; 0 for never
 	wakeBoot time.Duration
+	asleep   time.Duration // of the clock, at the last turn
 	planned  time.Duration // the earliest evWake in the queue; 0 for none
 	inbox    []letter
 	unread   []letter // the readers have not run yet
@@ -127,11 +128,17 @@ func (n *node) local() time.Duration { return n.clock.local(n.w.now) }
 // begin starts a turn.
 func (n *node) begin() {
 	n.now = epoch.Add(n.local())
-	if n.wake == 0 {
-		return
+	asleep := n.clock.asleep - n.asleep
+	n.asleep = n.clock.asleep
+	if asleep < lateEnough {
+		asleep = 0
 	}
-	if late := n.clock.boot(n.w.now) - n.wakeBoot; late >= lateEnough {
-		n.step(&vrrp.Late{By: late})
+	late := asleep
+	if n.wake > 0 {
+		late = max(asleep, n.clock.boot(n.w.now)-n.wakeBoot)
+	}
+	if late >= lateEnough {
+		n.step(&vrrp.Late{By: late, Asleep: asleep})
 	}
 }
 

@@ -1,11 +1,13 @@
 package daemon
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -188,6 +190,52 @@ func TestRestartStartsOver(t *testing.T) {
 				if a.holds(testVIP) != foreign {
 					t.Errorf("at the end on eth0: %v", a.kernel.On("eth0"))
 				}
+			})
+		})
+	}
+}
+
+// A machine that is suspended while the daemon starts does not go on as master when
+// it is too late for that, although the loop is not late for anything.
+func TestSuspendedWhileItStarts(t *testing.T) {
+	suspend := func(a *node) { a.ahead.Add(int64(3 * time.Second)) }
+	for _, c := range []struct {
+		name string
+		when func(a *node)
+	}{
+		{"before its first turn", func(a *node) {
+			once := sync.OnceFunc(func() { suspend(a) })
+			a.d.opts.RestoreSettings = func(func(string) bool) ([]string, error) { // the last that it does before
+				once()
+				return nil, nil
+			}
+		}},
+		{"before it knows its interfaces", func(a *node) {
+			watch := a.d.opts.Watch
+			a.d.opts.Watch = func(ctx context.Context, deliver func([]vip.LinkState)) error {
+				time.Sleep(time.Millisecond)
+				suspend(a)
+				return watch(ctx, deliver)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, lan *network) {
+				noLease := `lease = "off"`
+				a := newNode(t, lan, "a", 1, conf(150, "1s", noLease)).journaling(t.TempDir())
+				a.start()
+				await(t, 5*time.Second, "a", a)
+				time.Sleep(1001 * time.Millisecond)
+				a.kill()
+				a = a.successor(conf(150, "1s", noLease))
+				c.when(a)
+				a.start()
+				time.Sleep(10 * time.Millisecond)
+				synctest.Wait()
+				if i := a.instance(); i.State != "backup" || a.holds(testVIP) {
+					t.Errorf("it is %s: %s; on eth0: %v", i.State, i.Reason, a.kernel.On("eth0"))
+				}
+				a.stop()
 			})
 		})
 	}

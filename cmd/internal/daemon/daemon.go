@@ -177,7 +177,7 @@ func New(opts Options) *Daemon {
 // what it installed and runs the last hooks. reload asks for a reload.
 func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.started = time.Now()
-	d.now = d.started
+	d.now, d.boot = d.started, d.opts.Boottime()
 	d.events.Start(d.opts.Journal)
 	defer d.events.Close(historyGrace)
 	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast " + d.opts.Version + " starts"},

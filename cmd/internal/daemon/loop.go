@@ -78,13 +78,19 @@ const lateEnough = 5 * time.Millisecond
 // awake reads the clock, once a turn. A process that was stopped, starved or
 // suspended notices here, before it does anything.
 func (d *Daemon) awake() {
+	now, boot := d.now, d.boot
 	d.now, d.boot = time.Now(), d.opts.Boottime()
-	if d.wake == 0 {
-		return
+	// The loop's own clock stood still for that long, also when nothing was due.
+	asleep := d.boot - boot - d.now.Sub(now)
+	if asleep < lateEnough {
+		asleep = 0
 	}
-	late := d.boot - d.wake
-	if late >= 0 {
-		d.telemetry.late.observe(late, d.now)
+	late := asleep
+	if d.wake != 0 {
+		late = max(asleep, d.boot-d.wake)
+		if d.boot >= d.wake {
+			d.telemetry.late.observe(d.boot-d.wake, d.now)
+		}
 	}
 	if late >= lateEnough {
 		if late >= time.Second {
@@ -93,7 +99,7 @@ func (d *Daemon) awake() {
 				Text: "the daemon woke " + people(late) + " late: it was stopped, starved or suspended",
 			}, "the daemon could not run for a while", "late", round(late).String())
 		}
-		d.step(&vrrp.Late{By: late})
+		d.step(&vrrp.Late{By: late, Asleep: asleep})
 	}
 }
 
