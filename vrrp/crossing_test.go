@@ -1,6 +1,9 @@
 package vrrp
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Two that take over at one moment: the loser may announce its addresses after
 // the winner did. The winner announces them again before the loser lets go.
@@ -184,4 +187,33 @@ func TestRivalHeardAsItIsAnsweredIsOutlasted(t *testing.T) {
 	te.lines = nil
 	te.advance(linger - 1)
 	te.wantOnly("announce", "web: announce 192.0.2.100/24 eth0")
+}
+
+// Who releases was master, and may have announced the addresses although nobody here
+// has heard it. So this node does, also before that one lets go, and not ever more
+// often.
+func TestMasterThatReleasesIsOutlived(t *testing.T) {
+	const announced = "web: announce 192.0.2.100/24 eth0"
+	for name, drain := range map[string]bool{"by a master": false, "by one that hands over": true} {
+		t.Run(name, func(t *testing.T) {
+			te := newMaster(t, web())
+			te.advance(10 * second)
+			if drain {
+				te.do(&Drain{Instance: "web"})
+				te.advance(second / 100)
+			}
+			te.lines = nil
+			te.advert(peer, PriorityRelease)
+			te.wantOnly("announce", announced)
+			te.advance(linger - 1)
+			te.wantOnly("announce", announced)
+			for range 1000 {
+				te.advance(second / 1000)
+				te.advert(peer, PriorityRelease)
+			}
+			if n := strings.Count(strings.Join(te.lines, "\n"), announced); n > 25 {
+				t.Errorf("announced %d times within a second", n)
+			}
+		})
+	}
 }

@@ -140,20 +140,12 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		return
 	case r.handing && r.crossed(from, p.Priority):
 		return
-	case p.Priority == PriorityRelease:
-		if r.handing {
-			r.unanswered(weakerAnswer(from, p.Priority))
-		}
-		r.handing = false
-		r.advertise()
-		return
-	}
-	if r.loses(from, p.Priority) {
+	case r.loses(from, p.Priority):
 		r.yield(from, p)
 		return
-	}
-	if r.handing {
-		// A node that is no healthier than this one answered the release.
+	case r.handing:
+		// A node that is no healthier than this one answered the release, or one that
+		// was master, too, releases as well. It may have announced the addresses.
 		r.unanswered(weakerAnswer(from, p.Priority))
 		if r.handing {
 			r.handing = false
@@ -161,6 +153,10 @@ func (r *router) hearAsMaster(from netip.Addr, p *Packet) {
 		}
 		r.announceBurst()
 		r.outlast()
+		return
+	case p.Priority == PriorityRelease:
+		r.advertise()
+		r.outlive(from)
 		return
 	}
 	r.rival(from, p)

@@ -90,7 +90,7 @@ func TestDrainBesideADemotedPeer(t *testing.T) {
 	te.want(
 		"web: not drained (192.0.2.2 released as well); now master",
 		"web: advert prio=150 interval=1s to=224.0.0.18",
-		"web: advert prio=150 interval=1s to=224.0.0.18",
+		"web: announce 192.0.2.100/24 eth0",
 	)
 }
 

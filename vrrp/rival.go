@@ -85,9 +85,20 @@ func (r *router) tellAgain(at time.Time) { r.againAt, r.rivalWaits = at, true }
 // have announced them after this one, when the two took over at one moment.
 func (r *router) outlast() {
 	r.announceAfterwards()
-	if r.againAt.IsZero() {
-		r.againAt = r.after(r.linger() / 2)
+	if t := r.after(r.linger() / 2); r.againAt.IsZero() || t.Before(r.againAt) {
+		r.againAt = t
 	}
+}
+
+// outlive makes the network know this master again when another one lets go, which
+// may have announced the addresses and never have been heard before.
+func (r *router) outlive(from netip.Addr) {
+	if now := r.now(); now.Sub(r.since) >= lastWord && now.Sub(r.rivalTold) >= rivalGap {
+		r.rivalTold, r.rivalFrom = now, from
+		r.announceBurst()
+		r.inst.announceGroup()
+	}
+	r.outlast()
 }
 
 // announceAfterwards announces once more when a former master has let go.
