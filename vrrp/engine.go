@@ -175,6 +175,7 @@ func (e *Engine) tick() {
 		r.schedule()
 		r.inst.settle()
 	}
+	before := len(e.departing)
 	e.departing = slices.DeleteFunc(e.departing, func(i *instance) bool {
 		if i.holding() {
 			return false
@@ -182,6 +183,9 @@ func (e *Engine) tick() {
 		e.forget(i)
 		return true
 	})
+	if len(e.departing) < before {
+		e.forgetLinks()
+	}
 }
 
 func (e *Engine) receive(ev *AdvertReceived) {
@@ -208,6 +212,9 @@ func (e *Engine) receive(ev *AdvertReceived) {
 }
 
 func (e *Engine) linkChanged(ev *Link) {
+	if e.serial > 0 && !e.uses(ev.Name) { // it may change again and nobody tell
+		return
+	}
 	l := e.links[ev.Name]
 	if l == nil {
 		l = &link{}

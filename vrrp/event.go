@@ -48,7 +48,8 @@ type (
 
 	// Link is the present state of an interface. It is sent for every
 	// configured interface at start, also for one that does not exist, and
-	// after every change.
+	// after every change; for one that instances begin to use again, behind the
+	// Configure. Of an interface that none uses nothing is kept.
 	Link struct {
 		Name string
 		// Index is the interface's index; 0 when it does not exist.

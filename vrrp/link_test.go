@@ -239,3 +239,50 @@ func TestLinkBackUnderItsOldName(t *testing.T) {
 		t.Errorf("the master is %v, want %v", got, peer)
 	}
 }
+
+// What an interface was like when an instance was on it last says nothing of it once
+// another one is: nobody tells of an interface that nobody uses.
+func TestLinkUsedAgain(t *testing.T) {
+	elsewhere := web(func(c *Config) { c.Interface = "lan0" })
+	lan0 := eth0(func(l *Link) { l.Name, l.Index = "lan0", 3 })
+	unplug := func(l *Link) { l.Carrier = false }
+	for name, c := range map[string]struct {
+		before, now *Link
+		want        string
+	}{
+		"it had no carrier": {eth0(unplug), eth0(), "web: init -> backup (listening for a master)"},
+		"it had one":        {eth0(), eth0(unplug), "web: init -> fault (interface eth0 has no carrier)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			te := newTest(t, web())
+			te.do(c.before)
+			te.configure(elsewhere)
+			te.do(c.before) // by who looks at all that the old configuration has
+			te.do(lan0)
+			te.lines = nil
+			te.configure(web())
+			te.do(c.now)
+			te.wantOnly("web: init ->", c.want)
+		})
+	}
+}
+
+// An address owner needs no more than an interface to become master: it waits for what
+// is true now, also when a master hands over there still.
+func TestLinkUsedAgainByAnOwner(t *testing.T) {
+	elsewhere := web(func(c *Config) { c.Interface = "lan0" })
+	te := newMaster(t, web())
+	te.configure(elsewhere)
+	te.do(eth0())
+	te.do(eth0(func(l *Link) { l.Name, l.Index = "lan0", 3 }))
+	te.advert(peer, 100) // the successor
+	te.wantReason("web", "listening for a master")
+	te.advance(lingered)
+	te.wantAddresses("eth0")
+	te.lines = nil
+	te.configure(web(prio(PriorityOwner)))
+	te.wantReason("web", "waiting for the state of interface eth0")
+	te.do(&Link{Name: "eth0"})
+	te.wantState("web", StateFault)
+	te.wantOnly("advert")
+}

@@ -234,6 +234,9 @@ func (p *play) step() {
 		p.loseAddress()
 	case opReload:
 		p.configure(choose(p, playConfigs()...)...)
+		if p.e.links["eth0"] == nil && p.e.uses("eth0") { // as when it is used again
+			p.do(eth0())
+		}
 		p.disturb()
 	case opDrain:
 		name := choose(p, "web", "inside", "nobody")

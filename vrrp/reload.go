@@ -17,11 +17,16 @@ func (e *Engine) configure(configs []Config) {
 	e.match(configs)
 	e.group(configs)
 	groups := map[string]bool{} // that are not as they were
+	removed := false
 	for _, i := range old {
 		if !i.stays {
 			groups[i.cfg.Group] = true
 			e.remove(i)
+			removed = true
 		}
+	}
+	if removed {
+		e.forgetLinks()
 	}
 	e.flushNamesakes(configs)
 	for n, i := range e.instances {
@@ -115,6 +120,32 @@ func (e *Engine) forgetChecks() {
 		}
 	}
 	maps.DeleteFunc(e.checks, func(name string, _ checkState) bool { return !used[name] })
+}
+
+// forgetLinks forgets the interfaces that no instance uses any more: what becomes of
+// them nobody tells, and who uses one again waits for its present state.
+func (e *Engine) forgetLinks() {
+	used := make(map[string]bool, len(e.links))
+	for _, list := range [...][]*instance{e.instances, e.departing} {
+		for _, i := range list {
+			used[i.cfg.Interface] = true
+		}
+	}
+	for name, l := range e.links {
+		if used[name] {
+			continue
+		}
+		delete(e.links, name)
+		if e.indexes[l.Index] == l {
+			delete(e.indexes, l.Index)
+		}
+	}
+}
+
+// uses reports whether an instance is on an interface.
+func (e *Engine) uses(iface string) bool {
+	on := func(i *instance) bool { return i.cfg.Interface == iface }
+	return slices.ContainsFunc(e.instances, on) || slices.ContainsFunc(e.departing, on)
 }
 
 func (e *Engine) remove(i *instance) {

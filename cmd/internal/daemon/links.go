@@ -35,10 +35,16 @@ func (d *Daemon) watched(states []vip.LinkState) {
 		used[name] = true
 	}
 	for _, s := range states {
-		if used[s.Name] {
+		if used[s.Name] || d.departing(s.Name) {
 			d.linkChanged(s.Name)
 		}
 	}
+}
+
+// departing reports whether an instance that a reload removed still hands over on an
+// interface, which another reload may use again.
+func (d *Daemon) departing(iface string) bool {
+	return d.engine.Departing(iface, vrrp.IPv4) || d.engine.Departing(iface, vrrp.IPv6)
 }
 
 // linkChanged opens and closes sockets as the interface asks for, tells the

@@ -319,3 +319,32 @@ func TestReloadThatEmptiesAnInterface(t *testing.T) {
 		b.stop()
 	})
 }
+
+// An interface that is used again is taken for what it is now, not for what it was
+// when it was used last.
+func TestReloadUsesAnInterfaceAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		await(t, 5*time.Second, "a", a)
+		reload := func(conf string) {
+			a.edit(conf)
+			if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		a.kernel.SetCarrier("eth0", false)
+		time.Sleep(time.Second)
+		reload(strings.ReplaceAll(conf(150, "1s"), `"eth0"`, `"eth1"`))
+		a.kernel.SetCarrier("eth0", true)
+		time.Sleep(time.Second)
+		reload(conf(150, "1s"))
+		if i := a.instance(); i.State != "backup" {
+			t.Errorf("it is %s: %s", i.State, i.Reason)
+		}
+		if n := a.log.count("to=fault"); n != 2 { // without carrier, and on the interface that does not exist
+			t.Errorf("%d times in fault, want 2; log:\n%s", n, a.log)
+		}
+		a.stop()
+	})
+}
