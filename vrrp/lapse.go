@@ -80,16 +80,17 @@ func (r *router) tellMissed(list []missed) {
 	}
 }
 
-// whyNotRenewed is why a lease ran out, as far as this node knows.
+// whyNotRenewed is why a lease ran out, as far as this node knows, and where people
+// find out more.
 func (r *router) whyNotRenewed(m missed) string {
 	e, renewed := r.inst.e, r.now().Add(-m.lapse.Most)
 	switch {
 	case e.woke.After(renewed) && e.slept >= m.lapse.Lease/2:
-		return fmt.Sprintf("this node could not act for %v", round(e.slept))
+		return fmt.Sprintf("this node could not act for %v; look for a paused machine, swapping or busy processors then", round(e.slept))
 	case r.failedAt.After(renewed):
 		return "while adverts do not leave nothing is renewed: " + r.sendProblem
 	case m.refused != "":
 		return "the kernel refused: " + m.refused
 	}
-	return "this host or its kernel's network lock was busy"
+	return "this host or its kernel's network lock was busy; look for what changed interfaces, routes or network namespaces then"
 }

@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// lockBusy is said where nothing else is known.
+const lockBusy = "this host or its kernel's network lock was busy; look for what changed interfaces, routes or network namespaces then"
+
 // What a master says of an address that is gone depends on whether the kernel can
 // have ended its lease.
 func TestWhyAnAddressWasGone(t *testing.T) {
@@ -13,7 +16,6 @@ func TestWhyAnAddressWasGone(t *testing.T) {
 	removed := "web: notice: address was removed by somebody else and put back: 192.0.2.100/24"
 	lapsed := "web: notice: address was put back after its lease ran out: 192.0.2.100/24, last renewed "
 	gone := "web: notice: address was gone and put back: 192.0.2.100/24, last renewed "
-	busy := "this host or its kernel's network lock was busy"
 	for _, tt := range []struct {
 		name  string
 		lapse *Lapse
@@ -23,11 +25,11 @@ func TestWhyAnAddressWasGone(t *testing.T) {
 		{"renewed just now", &Lapse{2 * second, 0, ms}, removed},
 		{"not the kernel, which is 20 ms early at most", &Lapse{2 * second, 1968 * ms, 1969 * ms}, removed},
 		{"nothing is known of the lease", &Lapse{}, removed},
-		{"the kernel may have been early", &Lapse{2 * second, 1980 * ms, 1981 * ms}, gone + "up to 1.98s ago for 2s: somebody else removed it, or its lease ran out: " + busy},
-		{"the kernel took its time", &Lapse{2 * second, 300 * ms, 2300 * ms}, gone + "up to 2.3s ago for 2s: somebody else removed it, or its lease ran out: " + busy},
-		{"just over", &Lapse{2 * second, 2 * second, 2001 * ms}, lapsed + "2s ago for 2s: " + busy},
-		{"late", &Lapse{2 * second, 2614 * ms, 2615 * ms}, lapsed + "2.61s ago for 2s: " + busy},
-		{"put back long after an advert", &Lapse{second, 1200 * ms, 1200 * ms}, lapsed + "1.2s ago for 1s: " + busy},
+		{"the kernel may have been early", &Lapse{2 * second, 1980 * ms, 1981 * ms}, gone + "up to 1.98s ago for 2s: somebody else removed it, or its lease ran out: " + lockBusy},
+		{"the kernel took its time", &Lapse{2 * second, 300 * ms, 2300 * ms}, gone + "up to 2.3s ago for 2s: somebody else removed it, or its lease ran out: " + lockBusy},
+		{"just over", &Lapse{2 * second, 2 * second, 2001 * ms}, lapsed + "2s ago for 2s: " + lockBusy},
+		{"late", &Lapse{2 * second, 2614 * ms, 2615 * ms}, lapsed + "2.61s ago for 2s: " + lockBusy},
+		{"put back long after an advert", &Lapse{second, 1200 * ms, 1200 * ms}, lapsed + "1.2s ago for 1s: " + lockBusy},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			te := newMaster(t, web(leased(2*second)))
@@ -52,7 +54,7 @@ func TestLapsedAndBackByARenewal(t *testing.T) {
 	back := AddressState{Address: prefixes("192.0.2.100/24")[0], Present: true, Lapse: &Lapse{2 * second, 2400 * time.Millisecond, 2400 * time.Millisecond}}
 	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{back}})
 	te.want("web: announce 192.0.2.100/24 eth0", "web: notice: address was put back after its lease ran out: "+
-		"192.0.2.100/24, last renewed 2.4s ago for 2s: this host or its kernel's network lock was busy")
+		"192.0.2.100/24, last renewed 2.4s ago for 2s: "+lockBusy)
 	if n := te.router().Counters.AddressesLapsed; n != 1 {
 		t.Errorf("%d lapsed, want 1", n)
 	}
@@ -69,7 +71,7 @@ func TestRemovedAndLapsedAtOnce(t *testing.T) {
 	}})
 	te.wantOnly("notice",
 		"web: notice: address was removed by somebody else and put back: 192.0.2.101/24",
-		"web: notice: address was put back after its lease ran out: 192.0.2.100/24, 192.0.2.102/24, last renewed up to 2.9s ago for 2s: this host or its kernel's network lock was busy")
+		"web: notice: address was put back after its lease ran out: 192.0.2.100/24, 192.0.2.102/24, last renewed up to 2.9s ago for 2s: "+lockBusy)
 }
 
 // Of several of which nobody knows what became of them, the longest is told.
@@ -82,7 +84,7 @@ func TestSeveralUnclearAtOnce(t *testing.T) {
 		upTo("192.0.2.100/24", 2100), upTo("192.0.2.101/24", 2600),
 	}})
 	te.wantOnly("notice", "web: notice: address was gone and put back: 192.0.2.100/24, 192.0.2.101/24, last renewed up to 2.6s ago for 2s: "+
-		"somebody else removed it, or its lease ran out: this host or its kernel's network lock was busy")
+		"somebody else removed it, or its lease ran out: "+lockBusy)
 }
 
 // The reason is told where it is known: the kernel refused the renewals, or there
@@ -103,12 +105,12 @@ func TestWhyALeaseRanOut(t *testing.T) {
 		te.do(&Late{By: 2700 * time.Millisecond})
 		te.do(&Late{By: 20 * time.Millisecond}) // it is still slow
 		te.do(lost)
-		te.wantOnly("lease ran out", said+"this node could not act for 2.7s")
+		te.wantOnly("lease ran out", said+"this node could not act for 2.7s; look for a paused machine, swapping or busy processors then")
 		te.advance(time.Minute)
 		te.do(&Late{By: 20 * time.Millisecond})
 		te.lines = nil
 		te.do(lost)
-		te.wantOnly("lease ran out", said+"this host or its kernel's network lock was busy")
+		te.wantOnly("lease ran out", said+lockBusy)
 	})
 	t.Run("adverts failed", func(t *testing.T) {
 		te := newMaster(t, web(leased(2*second)))
@@ -120,7 +122,7 @@ func TestWhyALeaseRanOut(t *testing.T) {
 		te.lines = nil
 		te.advance(time.Minute)
 		te.do(lost) // long after that one
-		te.wantOnly("lease ran out", said+"this host or its kernel's network lock was busy")
+		te.wantOnly("lease ran out", said+lockBusy)
 	})
 }
 

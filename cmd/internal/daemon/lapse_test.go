@@ -31,10 +31,10 @@ func TestLeaseRunsOut(t *testing.T) {
 				}
 				return nil
 			})
-		}, lapsed, "192.0.2.100/24, last renewed 4.3s ago for 1s: this host or its kernel's network lock was busy", false},
+		}, lapsed, "192.0.2.100/24, last renewed 4.3s ago for 1s: this host or its kernel's network lock was busy; look for what changed interfaces, routes or network namespaces then", false},
 		{
 			"the daemon is stopped", func(a *node) { a.freeze(2 * time.Second) },
-			lapsed, "192.0.2.100/24, last renewed 2.3s ago for 1s: this node could not act for 1.85s", false,
+			lapsed, "192.0.2.100/24, last renewed 2.3s ago for 1s: this node could not act for 1.85s; look for a paused machine, swapping or busy processors then", false,
 		},
 		{
 			"somebody removes it", func(a *node) { a.kernel.Delete("eth0", testVIP) },
