@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -216,5 +217,61 @@ func TestLinuxAnnounceWaitsForTheKernel(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"na 2001:db8::100 from 2001:db8::100"}, c.frames(1)); diff != "" {
 		t.Errorf("frames (-want +got):\n%s", diff)
+	}
+}
+
+// An address that the kernel never finishes, for duplicate address detection goes on
+// and on, is announced nevertheless.
+func TestLinuxAnnounceGivesUpWaiting(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	run(t, "sysctl -qw net.ipv6.conf.hf0.router_solicitation_delay=0 net.ipv6.neigh.hf0.retrans_time_ms=3600000")
+	c := startCapture(t, "hf1")
+	k := newKernel(t)
+	k.patience = settlePauseMax
+	run(t, "ip addr add 2001:db8::100/128 dev hf0") // without nodad
+	if err := k.Announce("hf0", ARPRequest, []netip.Addr{netip.MustParseAddr("2001:db8::100")}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(run(t, "ip addr show dev hf0 tentative"), "2001:db8::100") {
+		t.Fatal("the address is no example: it works already")
+	}
+	if diff := cmp.Diff([]string{"na 2001:db8::100 from 2001:db8::100"}, c.frames(1)); diff != "" {
+		t.Errorf("frames (-want +got):\n%s", diff)
+	}
+}
+
+// How long an announcement waits for the kernel to finish addresses.
+func TestSettle(t *testing.T) {
+	never := time.Hour
+	for _, tt := range []struct {
+		name           string
+		finished, gone time.Duration // after the beginning, or never
+		least, most    time.Duration
+	}{
+		{"finished already", 0, never, 0, 0},
+		{"finished soon", 3 * time.Millisecond, never, 3 * time.Millisecond, 3*time.Millisecond + settlePauseMax},
+		{"gone again", never, 10 * time.Millisecond, 10 * time.Millisecond, 10*time.Millisecond + settlePauseMax},
+		{"never finished", never, never, settlePatience, settlePatience + settlePauseMax},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				addrs := []netip.Addr{netip.MustParseAddr("2001:db8::100"), netip.MustParseAddr("2001:db8::101")}
+				err := settle(addrs, settlePatience, func(a netip.Addr) bool {
+					return a == addrs[0] || time.Since(began) >= tt.finished // one of them works
+				}, func() (list []addrInfo, err error) {
+					for _, a := range addrs {
+						if a == addrs[0] || time.Since(began) < tt.gone {
+							list = append(list, addrInfo{addrState: addrState{LinkAddress: LinkAddress{Prefix: netip.PrefixFrom(a, 128)}}})
+						}
+					}
+					return list, nil
+				})
+				if took := time.Since(began); err != nil || took < tt.least || took > tt.most {
+					t.Errorf("it waited for %v, want %v to %v; error: %v", took, tt.least, tt.most, err)
+				}
+			})
+		})
 	}
 }

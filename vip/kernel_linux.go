@@ -255,15 +255,24 @@ func (k *Linux) linkLocal(index int) (netip.Addr, error) {
 // settle waits until the kernel answers for IPv6 addresses of an interface. It
 // finishes adding one, also a nodad one, on a thread of its own some time after
 // it has acknowledged it: who heard of the address by then would send into the
-// void. Addresses that are gone again are not waited for.
+// void. Addresses that are gone again are not waited for, nor any for ever: one that
+// is not finished then is announced all the same.
 func (k *Linux) settle(index int, addrs []netip.Addr) error {
+	return settle(addrs, k.patience,
+		func(a netip.Addr) bool { return k.inquiry.delivers(index, a) },
+		func() ([]addrInfo, error) { return k.inquiry.addrs(unix.AF_INET6, index) })
+}
+
+// settle is that of a kernel that delivers packets to an address or not yet, and
+// lists the addresses that it has.
+func settle(addrs []netip.Addr, patience time.Duration, delivers func(netip.Addr) bool, list func() ([]addrInfo, error)) error {
 	missing := slices.Clone(addrs)
 	for began, pause := time.Now(), settlePause; ; pause = min(2*pause, settlePauseMax) {
-		missing = slices.DeleteFunc(missing, func(a netip.Addr) bool { return k.inquiry.delivers(index, a) })
-		if len(missing) == 0 || time.Since(began) > k.patience {
+		missing = slices.DeleteFunc(missing, delivers)
+		if len(missing) == 0 || time.Since(began) > patience {
 			return nil
 		}
-		own, err := k.inquiry.addrs(unix.AF_INET6, index)
+		own, err := list()
 		if err != nil {
 			return err
 		}
