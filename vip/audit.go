@@ -31,7 +31,7 @@ func (t *turn) audit(o *order) []Report {
 	found := map[string][]Result{} // by owner
 	t.setRight(seen, found)
 	if len(t.missing(seen)) == 0 {
-		t.returned(o.first, found)
+		t.returned(o.ever, found)
 		return t.audited(found)
 	}
 	present, err := t.m.kernel.Addresses(t.iface)
@@ -46,7 +46,7 @@ func (t *turn) audit(o *order) []Report {
 		now = append(now, LinkAddress{Prefix: p.Prefix, Proto: p.Proto})
 	}
 	t.believe(now, found, true)
-	t.returned(o.first, found)
+	t.returned(o.ever, found)
 	if seen == nil { // else that was done, perhaps by what is not so any more
 		t.setRight(now, found)
 	} else {

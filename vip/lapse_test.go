@@ -97,6 +97,26 @@ func TestLapse(t *testing.T) {
 			b.Audit("eth0", marked("192.0.2.100/32"))
 			time.Sleep(time.Second)
 		}, []string{"audit web eth0: 192.0.2.100/32 present gone 2.5s to 2.5s after a lease of 2s"}},
+		{"and of several looks one saw that it was gone", func(b *bench, k *waitingKernel) {
+			time.Sleep(time.Second)
+			k.until = time.Now().Add(1500 * ms)
+			renew(b)
+			time.Sleep(1400 * ms)
+			b.Audit("eth0", marked("192.0.2.100/32"))
+			b.Audit("eth0", []LinkAddress{})
+			b.Audit("eth0", marked("192.0.2.100/32"))
+			time.Sleep(time.Second)
+		}, []string{"audit web eth0: 192.0.2.100/32 present gone 2.5s to 2.5s after a lease of 2s"}},
+		{"and that was seen behind a look at everything", func(b *bench, k *waitingKernel) {
+			time.Sleep(time.Second)
+			k.until = time.Now().Add(1500 * ms)
+			renew(b)
+			time.Sleep(1400 * ms)
+			b.Audit("eth0", nil)
+			b.Audit("eth0", []LinkAddress{})
+			b.Audit("eth0", marked("192.0.2.100/32"))
+			time.Sleep(time.Second)
+		}, []string{"audit web eth0: 192.0.2.100/32 present gone 2.5s to 2.5s after a lease of 2s"}},
 		{"renewals that waited behind the late one", func(b *bench, k *waitingKernel) {
 			time.Sleep(time.Second)
 			k.until = time.Now().Add(1500 * ms)

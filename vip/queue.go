@@ -27,7 +27,7 @@ type order struct {
 	iface string
 	addrs []netip.Prefix
 	seen  []LinkAddress // by an audit
-	first []LinkAddress // by the first of several that are one now
+	ever  []LinkAddress // by each of several that are one now; nil for one alone
 	arp   ARPForm
 	lease time.Duration
 	// before is until when a renewal is wanted.
@@ -206,19 +206,46 @@ func (q *queue) additions(o *order) (run []int) {
 
 // putAudit appends an audit. One that waits for the same interface does for both:
 // what was seen last counts, and nothing seen, which is a look at everything,
-// stays so. What was not seen at first may have come back since. Large changes come
+// stays so. What one of them did not see may have come back since. Large changes come
 // with many audits, each of which costs a listing.
 func (q *queue) putAudit(o order) {
 	i := slices.IndexFunc(q.audits, func(w order) bool { return w.iface == o.iface })
-	switch {
-	case i < 0:
+	if i < 0 {
 		q.audits = append(q.audits, o)
-	case q.audits[i].seen != nil:
-		if q.audits[i].first == nil {
-			q.audits[i].first = q.audits[i].seen
-		}
-		q.audits[i].seen = o.seen
+		return
 	}
+	w := &q.audits[i]
+	if w.ever == nil {
+		w.ever = w.seen
+	}
+	switch {
+	case o.seen == nil:
+	case w.ever == nil:
+		w.ever = o.seen
+	default:
+		w.ever = inBoth(w.ever, o.seen)
+	}
+	if w.seen != nil {
+		w.seen = o.seen
+	}
+}
+
+// inBoth removes from a what b lacks. Mostly that is nothing, and the order the same.
+func inBoth(a, b []LinkAddress) []LinkAddress {
+	same := 0
+	for n := range b {
+		if same < len(a) && a[same].Prefix == b[n].Prefix {
+			same++
+		}
+	}
+	if same == len(a) {
+		return a
+	}
+	has := make(map[netip.Prefix]bool, len(b))
+	for n := range b {
+		has[identity(b[n].Prefix)] = true
+	}
+	return slices.DeleteFunc(a, func(x LinkAddress) bool { return !has[identity(x.Prefix)] })
 }
 
 // close ends the intake.

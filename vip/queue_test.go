@@ -160,6 +160,51 @@ func TestQueueMergesAudits(t *testing.T) {
 	}
 }
 
+// Of audits that became one it is known what each of them saw, however many there are.
+func TestQueueKnowsWhatAllAuditsSaw(t *testing.T) {
+	a, b, c := netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("2001:db8::1/64")
+	type looks [][]netip.Prefix
+	tests := []struct {
+		name  string
+		looks looks
+		want  []netip.Prefix
+	}{
+		{"one alone", looks{{a}}, nil},
+		{"more and more", looks{{a}, {a, b}, {a, b, c}}, []netip.Prefix{a}},
+		{"less and less", looks{{a, b, c}, {b, c}, {c}}, []netip.Prefix{c}},
+		{"gone in between", looks{{a, b, c}, {a, c}, {a, b, c}}, []netip.Prefix{a, c}},
+		{"in another order", looks{{a, b, c}, {c, a}}, []netip.Prefix{a, c}},
+		{"with another length", looks{{b, c}, {netip.MustParsePrefix("2001:db8::1/128"), a}}, []netip.Prefix{c}},
+		{"nothing in common", looks{{a}, {b}}, []netip.Prefix{}},
+		{"everything first", looks{nil, {a, b}, {b}}, []netip.Prefix{b}},
+		{"everything last", looks{{a, b}, nil, {b}, nil}, []netip.Prefix{b}},
+		{"everything alone", looks{nil, nil}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			q := newQueue()
+			for _, look := range tt.looks {
+				var seen []LinkAddress
+				for _, p := range look {
+					seen = append(seen, LinkAddress{Prefix: p})
+				}
+				q.put(order{kind: OrderAudit, iface: "eth0", seen: seen})
+			}
+			turn, _ := q.take()
+			var got []netip.Prefix
+			if turn[0].ever != nil {
+				got = []netip.Prefix{}
+			}
+			for _, l := range turn[0].ever {
+				got = append(got, l.Prefix)
+			}
+			if !slices.Equal(got, tt.want) || (got == nil) != (tt.want == nil) {
+				t.Errorf("all saw %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 // numbered returns so many addresses, beginning with a number.
 func numbered(from, count int) []netip.Prefix {
 	list := make([]netip.Prefix, count)
