@@ -19,8 +19,8 @@ type (
 		Source, Destination netip.Addr
 		// Payload is the whole VRRP message, checksum included.
 		Payload []byte
-		// PseudoHeader is whether the checksum covers the pseudo-header, to be
-		// kept for [Adopt].
+		// PseudoHeader is whether the checksum of version 3 over IPv4 covers the
+		// pseudo-header, to be kept for [Adopt]. Of others it says nothing.
 		PseudoHeader bool
 	}
 
@@ -64,7 +64,7 @@ type (
 	}
 
 	// StopAnnouncing takes back what is not announced yet of a virtual router's
-	// addresses: another node is master now, and what comes after its
+	// addresses: another node is master now, or may be, and what comes after its
 	// announcement would turn the network back to this one.
 	StopAnnouncing struct {
 		Router    RouterID

@@ -160,7 +160,7 @@ func (r *router) announce(list []netip.Prefix) {
 }
 
 // stopAnnouncing takes back the announcements that somebody has not carried out
-// yet: the successor's come now, and the last one heard counts.
+// yet: those of another master count now, and the network believes the last one.
 func (r *router) stopAnnouncing() { r.do(&StopAnnouncing{r.id, r.inst.cfg.Interface}) }
 
 // announceBurst announces now and repeats as configured.

@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// handoverBound is how long a leaving master waits for a successor: the
-// longest skew a peer may have, and some grace. A peer that heard the quick
-// release needs 10 ms of it.
+// handoverBound is how long a leaving master waits for a successor: the longest
+// skew that a peer may have at intervals of up to a second, and in version 2 at
+// any, and some grace. A peer that heard the quick release needs 10 ms of it; one
+// that missed it at longer intervals is not waited for.
 func handoverBound(interval time.Duration) time.Duration {
 	return min(interval, time.Second) + handoverGrace
 }
@@ -98,8 +99,12 @@ func (r *router) linger() time.Duration {
 	return linger + count*lingerEach
 }
 
-// release takes the addresses off the interface.
+// release takes the addresses off the interface. What of them waits to be announced
+// must not be any more; once a successor has spoken it was taken back already.
 func (r *router) release() {
+	if !r.heard {
+		r.stopAnnouncing()
+	}
 	r.holdUntil, r.heard = time.Time{}, false
 	r.renewAt = time.Time{}
 	r.removeAddresses(r.prefixes())

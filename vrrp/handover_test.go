@@ -80,7 +80,25 @@ func TestStopIsBounded(t *testing.T) {
 		te.advance(tt.want - 1)
 		te.wantNone()
 		te.advance(1)
-		te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
+		te.want("web: stop announcing eth0", "web: remove 192.0.2.100/24 eth0", "web: hook init")
+	}
+}
+
+// What waits to be announced is taken back as soon as this node lets go, or does not
+// know whether it is master: it may wait for as long as the kernel is busy.
+func TestAnnouncementsAreTakenBack(t *testing.T) {
+	for name, end := range map[string]func(te *engineTest){
+		"link lost":                   func(te *engineTest) { te.do(eth0(func(l *Link) { l.Carrier = false })) },
+		"stopped with a successor":    func(te *engineTest) { te.do(&Stop{}); te.advert(peer, 100); te.advance(bound) },
+		"stopped without a successor": func(te *engineTest) { te.do(&Stop{}); te.advance(bound) },
+		"yielded":                     func(te *engineTest) { te.advert(peer, 200); te.advance(bound) },
+		"slept":                       func(te *engineTest) { te.pause(6 * second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			te := newMaster(t, web())
+			end(te)
+			te.wantOnly("stop announcing", "web: stop announcing eth0")
+		})
 	}
 }
 
@@ -271,6 +289,7 @@ func TestLinkLostDuringHandover(t *testing.T) {
 	te.lines = nil
 	te.do(eth0(func(l *Link) { l.Carrier = false }))
 	te.want(
+		"web: stop announcing eth0",
 		"web: remove 192.0.2.100/24 eth0",
 		"web: master -> fault (interface eth0 has no carrier)",
 		"web: hook fault",

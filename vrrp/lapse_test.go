@@ -161,7 +161,7 @@ func TestLapsesOfWhoSlept(t *testing.T) {
 	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{
 		{Address: prefixes("192.0.2.100/24")[0], Lapse: &Lapse{2 * second, 5 * second, 5 * second}},
 	}})
-	te.wantNone()
+	te.want("web: stop announcing eth0")
 	te.advance(2 * second)
 	if strings.Contains(strings.Join(te.lines, "\n"), "notice") {
 		t.Errorf("it says something: %q", te.lines)

@@ -51,6 +51,7 @@ func (r *router) late(by, asleep time.Duration) {
 		r.handing = false
 		r.timer = listen
 		r.dropPlans()
+		r.stopAnnouncing()
 	}
 }
 

@@ -48,7 +48,7 @@ func TestLateMasterListensFirst(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			te := newMaster(t, tt.cfg)
 			te.pause(6 * second)
-			te.wantNone()
+			te.want("web: stop announcing eth0")
 			if tt.heard != 0 {
 				te.advert(peer, tt.heard)
 			} else {
@@ -73,7 +73,7 @@ func TestOldReleaseAfterSleep(t *testing.T) {
 	te := newMaster(t, web(noPreempt))
 	te.pause(6 * second)
 	te.advert(peer, PriorityRelease)
-	te.wantNone()
+	te.want("web: stop announcing eth0")
 	te.advert(peer3, 100)
 	te.wantState("web", StateBackup)
 
@@ -82,7 +82,7 @@ func TestOldReleaseAfterSleep(t *testing.T) {
 	te.pause(6 * second)
 	te.advert(peer, PriorityRelease)
 	te.advance(skew(Version3, 150, second) - 1)
-	te.wantNone()
+	te.want("web: stop announcing eth0")
 	te.advance(1)
 	te.wantState("web", StateMaster)
 	te.wantOnly("advert", "web: advert prio=150 interval=1s to=224.0.0.18")
@@ -103,7 +103,7 @@ func TestListeningMasterIsSilent(t *testing.T) {
 	te.do(&AddressesChanged{Router: RouterID{Instance: "web", Family: IPv4}, Addresses: []AddressState{{Address: prefixes("192.0.2.100/24")[0]}}})
 	te.do(&AnnounceNow{})
 	te.advance(900 * time.Millisecond)
-	te.wantNone()
+	te.want("web: stop announcing eth0")
 }
 
 // An adopted router goes on at once, without a hook and without waiting.
@@ -143,7 +143,7 @@ func TestSilenceCountsNotLateness(t *testing.T) {
 	te.now = te.now.Add(3 * second)
 	te.do(&Late{By: 2500 * time.Millisecond})
 	te.do(&Tick{})
-	te.wantNone()
+	te.want("web: stop announcing eth0")
 	te.advert(peer, 100)
 	te.wantState("web", StateBackup)
 }
@@ -179,7 +179,7 @@ func TestDemotedWhileListening(t *testing.T) {
 	te := newChecked(t, web(nginx))
 	te.pause(6 * second)
 	te.health("nginx", false, "connection refused")
-	te.wantNone()
+	te.want("web: stop announcing eth0")
 	te.advance(listen150)
 	te.wantOnly("prio=0", "web: advert prio=0 interval=1s to=224.0.0.18")
 }

@@ -225,7 +225,7 @@ func TestLateEndOfHoldRenewsNothing(t *testing.T) {
 	te.now = te.now.Add(5 * second)
 	te.lines = nil
 	te.do(&Tick{})
-	te.want("web: remove 192.0.2.100/24 eth0", "web: hook init")
+	te.want("web: stop announcing eth0", "web: remove 192.0.2.100/24 eth0", "web: hook init")
 }
 
 // An advert that was late does not take the renewals out of step with the next,

@@ -85,6 +85,7 @@ func TestLinkFaultOrder(t *testing.T) {
 	te := newMaster(t, web())
 	te.do(eth0(func(l *Link) { l.Carrier = false }))
 	te.want(
+		"web: stop announcing eth0",
 		"web: remove 192.0.2.100/24 eth0",
 		"web: master -> fault (interface eth0 has no carrier)",
 		"web: hook fault",
@@ -123,7 +124,7 @@ func TestLinkFaultReasonChanges(t *testing.T) {
 func TestLinkFaultOfOneFamily(t *testing.T) {
 	te := newMaster(t, dual())
 	te.do(eth0(func(l *Link) { l.Addresses = prefixes("192.0.2.1/24") }))
-	te.want("web: remove fe80::100/64 2001:db8::100/64 eth0")
+	te.want("web: stop announcing eth0", "web: remove fe80::100/64 2001:db8::100/64 eth0")
 	te.wantState("web", StateMaster)
 	if s := te.status("web"); s.Routers[1].State != StateFault || s.Routers[0].State != StateMaster {
 		t.Errorf("IPv4 %v, IPv6 %v; want master, fault", s.Routers[0].State, s.Routers[1].State)

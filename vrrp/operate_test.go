@@ -505,7 +505,7 @@ func TestPauseWhileHandingOver(t *testing.T) {
 	te.lines = nil
 	te.do(&Late{By: 4 * second})
 	te.do(&Tick{})
-	te.wantNone()
+	te.want("web: stop announcing eth0")
 	te.advert(peer, 100)
 	te.wantOnly("failed over,", "web: failed over, 192.0.2.2 with 100 took over after 5s; now backup")
 

@@ -39,6 +39,7 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 	slept := r.listening
 	r.becomeBackup(r.yieldCause(), why)
 	if slept { // the winner serves
+		r.heard = true
 		r.release()
 		return
 	}

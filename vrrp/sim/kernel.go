@@ -328,6 +328,15 @@ func (n *node) announce(p *port, o *order) {
 	}
 }
 
+// hush takes back the announcements that wait.
+func (n *node) hush(serial uint64) {
+	for i := range n.orders {
+		if o := &n.orders[i]; o.kind == orderAnnounce && o.serial == serial {
+			o.addresses = nil
+		}
+	}
+}
+
 // ended is the end of a daemon that was asked to stop.
 func (n *node) ended() {
 	for at := range n.entries {

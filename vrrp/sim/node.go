@@ -339,6 +339,8 @@ func (n *node) act(a vrrp.Action) {
 		n.order(order{kind: orderRemove, serial: a.Router.Serial, port: a.Interface, addresses: slices.Clone(a.Addresses)})
 	case *vrrp.AnnounceAddresses:
 		n.order(order{kind: orderAnnounce, serial: a.Router.Serial, port: a.Interface, addresses: slices.Clone(a.Addresses)})
+	case *vrrp.StopAnnouncing:
+		n.hush(a.Router.Serial)
 	case *vrrp.Transition:
 		n.transition(a)
 	case *vrrp.Notify:
