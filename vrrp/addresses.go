@@ -197,8 +197,9 @@ func (r *router) announceNext() {
 }
 
 // addressesChanged takes over what the kernel has. As master, what is gone is put
-// back at once; what the kernel refused is tried again later.
-func (r *router) addressesChanged(list []AddressState) {
+// back at once; what the kernel refused is tried again later. What this node itself
+// has removed, before it became master again, is on its way back already.
+func (r *router) addressesChanged(list []AddressState, removal bool) {
 	var lost, changed []netip.Prefix
 	var gone []missed
 	var refused []string
@@ -212,7 +213,7 @@ func (r *router) addressesChanged(list []AddressState) {
 			changed = append(changed, s.Address)
 			s.Changed = false
 		}
-		if was && s.Problem == "" && (!s.Present || s.Lapse != nil) {
+		if was && !removal && s.Problem == "" && (!s.Present || s.Lapse != nil) {
 			gone = append(gone, missed{s.Address, s.Lapse, r.addresses[at].Problem})
 		}
 		s.Lapse = nil
@@ -220,7 +221,7 @@ func (r *router) addressesChanged(list []AddressState) {
 		switch {
 		case s.Problem != "":
 			refused = append(refused, s.Problem)
-		case was && !s.Present:
+		case was && !removal && !s.Present:
 			lost = append(lost, s.Address)
 		case !s.Present && r.state == StateMaster && r.repairAt.IsZero():
 			// On its way, or gone again before it was seen.

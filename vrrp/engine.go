@@ -103,7 +103,7 @@ func (e *Engine) Step(now time.Time, ev Event) []Action {
 		e.checkChanged(ev)
 	case *AddressesChanged:
 		if r := e.router(ev.Router); r != nil {
-			r.addressesChanged(ev.Addresses)
+			r.addressesChanged(ev.Addresses, ev.Removal)
 		}
 	case *SendFailed:
 		if r := e.router(ev.Router); r != nil {

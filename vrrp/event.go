@@ -97,6 +97,9 @@ type (
 	AddressesChanged struct {
 		Router    RouterID
 		Addresses []AddressState
+		// Removal is set when it tells what came of [RemoveAddresses], however late:
+		// nobody else took off what is not there.
+		Removal bool
 	}
 
 	// SendFailed reports that an advert could not be sent.

@@ -223,7 +223,7 @@ func (w *world) carryOut(n int, a Action) *AddressesChanged {
 		}
 	case *RemoveAddresses:
 		d.present, d.stamp = false, time.Time{}
-		return &AddressesChanged{Router: a.Router, Addresses: []AddressState{{Address: a.Addresses[0]}}}
+		return &AddressesChanged{Router: a.Router, Addresses: []AddressState{{Address: a.Addresses[0]}}, Removal: true}
 	}
 	return nil
 }

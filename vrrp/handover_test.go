@@ -540,7 +540,9 @@ func TestSendFailed(t *testing.T) {
 // A VIP that somebody removes is put back at once and announced.
 func TestLostAddressIsRepaired(t *testing.T) {
 	te := newMaster(t, web(vips("192.0.2.100/24", "192.0.2.101/24")))
-	te.do(te.setKernel(RouterID{Instance: "web", Family: IPv4}, "eth0", prefixes("192.0.2.101/24"), false))
+	lost := te.setKernel(RouterID{Instance: "web", Family: IPv4}, "eth0", prefixes("192.0.2.101/24"), false)
+	lost.Removal = false
+	te.do(lost)
 	te.want(
 		"web: add 192.0.2.101/24 eth0",
 		"web: announce 192.0.2.101/24 eth0",

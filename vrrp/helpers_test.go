@@ -240,7 +240,7 @@ func (te *engineTest) setKernel(id RouterID, iface string, list []netip.Prefix, 
 	if te.kernel[iface] == nil {
 		te.kernel[iface] = map[netip.Prefix]bool{}
 	}
-	done := &AddressesChanged{Router: id}
+	done := &AddressesChanged{Router: id, Removal: !present}
 	for _, p := range list {
 		c := claim{iface, p}
 		if te.claims[c] == nil {

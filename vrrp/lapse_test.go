@@ -47,6 +47,25 @@ func TestWhyAnAddressWasGone(t *testing.T) {
 	}
 }
 
+// What this node took off itself, before it was master again, nobody else removed: a
+// busy kernel tells of it long afterwards.
+func TestOwnRemovalIsNobodysElse(t *testing.T) {
+	te := newBare(t)
+	te.slow = true
+	te.do(eth0())
+	te.configure(web(prio(255)))
+	te.do(eth0(func(l *Link) { l.Carrier = false }))
+	te.do(eth0())
+	te.lines = nil
+	for len(te.results) > 0 {
+		te.report()
+	}
+	te.wantNone()
+	if s := te.router(); s.Counters.AddressesRepaired != 0 || !s.Addresses[0].Present {
+		t.Errorf("%d repaired, present %t", s.Counters.AddressesRepaired, s.Addresses[0].Present)
+	}
+}
+
 // What a renewal has brought back before anybody saw that it was gone needs
 // nothing but a word, and an announcement: who asked for it meanwhile got no answer.
 func TestLapsedAndBackByARenewal(t *testing.T) {

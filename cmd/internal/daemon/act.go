@@ -141,7 +141,9 @@ func (d *Daemon) addressReport(rep vip.Report) {
 		if err != nil || rep.Order == vip.OrderAnnounce {
 			return
 		}
-		d.step(&vrrp.AddressesChanged{Router: vrrp.RouterID{Serial: serial}, Addresses: addressStates(rep.Addresses)})
+		d.step(&vrrp.AddressesChanged{
+			Router: vrrp.RouterID{Serial: serial}, Addresses: addressStates(rep.Addresses), Removal: rep.Order == vip.OrderRemove,
+		})
 	})
 }
 

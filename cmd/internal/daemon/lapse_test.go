@@ -75,3 +75,31 @@ func TestLeaseRunsOut(t *testing.T) {
 		})
 	}
 }
+
+// What the daemon removed itself, while the kernel was busy and its link came and
+// went, is not put down to somebody else once the kernel answers.
+func TestOwnRemovalIsNobodysElse(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(255, "1s"))
+		until := time.Now().Add(4 * time.Second)
+		a.kernel.Refuse(func(string, vip.Change) error {
+			time.Sleep(time.Until(until))
+			return nil
+		})
+		a.start()
+		for _, carrier := range []bool{false, true} {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			a.kernel.SetCarrier("eth0", carrier)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if !a.holds(testVIP) {
+			t.Error("the VIP is not there")
+		}
+		if n := a.log.count("removed by somebody else"); n != 0 {
+			t.Errorf("told %d times that somebody removed it; log:\n%s", n, a.log)
+		}
+		a.stop()
+	})
+}
