@@ -160,14 +160,14 @@ func (n *node) end() {
 		n.w.release(l.packet)
 	}
 	n.inbox, n.unread, n.calls, n.orders = n.inbox[:0], nil, nil, n.orders[:0]
-	n.out, n.work, n.ordering, n.waits = n.out[:0], n.work[:0], false, false
+	n.out, n.work, n.ordering, n.waits, n.backlog = n.out[:0], n.work[:0], false, false, 0
 	n.reroute()
 }
 
 // powerOff is the end of the host.
 func (n *node) powerOff() {
 	n.end()
-	n.powered, n.frozen, n.suspended = false, false, false
+	n.powered, n.frozen, n.suspended, n.busy = false, false, false, false
 	for at := range n.kernel {
 		n.unset(at, "")
 	}
@@ -207,6 +207,7 @@ func (n *node) unpause() {
 		}
 	}
 	n.w.refreshAll()
+	n.startHeld()
 	if n.stranger() && n.alive() {
 		n.tickPlain()
 	}

@@ -44,6 +44,7 @@
 //	healthy-beats-demoted         no demoted master beside a healthy backup
 //	preempt                       nor a weaker one beside one that preempts without a delay
 //	master-has-addresses          a master has its addresses, unless the kernel refuses or did until 10 s ago
+//	announces-as-master           who announces addresses is master, and has not slept, or hands over
 //	no-leftovers                  who is neither master nor handing over has none
 //	no-idle-node                  who can take part does
 //	client-served                 a client that lost no announcement is served
@@ -64,12 +65,14 @@
 //	                              lease is meant to end before a take-over (from 0.67 s), counted from a tenth of the
 //	                              interval after the last advert, or, for a lease of less than two intervals and what
 //	                              was put back since, within three intervals of it, or of the take-over when no advert
-//	                              has left since; of a node that did not pause just before
+//	                              has left since; of a node that did not pause just before,
+//	                              nor had a busy kernel catch up
 //	restart-is-silent             a restart in time moves nothing, and the node goes on within 30 ms
 //	adopts-in-time                who goes on as master spoke less than three intervals ago
 //	listens-after-pause           no advert for an interval after a longer pause, unless something was heard
 //	removed-is-back               an address that somebody removed is back within 10 ms
-//	blames-nobody                 an address whose lease ended is not said to be removed by somebody
+//	blames-nobody                 an address whose lease ended is not said to be removed by somebody, and of one that
+//	                              was, no lease is named that cannot have been over
 //	hooks-see-all                 hooks run for each transition, in order
 //	bad-packet                    a packet that fails a check changes nothing
 //	stop-cleans-up                a stopped daemon leaves nothing in its kernel
@@ -86,6 +89,7 @@
 //	freeze      100000         1823.7      35 s  0
 //	clock       100000         1806.3     129 s  0
 //	kernel      100000         1820.5      39 s  0
+//	busy        100000         1830.1      50 s  0
 //	checks      100000         1826.4      37 s  0
 //	operator    100000         1802.4      36 s  0
 //	fast        100000          206.1      72 s  0

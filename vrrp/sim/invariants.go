@@ -145,15 +145,19 @@ func (r *router) judgeAddresses() {
 	}
 }
 
+// judgeAnnouncement: the network is told where the addresses are by who serves them,
+// and by nobody who is not master any more, or does not know.
+func (n *node) judgeAnnouncement(serial uint64, a netip.Prefix) {
+	s, _ := n.engine.Standing(vrrp.RouterID{Serial: serial})
+	if (s.State != vrrp.StateMaster || s.Listening) && !s.HandingOver && !n.w.opt.Lenient {
+		n.w.fail("announces-as-master", "%s announces %v and is %v, listening %t", n.spec.Name, a, s.State, s.Listening)
+	}
+}
+
 // refused reports whether the kernel refuses addresses, or did so while the
 // back-off of the Engine, at most ten seconds, has not ended; or is busy.
 func (n *node) refused() bool {
 	return n.refusing || n.stalled() || n.accepted > 0 && n.w.now-n.accepted < 10*time.Second+200*time.Millisecond
-}
-
-// stalled reports whether the kernel is busy, or was just now.
-func (n *node) stalled() bool {
-	return n.busy || n.answered > 0 && n.w.now-n.answered < 20*time.Millisecond
 }
 
 // judgeLeftovers: who is not master has none. Leases end those of the dead.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -17,7 +18,11 @@ type kernelAddress struct {
 	pending time.Duration // the evExpire in the queue; 0 for none
 	removed time.Duration // by somebody, last
 	missed  bool          // whoever watches saw it go
-	lost    string        // why it went the last time
+	lost    string        // why it went the last time, empty when its daemon removed it
+	// began is when the exchange began that renewed it last, local time; over is when
+	// the lease that it had as it went would have been over, and doubtful from when on
+	// as far as its daemon knows.
+	began, over, doubtful time.Duration
 }
 
 // entry is what the daemon's address worker knows of an address.
@@ -79,7 +84,11 @@ const (
 	leaseEarly = 20 * time.Millisecond
 	leaseLate  = time.Second
 
+	// leaseDoubt is what a daemon takes for early: a little more.
+	leaseDoubt = 30 * time.Millisecond
+
 	leaseEnded = "lease ended"
+	never      = time.Duration(math.MaxInt64)
 )
 
 func (n *node) order(o order) {
@@ -110,6 +119,7 @@ func (n *node) carryOut() {
 	}
 	o := n.orders[0]
 	n.orders = append(n.orders[:0], n.orders[1:]...)
+	n.workedOff()
 	n.planOrder()
 	p := n.port(o.port)
 	switch o.kind {
@@ -131,16 +141,8 @@ func (n *node) carryOut() {
 	}
 	if len(n.report) > 0 {
 		n.begin()
-		n.step(&vrrp.AddressesChanged{Router: vrrp.RouterID{Serial: o.serial}, Addresses: n.report})
+		n.step(&vrrp.AddressesChanged{Router: vrrp.RouterID{Serial: o.serial}, Addresses: n.report, Removal: o.kind == orderRemove})
 		n.finish()
-	}
-}
-
-// answer has a kernel that was busy do what waits.
-func (n *node) answer() {
-	n.busy, n.answered = false, n.w.now
-	if n.waits {
-		n.w.push(n.w.now+60*time.Microsecond, evOrder, n.index, nil)
 	}
 }
 
@@ -168,7 +170,7 @@ func (n *node) change(p *port, o *order, at int, a netip.Prefix) {
 		e.owners = slices.DeleteFunc(e.owners, func(s uint64) bool { return s == o.serial })
 		if len(e.owners) == 0 {
 			n.unset(at, "")
-			e.installed = false
+			e.installed, n.kernel[at].lost = false, ""
 		}
 		n.report = append(n.report, state)
 		return
@@ -185,6 +187,7 @@ func (n *node) change(p *port, o *order, at int, a netip.Prefix) {
 		e.installed, e.refused = true, false
 		e.leased(o, n.local())
 		n.set(at, o.lease)
+		n.kernel[at].began = o.begun
 		if quiet {
 			return
 		}
@@ -217,9 +220,12 @@ func (n *node) unset(at int, why string) {
 
 // lose takes it out without the daemon's doing, which hears of it.
 func (n *node) lose(at int, why string) {
-	if n.kernel[at].present {
+	if k := &n.kernel[at]; k.present {
 		n.unset(at, why)
-		n.kernel[at].missed, n.kernel[at].lost = true, why
+		k.missed, k.lost, k.over, k.doubtful = true, why, never, never
+		if k.lease > 0 {
+			k.over, k.doubtful = k.renewed+k.lease, k.began+k.lease-leaseDoubt
+		}
 		if p := n.portOn(n.w.vips[at].seg); p != nil {
 			n.notify(p, 500*time.Microsecond)
 		}
@@ -323,6 +329,7 @@ func (n *node) audit(p *port) {
 func (n *node) announce(p *port, o *order) {
 	for _, a := range o.addresses {
 		if at, ok := n.find(p, a); ok && n.entries[at].owns(o.serial) && n.kernel[at].present {
+			n.judgeAnnouncement(o.serial, a)
 			n.w.vips[at].announced(n, p)
 		}
 	}

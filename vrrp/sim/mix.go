@@ -22,6 +22,7 @@ const (
 	Freeze     Mix = "freeze"     // pauses of any length
 	Clock      Mix = "clock"      // clocks at different rates, hosts suspended
 	Kernel     Mix = "kernel"     // addresses lost, interfaces down and gone
+	Busy       Mix = "busy"       // a kernel that has everything wait, everything
 	Checks     Mix = "checks"     // flapping checks
 	Operator   Mix = "operator"   // everything planned, at the wrong moment
 	Fast       Mix = "fast"       // 10 to 100 ms adverts, everything
@@ -33,7 +34,7 @@ const (
 
 // Mixes lists the mixes.
 func Mixes() []Mix {
-	return []Mix{Calm, Network, Crash, Freeze, Clock, Kernel, Checks, Operator, Fast, Dual, Strangers, Groups, Everything}
+	return []Mix{Calm, Network, Crash, Freeze, Clock, Kernel, Busy, Checks, Operator, Fast, Dual, Strangers, Groups, Everything}
 }
 
 // generator makes one history.
@@ -308,6 +309,7 @@ var kinds = map[Mix][]string{
 	Freeze:    {"freeze", "freeze", "freeze", "blink", "stop", "crash", "drain", "failover"},
 	Clock:     {"clock", "clock", "suspend", "suspend", "freeze", "crash", "drain"},
 	Kernel:    {"remove", "remove", "refuse", "down", "gone", "pull", "sendfail", "crash", "stop", "drain"},
+	Busy:      {"busy", "busy", "busy", "busy", "busy", "remove", "crash", "restart", "stop", "drain", "failover", "check", "reload", "freeze", "suspend", "power", "down", "pull", "sendfail", "partition"},
 	Checks:    {"check", "check", "check", "crash", "drain", "restart"},
 	Strangers: {"drain", "failover", "stop", "crash", "check", "pull", "partition", "freeze", "power"},
 	Operator:  {"drain", "stop", "reload", "check", "failover", "stop", "reload", "restart", "announce", "trydrain"},
@@ -316,7 +318,7 @@ var kinds = map[Mix][]string{
 func (g *generator) kind() string {
 	list := kinds[g.mix]
 	if list == nil {
-		list = kinds[pick(g, Calm, Network, Crash, Freeze, Clock, Kernel, Checks, Operator)]
+		list = kinds[pick(g, Calm, Network, Crash, Freeze, Clock, Kernel, Busy, Checks, Operator)]
 	}
 	return pick(g, list...)
 }
@@ -421,6 +423,8 @@ func (g *generator) one(kind string) {
 		}
 	case "refuse":
 		both(OpRefuse, OpAccept, "")
+	case "busy":
+		both(OpBusy, OpAnswer, "")
 	case "sendfail":
 		both(OpSendFail, OpSendOK, "")
 	}

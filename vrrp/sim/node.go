@@ -63,7 +63,11 @@ type node struct {
 	unpaused time.Duration // when the last pause ended
 	config   int           // that it runs with, or ran with last
 	accepted time.Duration // when the kernel stopped refusing
-	answered time.Duration // when it stopped being busy
+	// Of a kernel that was busy: when it did the last of what waited, how much of
+	// that is left, and the start of a daemon that waits.
+	answered time.Duration
+	backlog  int
+	held     *Step
 }
 
 // letter is a packet in a socket.

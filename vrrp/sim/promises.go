@@ -166,13 +166,13 @@ func (n *node) dies(life int) {
 
 // leaseOf is how long the kernel may keep an address that the node has, by its
 // configuration or by the one before; 0 for ever, and for what a daemon that has
-// just been started has not set right yet.
+// just been started, or waits for the kernel, has not set right yet.
 func (n *node) leaseOf(at int) (longest time.Duration) {
 	for _, r := range n.routers {
 		if !slices.ContainsFunc(r.v.vips, func(v *vip) bool { return v.index == at }) {
 			continue
 		}
-		if r.cfg.Lease == 0 || n.w.now-r.born < 100*time.Millisecond {
+		if r.cfg.Lease == 0 || n.w.now-r.born < 100*time.Millisecond || n.stalled() && n.kernel[at].lease == 0 {
 			return 0
 		}
 		longest = max(longest, r.cfg.Lease)
@@ -201,11 +201,14 @@ func (r *router) expectRelease(gone func() bool) {
 	if r.standing.State != vrrp.StateMaster || r.standing.HandingOver || r.cfg.Lease == 0 || r.cfg.Lease+leaseLate > 3*i || n.unpaused >= r.spoke || r.spokePriority <= 0 {
 		return
 	}
-	mastered, lease := r.mastered, r.cfg.Lease // a reload may set a longer one
+	mastered, lease, spoke := r.mastered, r.cfg.Lease, r.spoke // a reload may set a longer one
 	for _, a := range r.cfg.Addresses {
 		at, ok := n.portOn(r.v.seg).lookup(a.Addr())
 		if !ok || vrrp.FamilyOf(a.Addr()) != r.v.family {
 			continue
+		}
+		if k := &n.kernel[at]; n.stalled() && (k.lease == 0 || k.lease > lease) {
+			continue // what it is to be now waits
 		}
 		due := r.spokeLocal + i/10 + r.cfg.Lease + leaseLate
 		if r.cfg.Lease < 2*i || n.kernel[at].renewed > r.spokeLocal+i/10+5*time.Millisecond {
@@ -220,7 +223,8 @@ func (r *router) expectRelease(gone func() bool) {
 		n.w.after(left+left/100, func() {
 			// What is put back once no advert leaves has a second, for no lease is shorter.
 			shortest := r.cfg.Lease <= time.Second && n.kernel[at].renewed+r.cfg.Lease+leaseLate > n.local()
-			if n.kernel[at].present && r.mastered == mastered && r.cfg.Lease == lease && gone() && !shortest {
+			// A busy kernel may have renewed it as late as it pleased.
+			if n.kernel[at].present && r.mastered == mastered && r.cfg.Lease == lease && gone() && !shortest && !n.caughtUp(spoke) {
 				n.w.fail("dead-let-go", "%s spoke last %v ago and still has %v", r, n.w.now-r.spoke, a)
 			}
 		})
@@ -247,7 +251,7 @@ func (n *node) expectRepair(at int) {
 		life := n.life
 		n.w.after(10*time.Millisecond, func() {
 			p := n.portOn(r.v.seg)
-			if n.life == life && n.running() && !n.stopping && n.accepted <= removed && !n.sendFails && p.exists && p.up && p.carrier &&
+			if n.life == life && n.running() && !n.stopping && n.accepted <= removed && !n.stalled() && !n.sendFails && p.exists && p.up && p.carrier &&
 				r.standing.State == vrrp.StateMaster && !r.standing.Mute && !r.standing.Listening && !n.kernel[at].present && n.kernel[at].removed == removed &&
 				slices.Contains(r.cfg.Addresses, n.w.vips[at].prefix) {
 				n.w.fail("removed-is-back", "%s has not put %v back", r, n.w.vips[at].prefix)
@@ -256,7 +260,8 @@ func (n *node) expectRepair(at int) {
 	}
 }
 
-// judgeNotice: who is told that somebody removed an address must not look in vain.
+// judgeNotice: who is told that somebody removed an address must not look in vain,
+// nor may a lease be named that was not over.
 func (n *node) judgeNotice(a *vrrp.Notice) {
 	switch a.Kind {
 	case vrrp.NoticeAddressRepaired, vrrp.NoticeAddressLapsed, vrrp.NoticeAddressGone:
@@ -267,8 +272,18 @@ func (n *node) judgeNotice(a *vrrp.Notice) {
 		if p := n.portOn(v.seg); p == nil || p.name != a.Interface { // a link-local one may be on several
 			continue
 		}
-		if a.Kind == vrrp.NoticeAddressRepaired && n.kernel[at].lost == leaseEnded && slices.Contains(strings.Split(a.Detail, ", "), v.prefix.String()) {
+		if !slices.Contains(strings.Split(a.Detail, ", "), v.prefix.String()) {
+			continue
+		}
+		switch k := &n.kernel[at]; {
+		case a.Kind == vrrp.NoticeAddressRepaired && k.lost == "":
+			n.w.fail("blames-nobody", "%s says of %v that somebody removed it, and did so itself", n.spec.Name, v.prefix)
+		case a.Kind == vrrp.NoticeAddressRepaired && k.lost == leaseEnded:
 			n.w.fail("blames-nobody", "%s says of %v that somebody removed it, and its lease had ended", n.spec.Name, v.prefix)
+		case a.Kind == vrrp.NoticeAddressLapsed && k.lost != leaseEnded && n.local() < k.over:
+			n.w.fail("blames-nobody", "%s says of %v that its lease ran out, which would have lasted for %v more, and it was %s", n.spec.Name, v.prefix, k.over-n.local(), k.lost)
+		case a.Kind == vrrp.NoticeAddressGone && k.lost != leaseEnded && n.local() < k.doubtful:
+			n.w.fail("blames-nobody", "%s says of %v that its lease may have run out, which was not possible for %v more, and it was %s", n.spec.Name, v.prefix, k.doubtful-n.local(), k.lost)
 		}
 	}
 	n.w.tracef("%s %s: %v: %s", n.spec.Name, a.Instance, a.Kind, a.Detail)

@@ -86,6 +86,9 @@ func (n *node) stepNode(s *Step) {
 	if n.suspended && (s.Op == OpCrash || s.Op == OpStart) {
 		return // nothing happens on a host that stands still
 	}
+	if s.Op == OpCrash || s.Op == OpStop || s.Op == OpPowerOff {
+		n.held = nil
+	}
 	switch s.Op {
 	case OpCrash:
 		if n.alive() {
@@ -110,7 +113,7 @@ func (n *node) stepNode(s *Step) {
 	case OpRefuse, OpAccept:
 		n.refusing, n.accepted = s.Op == OpRefuse, n.w.now
 	case OpBusy:
-		n.busy = true
+		n.busy = n.powered
 	case OpAnswer:
 		n.answer()
 	case OpSendFail, OpSendOK:
@@ -145,7 +148,7 @@ func (n *node) stepNode(s *Step) {
 		if n.engine == nil && !s.NoJournal {
 			n.expectSilence(s.Config)
 		}
-		n.start(s.Config, !s.NoJournal)
+		n.startAnswered(s)
 	case OpStop:
 		if n.stranger() {
 			n.stopPlain()
