@@ -88,15 +88,17 @@ func (r *router) reconfigured() {
 }
 
 // readdress gives a master the addresses that a reload added, or all of them
-// another lease.
+// another lease; one that listens has them all set and announced when it goes on.
 func (r *router) readdress(all, added []netip.Prefix) {
 	fresh := r.lease != r.inst.cfg.Lease
-	if fresh {
+	switch {
+	case r.listening:
+	case fresh:
 		r.addAddresses(all)
-	} else {
+	default:
 		r.addAddresses(added)
 	}
-	if len(added) > 0 {
+	if len(added) > 0 && !r.listening {
 		r.announceBurst()
 	}
 	if fresh {

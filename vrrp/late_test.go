@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -104,6 +105,29 @@ func TestListeningMasterIsSilent(t *testing.T) {
 	te.do(&AnnounceNow{})
 	te.advance(900 * time.Millisecond)
 	te.want("web: stop announcing eth0")
+}
+
+// A reload meanwhile changes nothing about that: what it added comes with the rest.
+func TestReloadWhileListening(t *testing.T) {
+	for name, cfg := range map[string]Config{
+		"address added": web(leased(2*second), vips("192.0.2.100/24", "192.0.2.101/24")),
+		"lease changed": web(leased(4 * second)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			te := newMaster(t, web(leased(2*second)))
+			te.pause(6 * second)
+			te.lines = nil
+			te.configure(cfg)
+			te.wantNone()
+			te.advance(listen150)
+			all := strings.ReplaceAll(joinPrefixes(cfg.Addresses), ", ", " ")
+			te.wantOnly("192.0.2.1", "web: add "+all+" eth0", "web: announce "+all+" eth0")
+			te.advance(5 * second)
+			if n := te.renewals(); n == 0 {
+				t.Error("nothing is renewed afterwards")
+			}
+		})
+	}
 }
 
 // An adopted router goes on at once, without a hook and without waiting.

@@ -464,7 +464,7 @@ func (p *play) wait(d time.Duration) {
 		}
 		for _, r := range p.routers() {
 			calm := !p.slow && p.now.Sub(p.disturbed) > 2*r.inst.cfg.Lease
-			if calm && r.state == StateMaster && r.speaks() && r.inst.cfg.Interface == first.iface && r.holds(first.addr) {
+			if calm && r.state == StateMaster && !r.listening && r.speaks() && r.inst.cfg.Interface == first.iface && r.holds(first.addr) {
 				p.Fatalf("the lease of %v ends while %v is master", first, r.id)
 			}
 		}
