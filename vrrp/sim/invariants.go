@@ -193,11 +193,12 @@ func (r *router) judgeIdle() {
 	n.w.fail("no-idle-node", "%s stays in %v although nothing is wrong", r, r.standing.State)
 }
 
-// able reports whether nothing keeps a router alone from taking part.
+// able reports whether nothing keeps a router alone from taking part, and its daemon
+// was told so: it hears of an address that came back a moment later.
 func (r *router) able() bool {
 	p := r.n.port(r.cfg.Interface)
 	return !r.standing.Mute && p.works() && r.n.local()-r.bornLocal >= r.cfg.StartupDelay+200*time.Millisecond &&
-		slices.ContainsFunc(p.addresses(), func(a netip.Prefix) bool { return vrrp.FamilyOf(a.Addr()) == r.v.family })
+		slices.ContainsFunc(p.addresses(), func(a netip.Prefix) bool { return vrrp.FamilyOf(a.Addr()) == r.v.family }) && !r.barred()
 }
 
 // judgeClient: promise 2 as the client sees it, when it hears the whole group
