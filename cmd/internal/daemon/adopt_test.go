@@ -433,6 +433,29 @@ func TestSuspendedMasterListensFirst(t *testing.T) {
 	})
 }
 
+// So does one that something else wakes before its next advert is due.
+func TestSuspendedMasterIsWokenByAnEvent(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s"))
+		await(t, 5*time.Second, "a", a)
+		time.Sleep(10 * time.Second) // it has announced its address often enough
+		before := len(lan.adverts("a", 51))
+		for len(lan.adverts("a", 51)) == before {
+			time.Sleep(100 * time.Millisecond)
+			synctest.Wait()
+		}
+		before = len(lan.adverts("a", 51))
+		a.ahead.Add(int64(3300 * time.Millisecond)) // its peers wait for 3.4 s at most
+		a.d.post(func() {})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if now := len(lan.adverts("a", 51)); now != before {
+			t.Errorf("%d adverts before it listened", now-before)
+		}
+		a.stop()
+	})
+}
+
 // A journal that cannot be written is told once, tried again, and told when it
 // works again; the daemon serves all the while.
 func TestJournalCannotBeWritten(t *testing.T) {
