@@ -102,7 +102,8 @@ type Config struct {
 	// VRID is 1 to 255. It has no default (RFC 9568 section 5.2.3).
 	VRID    uint8
 	Version Version
-	// Priority is the base priority, 1 to 255; 255 is the address owner.
+	// Priority is the base priority, from above [DemotedMax] to 255; 255 is the
+	// address owner.
 	Priority uint8
 	// Addresses are the VIPs, in the order in which adverts carry them.
 	Addresses []netip.Prefix
@@ -117,8 +118,9 @@ type Config struct {
 	StartupDelay time.Duration
 	// Peers are the unicast peers; none means multicast.
 	Peers []netip.Addr
-	// Source is the address adverts are sent from. The zero Addr means the
-	// first address of the interface (IPv6: the first link-local one).
+	// Source is the address adverts of its family are sent from. The zero Addr
+	// means the first address of the interface; for IPv6 the first link-local one,
+	// or with a peer that is not link-local the first other one.
 	Source   netip.Addr
 	Checksum ChecksumMode
 	// Password is the version 2 clear-text password, at most 8 bytes; empty
@@ -286,14 +288,36 @@ func (c *Config) validatePeers() (errs []error) {
 		if slices.Contains(c.Peers[:n], p) {
 			bad("peer %v is listed twice", p)
 		}
-		if p == c.Source {
+		switch why := notAHost(p); {
+		case why != "":
+			bad("peer %v %s", p, why)
+		case p == c.Source:
 			bad("peer %v is this node's own source", p)
 		}
-		if p.IsMulticast() || p.IsUnspecified() {
-			bad("peer %v is not the address of a host", p)
+	}
+	if s := c.Source; s.IsValid() {
+		switch why := notAHost(s); {
+		case why != "":
+			bad("source %v %s", s, why)
+		case !c.has(FamilyOf(s)):
+			bad("source %v is an %v address, but the instance has none of that family", s, FamilyOf(s))
+		case s.Is6() && !s.IsLinkLocalUnicast() && len(c.Peers) == 0:
+			bad("source %v must be link-local: multicast adverts over IPv6 are (RFC 9568 section 5.1.2.1)", s)
 		}
 	}
 	return errs
+}
+
+// notAHost says why packets can neither come from an address nor be sent to it
+// alone; empty when they can.
+func notAHost(a netip.Addr) string {
+	switch {
+	case !a.IsValid(), a.IsMulticast(), a.IsUnspecified():
+		return "is not the address of a host"
+	case a.Is4In6(), a.Zone() != "": // of neither would any packet be known again
+		return "must be plain IPv4 or IPv6"
+	}
+	return ""
 }
 
 // ValidateAll reports what is wrong with each instance, and what two of them

@@ -11,6 +11,7 @@ import (
 
 func TestValidate(t *testing.T) {
 	edit := func(f func(*Config)) func(*Config) { return f }
+	from := func(s string) func(*Config) { return func(c *Config) { c.Source = addr(s) } }
 	for _, tt := range []struct {
 		name   string
 		change func(*Config)
@@ -49,6 +50,15 @@ func TestValidate(t *testing.T) {
 		{"peer is the source", edit(func(c *Config) { c.Peers, c.Source = []netip.Addr{peer}, peer }), []string{"peer 192.0.2.2 is this node's own source"}},
 		{"peer is a group", unicast(peer, GroupIPv4), []string{"peer 224.0.0.18 is not the address of a host"}},
 		{"peer is unspecified", unicast(peer, addr("0.0.0.0")), []string{"peer 0.0.0.0 is not the address of a host"}},
+		{"peer with a zone", edit(func(c *Config) { *c = six(unicast(addr("fe80::2%eth0"))) }), []string{"peer fe80::2%eth0 must be plain IPv4 or IPv6"}},
+		{"mapped peer", edit(func(c *Config) { *c = six(unicast(addr("::ffff:192.0.2.2"))) }), []string{"peer ::ffff:192.0.2.2 must be plain IPv4 or IPv6"}},
+		{"no peer at all", unicast(peer, netip.Addr{}), []string{"peer invalid IP is not the address of a host"}},
+		{"source", from("192.0.2.1"), nil},
+		{"source with a zone", edit(func(c *Config) { *c = six(from("fe80::1%eth0")) }), []string{"source fe80::1%eth0 must be plain IPv4 or IPv6"}},
+		{"source is a group", from("224.0.0.18"), []string{"source 224.0.0.18 is not the address of a host"}},
+		{"source of another family", from("fe80::1"), []string{"source fe80::1 is an ipv6 address, but the instance has none of that family"}},
+		{"global source of multicast", edit(func(c *Config) { *c = six(from("2001:db8::1")) }), []string{"source 2001:db8::1 must be link-local: multicast adverts over IPv6 are (RFC 9568 section 5.1.2.1)"}},
+		{"global source of unicast", edit(func(c *Config) { *c = six(from("2001:db8::1"), unicast(addr("2001:db8::2"))) }), nil},
 		{"peers of one family for both", edit(func(c *Config) { *c = dual(unicast(peer)) }), []string{"peers has no ipv6 address, but the instance has ipv6 addresses"}},
 		{"announce never", edit(func(c *Config) { c.Announce.Repeat = 0 }), []string{"announce repeat must be at least 1"}},
 		{"announce backwards", edit(func(c *Config) { c.Announce.Interval = -1 }), []string{"announce interval and refresh must not be negative"}},

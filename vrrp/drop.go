@@ -27,10 +27,10 @@ const (
 	DropIntervalZero
 	// DropFirstAddress: the first IPv6 address is not link-local (erratum 8300).
 	DropFirstAddress
-	// DropDestination: multicast for a unicast instance or the other way round.
-	DropDestination
 	// DropOwn: the source is this node's own address.
 	DropOwn
+	// DropDestination: multicast for a unicast instance or the other way round.
+	DropDestination
 	// DropPeer: the sender is not among the unicast peers.
 	DropPeer
 	// DropAuthType: not the local authentication type (version 2).
@@ -57,8 +57,8 @@ var dropNames = [dropReasons]string{
 	DropChecksum:     "checksum",
 	DropIntervalZero: "interval_zero",
 	DropFirstAddress: "first_address",
-	DropDestination:  "destination",
 	DropOwn:          "own",
+	DropDestination:  "destination",
 	DropPeer:         "peer",
 	DropAuthType:     "auth_type",
 	DropAuthData:     "auth_data",

@@ -110,6 +110,16 @@ func TestDrops(t *testing.T) {
 	}
 }
 
+// Of several reasons a packet is refused for the first in their order.
+func TestDropOrder(t *testing.T) {
+	te := newTest(t, web())
+	te.advert(self, 254, to(self)) // an own one, and unicast to a multicast instance
+	first := min(DropOwn, DropDestination)
+	if counted := te.router().Counters.Dropped; counted.Of(first) != 1 {
+		t.Errorf("not refused for %v", first)
+	}
+}
+
 // Section 5.1.1.3 and 5.1.2.3: the TTL and the hop limit are 255.
 func TestRFC9568_R1_TTL(t *testing.T) { refused(t, "R1") }
 

@@ -116,13 +116,13 @@ func (r *router) explainDrop(why DropReason, ev *AdvertReceived, p *Packet) stri
 		return "advert interval 0"
 	case DropFirstAddress:
 		return fmt.Sprintf("first address %v is not link-local: put the link-local address first on the sender", p.Addresses[0])
+	case DropOwn:
+		return "the network sends own packets back, or another host uses this address"
 	case DropDestination:
 		if len(cfg.Peers) > 0 {
 			return fmt.Sprintf("sent to %v, this instance speaks unicast with its peers", ev.Destination)
 		}
 		return fmt.Sprintf("sent to %v, this instance speaks multicast", ev.Destination)
-	case DropOwn:
-		return "the network sends own packets back, or another host uses this address"
 	case DropPeer:
 		return "the sender is not in peers"
 	case DropAuthType:
