@@ -92,11 +92,11 @@
 //	busy        100000         1830.1      50 s  0
 //	checks      100000         1826.4      37 s  0
 //	operator    100000         1802.4      36 s  0
-//	fast        100000          206.1      72 s  0
+//	fast        100000          204.8      98 s  0
 //	dual        100000         1825.9     253 s  0
 //	strangers   100000         1841.9      48 s  0
-//	groups      100000         1816.8     132 s  0
-//	everything  100000         1818.4      61 s  0
+//	groups      100000         1819.6     127 s  0
+//	everything  100000         1812.5      68 s  0
 //
 // Beside other work on the machine. One seed each of dual and groups was judged
 // wrongly at first: a reload set a longer lease just when adverts ceased to leave.
