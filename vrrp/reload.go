@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -17,12 +18,17 @@ func (e *Engine) configure(configs []Config) {
 	e.match(configs)
 	e.group(configs)
 	groups := map[string]bool{} // that are not as they were
-	removed := false
+	named, removed := map[string]*Config{}, false
 	for _, i := range old {
 		if !i.stays {
+			if !removed {
+				removed = true
+				for n := range configs {
+					named[configs[n].Name] = &configs[n]
+				}
+			}
 			groups[i.cfg.Group] = true
-			e.remove(i)
-			removed = true
+			e.remove(i, i.whyRemoved(named[i.cfg.Name]))
 		}
 	}
 	if removed {
@@ -148,12 +154,28 @@ func (e *Engine) uses(iface string) bool {
 	return slices.ContainsFunc(e.instances, on) || slices.ContainsFunc(e.departing, on)
 }
 
-func (e *Engine) remove(i *instance) {
+// whyRemoved tells why an instance does not go on, for there is none of its name or
+// next, which is another virtual router.
+func (i *instance) whyRemoved(next *Config) string {
+	switch c := i.cfg; {
+	case next == nil:
+		return "removed from the configuration"
+	case next.Interface != c.Interface:
+		return fmt.Sprintf("the configuration moves it to %s, where it starts anew", next.Interface)
+	case next.VRID != c.VRID:
+		return fmt.Sprintf("the configuration gives it vrid %d, with which it starts anew", next.VRID)
+	case next.Version != c.Version:
+		return fmt.Sprintf("the configuration gives it version %d, with which it starts anew", next.Version)
+	}
+	return "the configuration makes it another virtual router, which starts anew"
+}
+
+func (e *Engine) remove(i *instance, why string) {
 	i.removed = true
 	if i.asked.open() {
-		i.conclude(false, "removed from the configuration")
+		i.conclude(false, why)
 	}
-	i.leave("removed from the configuration")
+	i.leave(why)
 	if i.holding() {
 		e.departing = append(e.departing, i) // it must hear its successor
 		return
@@ -201,5 +223,5 @@ func (i *instance) part(r *router) {
 	i.routers = slices.DeleteFunc(i.routers, func(o *router) bool { return o == r })
 	gone := &instance{e: i.e, cfg: i.cfg, effective: i.effective, since: i.e.now, routers: []*router{r}}
 	r.inst = gone
-	i.e.remove(gone)
+	i.e.remove(gone, "removed from the configuration")
 }

@@ -2,6 +2,7 @@ package vrrp
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -199,6 +200,22 @@ func TestReloadWhileHooksWait(t *testing.T) {
 		te.advance(lingered)
 		te.want("web: remove 192.0.2.100/24 eth0", "web: hook backup", "web: hook init")
 	})
+	for reason, edit := range map[string]func(*Config){
+		"the configuration moves it to eth1, where it starts anew":        func(c *Config) { c.Interface = "eth1" },
+		"the configuration gives it vrid 53, with which it starts anew":   func(c *Config) { c.VRID = 53 },
+		"the configuration gives it version 2, with which it starts anew": func(c *Config) { c.Version = Version2 },
+		"the configuration makes it another virtual router, which starts anew": func(c *Config) {
+			c.Addresses = prefixes("fe80::100/64")
+		},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			te := waiting(t)
+			te.configure(web(edit), inside())
+			if !slices.Contains(te.lines, "web: backup -> init ("+reason+")") {
+				t.Errorf("it does not say so: %q", te.lines)
+			}
+		})
+	}
 	t.Run("another of its name", func(t *testing.T) {
 		te := waiting(t)
 		te.configure(web(func(c *Config) { c.Name = "www" }), inside(func(c *Config) { c.Name = "web" }), web(named("new", 53, "192.0.2.103/24")))

@@ -385,7 +385,7 @@ func outcomeResult(op *operation, o *vrrp.Outcome) control.Result {
 	drain := op.what == "drain"
 	switch {
 	case o.Removed:
-		r.Text = o.Reason + ": it is handed over for good"
+		r.Text = o.Reason + ": it is handed over"
 	case !drain && !o.Failover && !o.Moved:
 		r.Done, r.Text = false, "a drain took the place of the failover: "+o.Reason
 	case !o.Done && o.Moved:

@@ -399,7 +399,7 @@ func TestOrdersThatMeet(t *testing.T) {
 			})
 			a.edit(strings.Replace(conf(150, "1s"), "vrid = 51", "vrid = 52", 1))
 			a.reload <- os.Interrupt
-			wants(t, drain, false, "removed from the configuration: it is handed over for good")
+			wants(t, drain, false, "removed from the configuration: it is handed over")
 		},
 		"a restart": func(t *testing.T, a *node) {
 			drain := give(func() (*control.Operated, error) {
