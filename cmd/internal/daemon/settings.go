@@ -49,6 +49,8 @@ func rememberSettings(k vip.Kernel, dir string) *settingsKernel {
 	}
 	if err != nil {
 		s.unknown = fmt.Errorf("read %s: %w", s.path, err)
+	}
+	if err != nil || s.changed == nil { // "null" is no error
 		s.changed = map[string]setting{}
 	}
 	return s

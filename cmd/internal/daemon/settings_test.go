@@ -125,6 +125,18 @@ func TestSettingsOfMissingInterface(t *testing.T) {
 	}
 }
 
+// Whatever valid JSON the file of an earlier run has, a setting can be changed.
+func TestSettingsOfNothing(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, settingsFile), []byte("null"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	k := &sysctls{values: map[string]string{promote: "0"}}
+	if err := rememberSettings(k, dir).SetSysctl(promote, "1"); err != nil || k.values[promote] != "1" {
+		t.Errorf("error %v, value %q", err, k.values[promote])
+	}
+}
+
 // A setting that cannot be remembered is not changed.
 func TestSettingsCannotBeRemembered(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "gone")
