@@ -166,7 +166,7 @@ func remarks(i *control.Instance, now time.Time) (list []string) {
 		say("drained%s", drained(i.Drain, now))
 	}
 	if f := i.Failover; f != nil {
-		say("stands back since a failover %s ago by %s: takes over only if no other node serves", age(now.Sub(f.Since)), f.By)
+		say("stands back since a failover %s ago by %s: takes over only if no other node serves, or once 'holdfast undrain' was run", age(now.Sub(f.Since)), f.By)
 	}
 	if i.ConflictSince != nil {
 		say("conflict for %s: %s", age(now.Sub(*i.ConflictSince)), otherMaster(i))

@@ -112,7 +112,7 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
 a       FAULT for 3s: eth1 has no carrier
         eth1, vrid 1, priority 100, group edge
         addresses 192.0.2.1/32 (not here)
-        stands back since a failover 1m00s ago by root (uid 0, pid 7): takes over only if no other node serves
+        stands back since a failover 1m00s ago by root (uid 0, pid 7): takes over only if no other node serves, or once 'holdfast undrain' was run
 
 inside  MASTER for 3h00m: r
         eth0, vrid 2, priority 100

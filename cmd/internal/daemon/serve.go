@@ -70,7 +70,7 @@ func Serve(ctx context.Context, s Setup) error {
 	defer stop()
 	go d.garbage.run(collecting)
 	if urgency != nil {
-		d.trouble("a busy host can delay adverts: it does not permit what would help", urgency)
+		d.trouble("a busy host can delay adverts: it does not permit what would help ('holdfast doctor' tells how)", urgency)
 	}
 	err = d.Run(ctx, s.Reload)
 	if d.left {
