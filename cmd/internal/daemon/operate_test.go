@@ -393,13 +393,13 @@ func TestOrdersThatMeet(t *testing.T) {
 			wants(t, first, false, "another order came, once a reload had renamed it")
 			wants(t, second, false, "nobody took over")
 		},
-		"a reload removes the instance": func(t *testing.T, a *node) {
+		"a reload makes it another virtual router": func(t *testing.T, a *node) {
 			drain := give(func() (*control.Operated, error) {
 				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{})
 			})
 			a.edit(strings.Replace(conf(150, "1s"), "vrid = 51", "vrid = 52", 1))
 			a.reload <- os.Interrupt
-			wants(t, drain, false, "removed from the configuration: it is handed over")
+			wants(t, drain, false, "the configuration gives it vrid 52, with which it starts anew: it is handed over")
 		},
 		"a restart": func(t *testing.T, a *node) {
 			drain := give(func() (*control.Operated, error) {
