@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -102,6 +103,7 @@ func (c *collector) run(ctx context.Context) {
 	returned := looked
 	live := heap()
 	again := true // once more when all is quiet: what a start needed is garbage by then
+	tidy := false // that was done, and what it freed has yet to be looked at
 	for last := live; ; c.next(pause) {
 		select {
 		case <-ctx.Done():
@@ -119,14 +121,17 @@ func (c *collector) run(ctx context.Context) {
 			pause = min(pause, garbageLook)
 		}
 		last = size
-		seen := heapLook{size, live, unused(), time.Since(returned) >= returnGap, again && pause >= garbageCalm}
-		work := seen.due()
-		if work == nil {
+		seen := heapLook{size, live, unused(), time.Since(returned) >= returnGap, again && pause >= garbageCalm, tidy}
+		var work func()
+		switch tidy = tidy && !seen.mayReturn; { // it was looked at now
+		case seen.returns():
+			work, returned = returnMemory, time.Now()
+		case seen.grown():
+			work, again, tidy = runtime.GC, true, false
+		case seen.calm:
+			work, again, tidy = runtime.GC, false, true
+		default:
 			continue
-		}
-		// After a collection that was no last one there is one more.
-		if again = !seen.last(); seen.returns() {
-			returned = time.Now()
 		}
 		c.stops.Lock() // first: programs need not wait for it
 		syscall.ForkLock.Lock()

@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 
@@ -23,31 +22,21 @@ const (
 type heapLook struct {
 	size, live, unused uint64 // live is what the last collection left
 	mayReturn          bool
-	calm               bool // all is quiet again, and the last collection is due
-}
-
-// due is what to do now, nil for nothing.
-func (l *heapLook) due() func() {
-	switch {
-	case l.returns():
-		return returnMemory
-	case l.size >= l.live+l.room() || l.last():
-		return runtime.GC
-	}
-	return nil
+	calm               bool // all is quiet again, and one more collection is due
+	tidy               bool // that was done
 }
 
 // room is how much the heap may grow.
 func (l *heapLook) room() uint64 { return min(garbageMost, max(garbageLeast, l.live/4)) }
 
-// last is whether what is done now is all that is to be done until more happens.
-func (l *heapLook) last() bool { return l.calm && l.mayReturn && l.size < l.live+l.room() }
+// grown is whether it has more garbage than it may.
+func (l *heapLook) grown() bool { return l.size >= l.live+l.room() }
 
-// returns is whether the heap has more than it will need: since a start, a reload or
-// whatever else happened.
+// returns is whether it has more memory than it will need: since a start, a reload
+// or whatever else happened.
 func (l *heapLook) returns() bool {
 	spare := uint64(garbageLeast)
-	if l.last() {
+	if l.tidy {
 		spare = garbageSpare
 	}
 	return l.mayReturn && l.unused > l.room()+spare
