@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -70,11 +71,15 @@ func unlockLimited() error {
 	return errors.Join(fmt.Errorf("only %d MiB are permitted", limit.Cur>>20), unix.Munlockall())
 }
 
+// cloneTime is longer than the kernel takes to make a thread.
+const cloneTime = 2 * time.Millisecond
+
 // scheduleThreads changes all threads, until none is left that was made
-// meanwhile by one not changed yet.
+// meanwhile by one not changed yet. The kernel copies how that one is scheduled some
+// time before the new thread can be seen: so it looks once more after a while.
 func scheduleThreads() error {
 	done := map[string]bool{}
-	for {
+	for calm := false; ; {
 		entries, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return err
@@ -97,8 +102,11 @@ func scheduleThreads() error {
 				return err
 			}
 		}
-		if !fresh {
+		if !fresh && calm {
 			return nil
+		}
+		if calm = !fresh; calm {
+			time.Sleep(cloneTime)
 		}
 	}
 }
