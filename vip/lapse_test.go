@@ -34,12 +34,16 @@ func TestLapse(t *testing.T) {
 	const ms = time.Millisecond
 	list := prefixes("192.0.2.100/32")
 	renew := func(b *bench) { b.Renew("web", "eth0", list, 2*time.Second, soon()) }
-	// A renewal waits until the lease has run out, and somebody sees that.
-	renewLate := func(b *bench, k *waitingKernel) {
+	// A renewal waits until the lease has run out.
+	renewWaiting := func(b *bench, k *waitingKernel) {
 		time.Sleep(time.Second)
 		k.until = time.Now().Add(1500 * ms)
 		renew(b)
 		time.Sleep(1400 * ms)
+	}
+	// And somebody sees that.
+	renewLate := func(b *bench, k *waitingKernel) {
+		renewWaiting(b, k)
 		b.Audit("eth0", []LinkAddress{})
 	}
 	for _, tt := range []struct {
@@ -98,20 +102,14 @@ func TestLapse(t *testing.T) {
 			time.Sleep(time.Second)
 		}, []string{"audit web eth0: 192.0.2.100/32 present gone 2.5s to 2.5s after a lease of 2s"}},
 		{"and of several looks one saw that it was gone", func(b *bench, k *waitingKernel) {
-			time.Sleep(time.Second)
-			k.until = time.Now().Add(1500 * ms)
-			renew(b)
-			time.Sleep(1400 * ms)
+			renewWaiting(b, k)
 			b.Audit("eth0", marked("192.0.2.100/32"))
 			b.Audit("eth0", []LinkAddress{})
 			b.Audit("eth0", marked("192.0.2.100/32"))
 			time.Sleep(time.Second)
 		}, []string{"audit web eth0: 192.0.2.100/32 present gone 2.5s to 2.5s after a lease of 2s"}},
 		{"and that was seen behind a look at everything", func(b *bench, k *waitingKernel) {
-			time.Sleep(time.Second)
-			k.until = time.Now().Add(1500 * ms)
-			renew(b)
-			time.Sleep(1400 * ms)
+			renewWaiting(b, k)
 			b.Audit("eth0", nil)
 			b.Audit("eth0", []LinkAddress{})
 			b.Audit("eth0", marked("192.0.2.100/32"))

@@ -22,8 +22,8 @@ const (
 )
 
 // BenchmarkPrecision measures both programs PRECISION_ROUNDS times (5), in turns:
-// the pace of adverts for PRECISION_TIME (20s) each, and in each round one death
-// by KILL and one pulled cable. PRECISION_JSON names a file for all figures.
+// the pace of adverts for PRECISION_TIME (20s) each, that of a bare loop, too, and in
+// each round one death by KILL and one pulled cable. PRECISION_JSON names a file for all figures.
 func BenchmarkPrecision(b *testing.B) {
 	require(b, os.Geteuid() == 0, "root")
 	_, err := lab.FindPeer("keepalived")

@@ -96,18 +96,25 @@ func TestReloadRefused(t *testing.T) {
 	}
 }
 
+// onSlowDisk is a master whose configuration takes half a minute to be read again.
+func onSlowDisk(t *testing.T, lan *network) *node {
+	t.Helper()
+	a := newNode(t, lan, "a", 1, conf(150, "1s"))
+	load := a.d.opts.Load
+	a.d.opts.Load = func() (*config.Config, []string, error) {
+		time.Sleep(30 * time.Second)
+		return load()
+	}
+	a.start()
+	await(t, 5*time.Second, "a", a)
+	return a
+}
+
 // TestReloadSlow reads the configuration from a disk that takes half a minute:
 // no advert is late, and a stop meanwhile ends the waiting.
 func TestReloadSlow(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
-		a := newNode(t, lan, "a", 1, conf(150, "1s"))
-		load := a.d.opts.Load
-		a.d.opts.Load = func() (*config.Config, []string, error) {
-			time.Sleep(30 * time.Second)
-			return load()
-		}
-		a.start()
-		await(t, 5*time.Second, "a", a)
+		a := onSlowDisk(t, lan)
 		began := time.Now()
 		if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
 			t.Fatal(err)
@@ -183,14 +190,7 @@ func TestReloadStorm(t *testing.T) {
 // configuration: the next one must speak in time.
 func TestLeaveWhileReloading(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
-		a := newNode(t, lan, "a", 1, conf(150, "1s"))
-		load := a.d.opts.Load
-		a.d.opts.Load = func() (*config.Config, []string, error) {
-			time.Sleep(30 * time.Second)
-			return load()
-		}
-		a.start()
-		await(t, 5*time.Second, "a", a)
+		a := onSlowDisk(t, lan)
 		result := make(chan error, 1)
 		go func() {
 			_, err := backend{a.d}.Reload(t.Context(), "tester")
