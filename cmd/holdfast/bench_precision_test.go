@@ -124,6 +124,8 @@ type takeover struct {
 	Last float64 `json:"after_the_last_advert_ms"`
 }
 
+// measureTakeover has the first node die at a phase of its interval: the sooner after an
+// advert, the later it is replaced.
 func measureTakeover(b *testing.B, p *program, phase time.Duration, event func(*bed)) takeover {
 	b.Helper()
 	l := newLab(b)
@@ -132,7 +134,8 @@ func measureTakeover(b *testing.B, p *program, phase time.Duration, event func(*
 	s.quiet = true
 	bd := newBed(b, l, p, s)
 	bd.calm()
-	time.Sleep(phase)
+	adverts := bd.heard(time.Now()).adverts
+	time.Sleep(time.Until(adverts[len(adverts)-1].Time.Add(preciseInterval + phase)))
 	began := time.Now()
 	event(bd)
 	var result takeover
