@@ -51,7 +51,7 @@ func TestDeviceOfWatched(t *testing.T) {
 	k := newKernel(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	seen := make(chan struct{}, 100)
-	wait := goNetns(t, func() { _ = k.Watch(ctx, func([]LinkState) { seen <- struct{}{} }) })
+	wait := goNetns(t, func() { _ = k.Watch(ctx, func([]LinkState) { seen <- struct{}{} }, nil) })
 	defer wait()
 	defer cancel()
 	select {

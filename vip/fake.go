@@ -330,8 +330,8 @@ func (f *Fake) find(name string) *fakeInterface {
 }
 
 // Watch delivers the state of the interfaces as the package's Watch does,
-// until ctx is done.
-func (f *Fake) Watch(ctx context.Context, deliver func([]LinkState)) error {
+// until ctx is done. It has no trouble.
+func (f *Fake) Watch(ctx context.Context, deliver func([]LinkState), _ func(error)) error {
 	wake := make(chan struct{}, 1)
 	f.mu.Lock()
 	f.watchers[wake] = true

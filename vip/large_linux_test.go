@@ -38,7 +38,7 @@ func BenchmarkLargeSet(b *testing.B) {
 			reports := make(chan Report, 1000)
 			m := NewManager(k, func(r Report) { reports <- r })
 			waitManager := goNetns(b, func() { _ = m.Run(ctx) })
-			waitWatch := goNetns(b, func() { _ = k.Watch(ctx, func([]LinkState) {}) })
+			waitWatch := goNetns(b, func() { _ = k.Watch(ctx, func([]LinkState) {}, nil) })
 			list := large(bb.family, bb.bits)
 			spent := map[string]time.Duration{}
 			until := func(kind Order, name string, began time.Time) {

@@ -124,7 +124,7 @@ func TestFakeLease(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			f.Watch(ctx, func(s []LinkState) { seen = s })
+			f.Watch(ctx, func(s []LinkState) { seen = s }, nil)
 		}()
 		list := prefixes("192.0.2.100/32", "192.0.2.101/32", "192.0.2.102/32")
 		do := func(v Verb, p netip.Prefix, lifetime time.Duration) {

@@ -23,6 +23,8 @@ const (
 	gatherPause = 5 * time.Millisecond
 	// resyncPause is the wait before a listing that failed is tried again.
 	resyncPause = 100 * time.Millisecond
+	// troubleAfter is how long listings must have failed to be worth a word.
+	troubleAfter = time.Second
 )
 
 // Watch delivers the state of the interfaces in the network namespace of the
@@ -34,10 +36,13 @@ const (
 // gather, and changes of links with them. deliver runs on the caller's goroutine
 // and owns what it gets.
 //
+// While the kernel's lists cannot be read nothing is delivered. trouble, when not
+// nil, hears why once that has lasted a second, and nil once they can be read again.
+//
 // Watch returns when ctx is done, with its error, or when the kernel cannot be
 // asked at all.
-func Watch(ctx context.Context, deliver func([]LinkState)) error {
-	return watch(ctx, deliver, nil)
+func Watch(ctx context.Context, deliver func([]LinkState), trouble func(error)) error {
+	return watch(ctx, deliver, trouble, nil)
 }
 
 // Watch is the function [Watch], and does not hear of the renewals of IPv4 addresses
@@ -45,20 +50,23 @@ func Watch(ctx context.Context, deliver func([]LinkState)) error {
 // kernel does not tell who renewed it. While it runs, k need not look up the
 // interfaces for them, and looks them up for other orders without waiting for the
 // kernel's network lock.
-func (k *Linux) Watch(ctx context.Context, deliver func([]LinkState)) error {
+func (k *Linux) Watch(ctx context.Context, deliver func([]LinkState), trouble func(error)) error {
 	defer k.watched.forget()
 	return watch(ctx, func(states []LinkState) {
 		k.watched.note(states)
 		deliver(states)
-	}, k.renewal)
+	}, trouble, k.renewal)
 }
 
-func watch(ctx context.Context, deliver func([]LinkState), renewal *rtnl) error {
+func watch(ctx context.Context, deliver func([]LinkState), trouble func(error), renewal *rtnl) error {
 	w, err := newWatcher(deliver)
 	if err != nil {
 		return fmt.Errorf("watch interfaces: %w", err)
 	}
 	defer w.close()
+	if trouble != nil {
+		w.trouble = trouble
+	}
 	if renewal != nil {
 		if err := w.ignore(renewal); err != nil {
 			return fmt.Errorf("watch interfaces: %w", err)
@@ -77,6 +85,7 @@ type watcher struct {
 	bell    *doorbell
 	receive []byte
 	table   *table
+	trouble func(error)
 }
 
 func newWatcher(deliver func([]LinkState)) (*watcher, error) {
@@ -92,7 +101,7 @@ func newWatcher(deliver func([]LinkState)) (*watcher, error) {
 	if err != nil {
 		return nil, errors.Join(err, bell.close(), unix.Close(fd))
 	}
-	return &watcher{route: route, fd: fd, bell: bell, receive: make([]byte, receiveSize), table: newTable(deliver)}, nil
+	return &watcher{route: route, fd: fd, bell: bell, receive: make([]byte, receiveSize), table: newTable(deliver), trouble: func(error) {}}, nil
 }
 
 // ignore has the kernel drop what it tells of IPv4 addresses that were renewed
@@ -159,15 +168,23 @@ func (w *watcher) run(ctx context.Context) error {
 
 // resync lists everything, again and again until that succeeds.
 func (w *watcher) resync(ctx context.Context) error {
+	began, told := time.Now(), false
 	for {
 		w.drain()
 		links, addrs, err := w.route.listing()
 		if err == nil {
+			if told {
+				w.trouble(nil)
+			}
 			w.table.replace(links, addrs)
 			return nil
 		}
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 			return fmt.Errorf("watch interfaces: %w", err)
+		}
+		if !told && time.Since(began) >= troubleAfter {
+			told = true
+			w.trouble(err)
 		}
 		if err := pause(ctx); err != nil {
 			return err

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -22,12 +23,12 @@ func watched(t *testing.T) (until func(iface string, ok func(LinkState) bool) Li
 }
 
 // watchedBy is watched for another function Watch.
-func watchedBy(t *testing.T, watch func(context.Context, func([]LinkState)) error) (until func(iface string, ok func(LinkState) bool) LinkState) {
+func watchedBy(t *testing.T, watch func(context.Context, func([]LinkState), func(error)) error) (until func(iface string, ok func(LinkState) bool) LinkState) {
 	t.Helper()
 	deliveries := make(chan []LinkState, 1000)
 	ctx, cancel := context.WithCancel(t.Context())
 	result := make(chan error, 1)
-	wait := goNetns(t, func() { result <- watch(ctx, func(s []LinkState) { deliveries <- s }) })
+	wait := goNetns(t, func() { result <- watch(ctx, func(s []LinkState) { deliveries <- s }, nil) })
 	t.Cleanup(func() {
 		cancel()
 		if err := <-result; !errors.Is(err, context.Canceled) {
@@ -342,4 +343,44 @@ func TestLinuxRenewalBringsBack(t *testing.T) {
 		m.Audit("hf0", gone.Addresses)
 		until("hf0", has(vip, Proto))
 	}
+}
+
+// TestWatchTellsTrouble has listings fail until that was told, and some more: it is
+// told once, and once more when they work.
+func TestWatchTellsTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		delivered := 0
+		w, err := newWatcher(func([]LinkState) { delivered++ })
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.close()
+		began, ends := time.Now(), troubleAfter/2
+		w.route.recv = func(fd int, b []byte, flags int) (int, error) {
+			if time.Since(began) < ends {
+				return 0, unix.ENOMEM
+			}
+			return recvfrom(fd, b, flags)
+		}
+		var told []error
+		w.trouble = func(err error) {
+			told = append(told, err)
+			if since := time.Since(began); err != nil && since > troubleAfter+resyncPause {
+				t.Errorf("told after %v", since)
+			}
+		}
+		if err := w.resync(t.Context()); err != nil || delivered != 1 {
+			t.Fatalf("%d deliveries, error %v", delivered, err)
+		}
+		if len(told) != 0 {
+			t.Errorf("listings that failed for %v were told: %v", ends, told)
+		}
+		began, ends = time.Now(), 10*troubleAfter
+		if err := w.resync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(told) != 2 || !errors.Is(told[0], unix.ENOMEM) || !strings.Contains(told[0].Error(), "list links: ") || told[1] != nil {
+			t.Errorf("told %v, want once that links cannot be listed, and once that they can", told)
+		}
+	})
 }

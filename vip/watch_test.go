@@ -209,7 +209,7 @@ func TestFakeWatch(t *testing.T) {
 		var r recorder
 		ctx, cancel := context.WithCancel(t.Context())
 		result := make(chan error, 1)
-		go func() { result <- fake.Watch(ctx, r.deliver) }()
+		go func() { result <- fake.Watch(ctx, r.deliver, nil) }()
 		synctest.Wait()
 		steps := []func(){
 			func() {

@@ -25,9 +25,9 @@ checks fail. Several instances on a wide terminal are a table.`,
 		},
 		exit: `0 all is well, 1 refused, or an instance is in fault or demoted, in
 conflict with another master, master without an address, or one of its
-addresses is on another interface of this host as well, 2 wrong usage,
-3 no daemon answers. Instances that were not asked for do not count. With
---watch it tells of the last state.`,
+addresses is on another interface of this host as well, or the interfaces of
+this host cannot be listed, 2 wrong usage, 3 no daemon answers. Instances that
+were not asked for do not count. With --watch it tells of the last state.`,
 	}
 	c.setup = func(flags *flag.FlagSet) runner {
 		var often every
@@ -94,7 +94,7 @@ func tell(w io.Writer, t screen.Terminal, st *control.Status, now time.Time) {
 
 // health is the exit status that a state deserves.
 func health(st *control.Status) int {
-	if slices.ContainsFunc(st.Instances, func(i control.Instance) bool { return !isWell(&i) }) {
+	if st.Daemon.ListError != "" || slices.ContainsFunc(st.Instances, func(i control.Instance) bool { return !isWell(&i) }) {
 		return exitRefused
 	}
 	return exitDone

@@ -42,6 +42,9 @@ func (p *statusPrinter) summary(st *control.Status) {
 	if st.Daemon.ReloadError != "" {
 		p.lines("  ", "the last reload was refused: "+st.Daemon.ReloadError)
 	}
+	if e := st.Daemon.ListError; e != "" {
+		p.lines("  ", "what becomes of interfaces is not seen, since they cannot be listed: "+e)
+	}
 	if e := st.Daemon.Telemetry.ListenError; e != "" {
 		p.lines("  ", "metrics and the status page are not served: "+e)
 	}

@@ -123,6 +123,19 @@ inside  MASTER for 3h00m: r
         conflict for 12s: 192.0.2.66 is master, too; 'holdfast doctor' looks why
 `, exitRefused,
 		}, {
+			"interfaces are not known",
+			control.Status{Node: "lb1", Daemon: control.Daemon{ListError: "list links: the kernel did not answer"}, Instances: []control.Instance{{
+				Name: "web", State: "init", Since: ago(5 * time.Second), Reason: "waiting for the state of interface eth0", Interface: "eth0", VRID: 51,
+				Priority: control.Priority{Base: 100, Effective: 100}, Addresses: manyAddresses(1),
+			}}},
+			`lb1: 1 init
+  what becomes of interfaces is not seen, since they cannot be listed: list links: the kernel did not answer
+
+web  INIT for 5s: waiting for the state of interface eth0
+     eth0, vrid 51, priority 100
+     addresses 10.0.0.0/32 (not here)
+`, exitRefused,
+		}, {
 			"many addresses",
 			control.Status{Node: "lb1", Instances: []control.Instance{{
 				Name: "web", State: "init", Since: ago(0), Reason: "waiting", Interface: "eth0", VRID: 51,

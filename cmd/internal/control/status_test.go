@@ -204,7 +204,7 @@ func TestEmptyFields(t *testing.T) {
 	}
 	path, _ := serve(t, f)
 	_, raw := get(t, path, "GET", "/v1/status")
-	for _, absent := range []string{"reload_error", "demoted_why", "conflict_since", "last_heard", "problem", "lease_left_ms", "last_at"} {
+	for _, absent := range []string{"reload_error", "list_error", "demoted_why", "conflict_since", "last_heard", "problem", "lease_left_ms", "last_at"} {
 		if contains(raw, `"`+absent+`"`) {
 			t.Errorf("%s is there, though there is none", absent)
 		}

@@ -28,6 +28,9 @@ type Daemon struct {
 	Config  string    `json:"config"`
 	// ReloadError is why the last reload was refused; empty when it was not.
 	ReloadError string `json:"reload_error,omitempty"`
+	// ListError is why the interfaces of the host cannot be listed, so that nothing is
+	// known of them or of what has changed; empty while they can be.
+	ListError string `json:"list_error,omitempty"`
 	// HooksFailed and HooksDropped count notify hooks since the start.
 	HooksFailed  uint64 `json:"hooks_failed"`
 	HooksDropped uint64 `json:"hooks_dropped"`

@@ -212,10 +212,10 @@ func TestSuspendedWhileItStarts(t *testing.T) {
 		}},
 		{"before it knows its interfaces", func(a *node) {
 			watch := a.d.opts.Watch
-			a.d.opts.Watch = func(ctx context.Context, deliver func([]vip.LinkState)) error {
+			a.d.opts.Watch = func(ctx context.Context, deliver func([]vip.LinkState), trouble func(error)) error {
 				time.Sleep(time.Millisecond)
 				suspend(a)
-				return watch(ctx, deliver)
+				return watch(ctx, deliver, trouble)
 			}
 		}},
 	} {

@@ -59,8 +59,9 @@ type Options struct {
 	// is for the one that is started next.
 	Leave <-chan struct{}
 	// Watch delivers the state of links, first all of them and then changes,
-	// until the context ends.
-	Watch func(ctx context.Context, deliver func([]vip.LinkState)) error
+	// until the context ends. trouble hears why they cannot be read, and nil once they
+	// can be again.
+	Watch func(ctx context.Context, deliver func([]vip.LinkState), trouble func(error)) error
 }
 
 const (
@@ -87,6 +88,7 @@ type Daemon struct {
 	links       map[string]vip.LinkState
 	linkStates  map[string]string // as people were told
 	synced      bool              // the first full state of the links was seen
+	listError   string            // why links cannot be listed
 	sockets     map[transport.Place]*socket
 	socketNames map[transport.Place]string
 	crowdsSeen  time.Time       // when strangers were last counted
@@ -198,7 +200,9 @@ func (d *Daemon) Run(ctx context.Context, reload <-chan os.Signal) error {
 	d.workers.Go(func() { d.addresses.Run(background) })
 	watchErr := make(chan error, 1)
 	d.workers.Go(func() {
-		watchErr <- d.opts.Watch(background, func(s []vip.LinkState) { d.post(func() { d.watched(s) }) })
+		watchErr <- d.opts.Watch(background,
+			func(s []vip.LinkState) { d.post(func() { d.watched(s) }) },
+			func(err error) { d.post(func() { d.watchTrouble(err) }) })
 	})
 	stopServing := d.serve()
 	d.openSite()

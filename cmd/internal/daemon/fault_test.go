@@ -313,7 +313,7 @@ func deafNode(t *testing.T, lan *network, conf string) (n *node, deafen func(boo
 	var mu sync.Mutex
 	deaf := false
 	n = newNode(t, lan, "a", 1, conf)
-	n.d.opts.Watch = func(ctx context.Context, deliver func([]vip.LinkState)) error {
+	n.d.opts.Watch = func(ctx context.Context, deliver func([]vip.LinkState), trouble func(error)) error {
 		return n.kernel.Watch(ctx, func(s []vip.LinkState) {
 			mu.Lock()
 			skip := deaf
@@ -321,7 +321,7 @@ func deafNode(t *testing.T, lan *network, conf string) (n *node, deafen func(boo
 			if !skip {
 				deliver(s)
 			}
-		})
+		}, trouble)
 	}
 	return n, func(on bool) {
 		mu.Lock()

@@ -41,6 +41,23 @@ func (d *Daemon) watched(states []vip.LinkState) {
 	}
 }
 
+// watchTrouble tells that links cannot be listed, and nothing is heard of them, or
+// that they can be again.
+func (d *Daemon) watchTrouble(err error) {
+	d.tellStatus = true
+	switch {
+	case err == nil:
+		d.listError = ""
+		d.record(history.Event{Kind: history.KindDaemon, Text: "the interfaces can be listed again"}, "interfaces can be listed again")
+		return
+	case d.synced:
+		d.failure("interfaces cannot be listed, and what becomes of them is not seen; trying again (if 'ip address' works, restart holdfast)", err)
+	default:
+		d.failure("interfaces cannot be listed, and no instance starts before they can; trying again (if 'ip address' works, restart holdfast)", err)
+	}
+	d.listError = oneLine(err)
+}
+
 // departing reports whether an instance that a reload removed still hands over on an
 // interface, which another reload may use again.
 func (d *Daemon) departing(iface string) bool {

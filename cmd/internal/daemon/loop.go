@@ -207,7 +207,8 @@ func (d *Daemon) supervise() {
 	}
 }
 
-// summary counts the instances by state, in one line.
+// summary counts the instances by state, and tells what keeps the daemon from knowing
+// them, in one line.
 func (d *Daemon) summary() string {
 	count, drained := d.engine.Census()
 	line := ""
@@ -222,6 +223,9 @@ func (d *Daemon) summary() string {
 	}
 	if drained > 0 {
 		line += fmt.Sprintf("; %d drained by the operator", drained)
+	}
+	if d.listError != "" {
+		line += "; interfaces cannot be listed: " + d.listError
 	}
 	return line
 }

@@ -191,8 +191,8 @@ func TestBlind(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
 		a := newNode(t, lan, "a", 1, conf(150, "1s"))
 		broken := make(chan error)
-		a.d.opts.Watch = func(ctx context.Context, deliver func([]vip.LinkState)) error {
-			go a.kernel.Watch(ctx, deliver)
+		a.d.opts.Watch = func(ctx context.Context, deliver func([]vip.LinkState), trouble func(error)) error {
+			go a.kernel.Watch(ctx, deliver, trouble)
 			return <-broken
 		}
 		b := startNode(t, lan, "b", 2, conf(100, "1s"))

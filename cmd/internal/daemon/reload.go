@@ -30,7 +30,9 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 	}
 	d.reloading = true
 	d.garbage.later(d.now) // apply has it look soon
-	d.supervisor.reloading()
+	if d.synced {
+		d.supervisor.reloading()
+	}
 	go func() { // nobody waits for it in the end: a disk may be very slow
 		next, warnings, err := d.opts.Load()
 		d.post(func() {
@@ -53,7 +55,9 @@ func (d *Daemon) finishReload(who string, next *config.Config, warnings []string
 	if err == nil {
 		err = d.changeable(next)
 	}
-	d.supervisor.tell("READY=1")
+	if d.synced { // else the daemon still starts
+		d.supervisor.tell("READY=1")
+	}
 	if err != nil {
 		d.reloadError = err.Error()
 		d.telemetry.refused++

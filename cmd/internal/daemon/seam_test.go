@@ -1,6 +1,8 @@
 package daemon
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -214,5 +216,64 @@ func TestBlindAuditsDoNotAddUp(t *testing.T) {
 			t.Errorf("asked %d times in 10 s although all is well again", n)
 		}
 		await(t, time.Second, "a", a)
+	})
+}
+
+// TestInterfacesCannotBeListed has the kernel's lists fail at the start, and later
+// again: it is told once each time, also when it is over, in the log, in status and to
+// systemd, which does not hear that the daemon is ready before it is.
+func TestInterfacesCannotBeListed(t *testing.T) {
+	systemd := listenNotify(t)
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "1s"))
+		works, again := make(chan bool), make(chan error)
+		a.d.opts.Watch = func(ctx context.Context, deliver func([]vip.LinkState), trouble func(error)) error {
+			trouble(errors.New("list links: the kernel did not answer"))
+			<-works
+			trouble(nil)
+			go func() {
+				for err := range again {
+					trouble(err)
+				}
+			}()
+			return a.kernel.Watch(ctx, deliver, trouble)
+		}
+		defer close(again)
+		a.start()
+		time.Sleep(10 * time.Second)
+		if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if n := a.log.count("interfaces cannot be listed, and no instance starts before they can"); n != 1 {
+			t.Errorf("%d lines say that nothing starts, want 1", n)
+		}
+		if st := a.status(); st.Daemon.ListError != "list links: the kernel did not answer" || st.Instances[0].State != "init" {
+			t.Errorf("status says %q, the instance is in %s", st.Daemon.ListError, st.Instances[0].State)
+		}
+		told := systemd.read()
+		if count(told, "READY=1")+count(told, "RELOADING=1") != 0 || count(told, "1 init; interfaces cannot be listed: list links: the kernel did not answer") == 0 {
+			t.Errorf("systemd heard %q", told)
+		}
+
+		works <- true
+		await(t, 5*time.Second, "a", a)
+		if told := systemd.read(); count(told, "READY=1") != 1 {
+			t.Errorf("when it worked systemd heard %q", told)
+		}
+		again <- errors.New("list addresses: no buffer space available")
+		synctest.Wait()
+		if st := a.status(); st.Daemon.ListError == "" || st.Instances[0].State != "master" {
+			t.Errorf("later status says %q, the instance is %s", st.Daemon.ListError, st.Instances[0].State)
+		}
+		again <- nil
+		synctest.Wait()
+		if e := a.status().Daemon.ListError; e != "" {
+			t.Errorf("in the end status says %q", e)
+		}
+		if unseen, back := a.log.count("what becomes of them is not seen"), a.log.count("interfaces can be listed again"); unseen != 1 || back != 2 {
+			t.Errorf("%d lines that it fails again and %d that it works, want 1 and 2", unseen, back)
+		}
+		a.stop()
 	})
 }

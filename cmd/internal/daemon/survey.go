@@ -70,7 +70,7 @@ func (d *Daemon) tellSurvey() {
 		Daemon: control.Daemon{
 			Version: d.opts.Version, PID: os.Getpid(), Started: d.started, Config: d.cfg.File,
 			ReloadError: d.reloadError, HooksFailed: d.hooksFailed, HooksDropped: d.hooksDropped,
-			Telemetry: d.telemetryStatus(),
+			ListError: d.listError, Telemetry: d.telemetryStatus(),
 		},
 		Checks: d.checkStatus(snapshot),
 	}
