@@ -94,7 +94,8 @@ type Daemon struct {
 	crowdsSeen  time.Time       // when strangers were last counted
 	crowdsStay  bool            // the kernel would not keep them away
 	retrying    map[string]bool // interfaces whose sockets are tried again soon
-	auditAt     time.Time       // when all addresses are compared with the kernel's; zero before they are known
+	deaf        map[transport.Place]*deaf
+	auditAt     time.Time // when all addresses are compared with the kernel's; zero before they are known
 	blind       map[string]*blind
 	writing     []*socket
 	batch       batch // reused for each of them
@@ -161,6 +162,7 @@ func New(opts Options) *Daemon {
 		packets: make([]transport.Packet, batchLen), calls: make(chan func(), callBacklog), ended: make(chan struct{}),
 		links: map[string]vip.LinkState{}, sockets: map[transport.Place]*socket{}, socketNames: map[transport.Place]string{},
 		retrying:   map[string]bool{},
+		deaf:       map[transport.Place]*deaf{},
 		linkStates: map[string]string{},
 		blind:      map[string]*blind{},
 		results:    map[string]healthcheck.Result{},

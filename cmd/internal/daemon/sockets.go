@@ -23,6 +23,7 @@ const (
 type socket struct {
 	conn   transport.Conn
 	opened time.Time
+	heard  bool // somebody
 	crowd  crowd
 	out    []*vrrp.SendAdvert
 }
@@ -58,7 +59,7 @@ func (d *Daemon) ensureSockets(iface string) (problem string) {
 		if need[f] == nil {
 			continue
 		}
-		if err := d.openSocket(transport.Place{Interface: l.Index, Family: f}, iface, *need[f]); err != nil {
+		if err := d.listen(transport.Place{Interface: l.Index, Family: f}, iface, *need[f]); err != nil {
 			problem = err.Error()
 			d.retrySockets(iface)
 		}
@@ -118,9 +119,10 @@ func (d *Daemon) receive(key transport.Place) {
 	for range turnBatches {
 		n, err := s.conn.ReadBatch(d.packets)
 		if err != nil {
-			d.reopen(key, s)
+			d.reopen(key, s, err)
 			return
 		}
+		s.heard = s.heard || n > 0
 		for n := range n {
 			p := &d.packets[n]
 			d.advert = vrrp.AdvertReceived{
@@ -139,21 +141,11 @@ func (d *Daemon) receive(key transport.Place) {
 	}
 }
 
-// reopen replaces a socket that does not work. One that has just been opened has
-// to wait, so that it does not keep the loop from everything else.
-func (d *Daemon) reopen(key transport.Place, s *socket) {
-	iface := d.socketNames[key]
-	d.closeSocket(key)
-	if d.now.Sub(s.opened) < socketRetry || d.openSocket(key, iface, s.crowd.vrids) != nil {
-		d.retrySockets(iface)
-	}
-}
-
 // send queues an advert for the end of the turn.
 func (d *Daemon) send(a *vrrp.SendAdvert) {
 	s := d.sockets[transport.Place{Interface: a.Interface, Family: a.Router.Family}]
 	if s == nil {
-		return // the interface has just gone; the Engine is about to hear it
+		return // the interface has just gone, or its socket; the Engine is about to hear it
 	}
 	d.traceAdvert("advert sent", a.Interface, a.Source, a.Destination, a.Payload)
 	if len(s.out) == 0 {
