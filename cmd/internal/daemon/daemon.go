@@ -9,6 +9,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -65,7 +66,8 @@ type Options struct {
 }
 
 const (
-	// stopGrace is how long removing the last addresses may take at the end.
+	// stopGrace is how long each step of the end may take: to remove the last
+	// addresses, to run hooks beyond the time that one may take, and the rest.
 	stopGrace = 10 * time.Second
 	// callBacklog is how many closures may wait for the loop.
 	callBacklog = 256
@@ -295,6 +297,9 @@ func (d *Daemon) shutdown() error {
 	longest := time.Duration(0)
 	for _, h := range d.cfg.Hooks {
 		longest = max(longest, h.Timeout)
+	}
+	if len(d.hooks.Unfinished()) > 0 {
+		d.supervisor.extend(longest+2*stopGrace, fmt.Sprintf("the addresses are handed over; hooks run, for at most %v", longest+stopGrace))
 	}
 	hooks, cancelHooks := context.WithTimeout(context.Background(), longest+stopGrace)
 	defer cancelHooks()

@@ -64,6 +64,13 @@ func (s *supervisor) reloading() {
 	}
 }
 
+// extend asks that the end may take so much longer from now on: systemd knows how
+// long it may take in all, not that hooks have times of their own. Before version 236
+// it does not listen to this.
+func (s *supervisor) extend(by time.Duration, status string) {
+	s.tell(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d\nSTATUS=%s", by.Microseconds(), status))
+}
+
 // feeding delivers when the watchdog is to be fed, if there is one, until stop.
 func (s *supervisor) feeding() (feed <-chan time.Time, stop func()) {
 	if s.watchdog == 0 {

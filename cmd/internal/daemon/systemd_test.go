@@ -186,6 +186,33 @@ func TestWatchdogWhileEnding(t *testing.T) {
 	})
 }
 
+// TestHooksAtTheEndGetTheirTime has a hook run at the end: systemd, which would kill
+// the daemon under it, is asked for the time that hooks may take, and only then.
+func TestHooksAtTheEndGetTheirTime(t *testing.T) {
+	for _, c := range []struct{ name, hook, want string }{
+		{"none", "", ""},
+		{"not for the end", "[[notify]]\non = [\"fault\"]\nexec = [\"/bin/true\"]\n", ""},
+		{"of 2 minutes", "[[notify]]\nexec = [\"/bin/sleep\", \"0.1\"]\ntimeout = \"2m\"\n", "EXTEND_TIMEOUT_USEC=140000000\nSTATUS=the addresses are handed over; hooks run, for at most 2m10s"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			systemd := listenNotify(t)
+			inBubble(t, func(t *testing.T, lan *network) {
+				a := startNode(t, lan, "a", 1, conf(150, "1s", c.hook))
+				await(t, 5*time.Second, "a", a)
+				systemd.read()
+				a.stop()
+				told, want := systemd.read(), 1
+				if c.want == "" {
+					want = 0
+				}
+				if count(told, "EXTEND_TIMEOUT_USEC=") != want || c.want != "" && count(told, c.want) != 1 {
+					t.Errorf("at the end systemd heard %q, want %q", told, c.want)
+				}
+			})
+		})
+	}
+}
+
 // TestSystemdDeaf fills the queue of a systemd that does not read.
 func TestSystemdDeaf(t *testing.T) {
 	listenNotify(t)
