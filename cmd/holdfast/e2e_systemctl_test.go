@@ -217,6 +217,51 @@ func TestUnitUnderSystemd(t *testing.T) {
 	a.installedAgain(t)
 }
 
+// TestUnitFailsAndEnds has the unit started with a file that is refused, which is told
+// once and not tried again; has the daemon killed, which is; and stops it with hooks
+// that take longer than the unit's time, which they get.
+func TestUnitFailsAndEnds(t *testing.T) {
+	put := packages(t)
+	t.Parallel()
+	cgroup := bootable(t)
+	n := newNode(t, newLab(t), "lb1", "192.0.2.1/24")
+	a := n.boot(cgroup)
+	put(a.System)
+	a.run("dpkg", "--install", "/root/holdfast_1.0.0.deb")
+	a.write("/etc/systemd/system/holdfast.service.d/stop.conf", "[Service]\nTimeoutStopSec=1s\n")
+	a.run("systemctl", "daemon-reload")
+
+	const file = "/etc/holdfast/holdfast.toml"
+	config := instanceTOML(150, "100ms", []string{lifeVIP + "/24"})
+	a.write(file, config+"[nonsense]\n")
+	if out, err := a.systemctl("start", "holdfast"); err == nil {
+		t.Errorf("a start with a file that is refused is well: %s", out)
+	}
+	during(t, time.Second, "the unit is failed", func() bool {
+		return strings.Contains(a.state(), "NRestarts=0") && strings.Contains(a.state(), "ActiveState=failed")
+	})
+	if n := strings.Count(a.log(), "nonsense"); n != 2 { // the sentence and the line
+		t.Errorf("the log has the mistake %d times:\n%s", n, a.log())
+	}
+
+	hook := "[[notify]]\non = [\"stop\"]\nexec = [\"/bin/sh\", \"-c\", \"sleep 4; echo done >/run/holdfast.d/hook\"]\n"
+	a.run("install", "-d", "-o", "holdfast", "/run/holdfast.d")
+	a.write("/etc/systemd/system/holdfast.service.d/write.conf", "[Service]\nReadWritePaths=/run/holdfast.d\n")
+	a.run("systemctl", "daemon-reload")
+	a.write(file, config+hook)
+	a.run("systemctl", "start", "holdfast")
+	a.run("systemctl", "kill", "--signal=KILL", "holdfast")
+	eventually(t, settled, "it was started again", func() bool {
+		return strings.Contains(a.state(), "NRestarts=1 ") || strings.HasSuffix(a.state(), "NRestarts=1")
+	})
+	eventually(t, settled, "it is master", func() bool { return n.has(lifeVIP) })
+	took := a.run("systemctl", "stop", "holdfast")
+	if text, _ := a.ReadFile("/run/holdfast.d/hook"); text != "done\n" || !strings.Contains(a.state(), "ActiveState=inactive") {
+		t.Errorf("after the stop the hook wrote %q and systemd says %s", text, a.state())
+	}
+	t.Logf("measured: with a hook of 4 s and TimeoutStopSec=1s the stop took %s", ms(took))
+}
+
 // installedAgain installs the package that was removed, not purged: the removal
 // stopped the daemon, so the installation starts it. What the operator stopped or
 // disabled stays so.

@@ -21,6 +21,9 @@ const (
 	exitRefused    = 1 // refused, failed or unhealthy
 	exitUsage      = 2
 	exitNotRunning = 3 // no daemon answers
+	// exitConfig is of a daemon that has no configuration to run with. systemd is told
+	// not to try again then; it calls this status CONFIG (sysexits.h). Go's panics have 2.
+	exitConfig = 78
 )
 
 // environment is what a command gets from outside.

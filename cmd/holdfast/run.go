@@ -27,7 +27,8 @@ reloads the configuration. SIGUSR2, which the systemd unit sends for a restart,
 ends it with all addresses left in place, for the next daemon to go on with.
 Needs root, or CAP_NET_ADMIN and CAP_NET_RAW.`,
 		examples: []example{{"sudo holdfast run --config ./holdfast.toml", "try a configuration; Ctrl-C hands over and cleans up"}},
-		exit:     "0 stopped, 1 could not start or could not clean up, 2 wrong usage.",
+		exit: `0 stopped, 1 could not start or could not clean up, 2 wrong usage,
+78 the configuration is refused: the unit is not started again.`,
 		setup: func(flags *flag.FlagSet) runner {
 			path := flags.String("config", config.DefaultPath, "the configuration is `FILE`")
 			return func(env *environment, _ []string) int { return runDaemon(env, *path) }
@@ -49,7 +50,8 @@ func runDaemon(env *environment, path string) int {
 		err = fmt.Errorf("%w\n  let the daemon's group read it: chgrp %s %s && chmod g+r %[3]s", err, ownGroup(), path)
 	}
 	if err != nil {
-		return env.failAll(err)
+		env.failAll(err)
+		return exitConfig
 	}
 	for _, w := range warnings {
 		fmt.Fprintln(warn, w)

@@ -50,8 +50,9 @@ or need no daemon at all.`)
 		}
 	}
 	w.section("EXIT STATUS", `
-0 done, 1 refused, failed or unhealthy, 2 wrong usage, 3 no daemon answers. What
-it means for a command is said there.`)
+0 done, 1 refused, failed or unhealthy, 2 wrong usage, 3 no daemon answers, 78 a
+daemon is to run whose configuration is refused. What it means for a command is
+said there.`)
 	w.request("SH", "FILES")
 	w.terms([]Term{
 		{"/etc/holdfast/holdfast.toml", "The configuration, see holdfast.toml(5)."},
