@@ -115,14 +115,15 @@ const (
 	maxSocketLen        = 107
 )
 
-// Load reads and checks the configuration in a file. Mistakes leave no room for
-// warnings: those are about a configuration that can be used.
+// Load reads and checks the configuration in a file, and warns of what this host
+// lacks. Mistakes leave no room for warnings: those are about a configuration that
+// can be used.
 func Load(path string) (*Config, []Warning, error) {
 	text, err := Read(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	c, warnings, err := Parse(path, text)
+	c, warnings, err := parse(path, text, hostHasGroup)
 	if err != nil {
 		return nil, warnings, err
 	}

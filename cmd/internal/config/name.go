@@ -74,8 +74,8 @@ func (s *section) absolutePath(key string) (string, bool) {
 	return v, ok
 }
 
-// account reads the name or number of a user or group. Whether it exists is
-// not looked at: a file may be checked on another host.
+// account reads the name or number of a user or group. That it does not exist is no
+// mistake: a file may be checked on another host.
 func (s *section) account(key string) (string, bool) {
 	v, ok := s.str(key)
 	if !ok {

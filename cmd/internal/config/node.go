@@ -1,8 +1,10 @@
 package config
 
 import (
+	"errors"
 	"net"
 	"net/netip"
+	"os/user"
 	"path"
 	"strconv"
 )
@@ -41,7 +43,21 @@ func (p *parser) control(s *section) {
 	}
 	if v, ok := s.account("group"); ok {
 		c.Group = v
+		if v != "" && v != DefaultGroup && !p.hasGroup(v) {
+			s.src.warn(s.valueAt("group"), "make it before the daemon starts here, which refuses to without: groupadd --system "+v, "there is no group %s on this host", v)
+		}
 	}
+}
+
+// hostHasGroup tells whether this host has a group. It has any of a number, and may
+// have one that could not be looked up.
+func hostHasGroup(name string) bool {
+	if _, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return true
+	}
+	_, err := user.LookupGroup(name)
+	_, unknown := errors.AsType[user.UnknownGroupError](err)
+	return !unknown
 }
 
 // SocketOf returns the control socket that a text names, which may have mistakes

@@ -19,10 +19,15 @@ import (
 // Parse checks a configuration; name is what messages call it. The error, when
 // there is one, is of type [Errors] and lists everything that is wrong.
 func Parse(name string, text []byte) (*Config, []Warning, error) {
+	return parse(name, text, func(string) bool { return true })
+}
+
+// parse is Parse, and warns of a group that this host does not have.
+func parse(name string, text []byte, hasGroup func(string) bool) (*Config, []Warning, error) {
 	hash := fmt.Sprintf("%.8x", sha256.Sum256(text))
-	p := read(&source{file: name, text: string(text)})
+	p := read(&source{file: name, text: string(text), hasGroup: hasGroup})
 	if !p.placed && len(p.problems)+len(p.warnings) > 0 {
-		p = read(&source{file: name, text: p.text, placed: true})
+		p = read(&source{file: name, text: p.text, placed: true, hasGroup: hasGroup})
 	}
 	if len(p.problems) > 0 {
 		return nil, nil, p.sorted()

@@ -97,6 +97,8 @@ type source struct {
 	placed bool
 	// lines are the offsets at which lines begin, once they are needed.
 	lines []int
+	// hasGroup tells whether this host has a group.
+	hasGroup func(name string) bool
 }
 
 // problem records a mistake at a byte offset.

@@ -117,6 +117,26 @@ func fillQueue(t *testing.T, path string) {
 	t.Fatal("the kernel queues on and on")
 }
 
+// A group may be given by its number, whether or not it has a name.
+func TestListenGroupNumber(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root may give a socket to any group")
+	}
+	path := filepath.Join(t.TempDir(), "sock")
+	l, err := Listen(path, "64321")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gid := info.Sys().(*syscall.Stat_t).Gid; gid != 64321 || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket is of group %d, %v", gid, info.Mode())
+	}
+}
+
 func TestListenRefused(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")

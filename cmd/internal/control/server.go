@@ -114,15 +114,15 @@ func admit(path, group string) error {
 	if group == "" {
 		return nil
 	}
-	g, err := user.LookupGroup(group)
-	if err != nil {
-		return fmt.Errorf("control group %q does not exist: create it or set another in [control]", group)
+	number := group // which it may be
+	if g, err := user.LookupGroup(group); err == nil {
+		number = g.Gid
 	}
-	gid, err := strconv.Atoi(g.Gid)
+	gid, err := strconv.ParseUint(number, 10, 31)
 	if err != nil {
-		return fmt.Errorf("control group %q has no numeric id: %w", group, err)
+		return fmt.Errorf("control group %q does not exist: create it (groupadd --system %[1]s) or set another in [control]", group)
 	}
-	switch err := os.Chown(path, -1, gid); {
+	switch err := os.Chown(path, -1, int(gid)); {
 	case errors.Is(err, os.ErrPermission):
 		who := strconv.Itoa(os.Geteuid())
 		if u, err := user.LookupId(who); err == nil {
