@@ -3,6 +3,7 @@ package vrrp
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -216,7 +217,7 @@ func refused(t *testing.T, id string) {
 				t.Errorf("counters (-want +got):\n%s", diff)
 			}
 			told := te.e.Snapshot(te.now).Instances[0].Routers[0].Refused
-			if tt.onLink != (told == nil) || told != nil && *told != (Refused{te.now, ev.Source, tt.detail}) {
+			if tt.onLink != (told == nil) || told != nil && *told != (Refused{te.now, ev.Source, tt.want, tt.detail}) {
 				t.Errorf("the status tells of %+v", told)
 			}
 			if told := te.e.Snapshot(te.now.Add(refusedShown)).Instances[0].Routers[0].Refused; told != nil {
@@ -240,6 +241,26 @@ func refused(t *testing.T, id string) {
 	if count == 0 {
 		t.Errorf("no packet for %s", id)
 	}
+}
+
+// TestRefusedOfOthersFirst has the network send own packets back beside those of a
+// router that is refused: the status tells of the latter, as long as they come.
+func TestRefusedOfOthersFirst(t *testing.T) {
+	te := newMaster(t, web())
+	tells := func(want DropReason) {
+		t.Helper()
+		if told := te.e.Snapshot(te.now).Instances[0].Routers[0].Refused; told == nil || told.Reason != want {
+			t.Errorf("the status tells of %+v, want %v", told, want)
+		}
+	}
+	te.advert(self, 254)
+	tells(DropOwn)
+	te.advert(peer, 254, version2)
+	te.advert(self, 254)
+	tells(DropVersion)
+	te.adverts(refusedShown, time.Second, self, 254)
+	te.advert(self, 254)
+	tells(DropOwn)
 }
 
 func noticeOf(d DropReason) NoticeKind {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 )
 
 // accept makes the checks of RFC 9568 section 7.1 (version 2: RFC 3768 section
@@ -85,7 +86,10 @@ func (r *router) dropped(why DropReason, ev *AdvertReceived, p *Packet) {
 	if !silent {
 		d.told[why], d.text[why] = r.now(), r.explainDrop(why, ev, p)
 	}
-	d.last = Refused{r.now(), ev.Source, d.text[why]}
+	// What the network sends back says less than what somebody else sends.
+	if why != DropOwn || d.last.Reason == DropOwn || !r.refusedLately(r.now()) {
+		d.last = Refused{r.now(), ev.Source, why, d.text[why]}
+	}
 	if silent {
 		return
 	}
@@ -94,6 +98,11 @@ func (r *router) dropped(why DropReason, ev *AdvertReceived, p *Packet) {
 		kind = NoticeOwnPacket
 	}
 	r.do(r.newNotice(kind, ev.Source, d.text[why]))
+}
+
+// refusedLately reports whether the status tells of the last refused packet.
+func (r *router) refusedLately(now time.Time) bool {
+	return r.drops != nil && now.Sub(r.drops.last.At) < max(refusedShown, downIntervals*r.interval)
 }
 
 // explainDrop says what was wrong with the packet and what to look at.

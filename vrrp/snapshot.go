@@ -72,7 +72,8 @@ type RouterStatus struct {
 	// Rival is the one that was heard last.
 	ConflictSince time.Time
 	Rival         netip.Addr
-	// Refused is the last packet that was refused; nil when there was none lately.
+	// Refused is the last packet that was refused, of others if there are such; nil
+	// when there was none lately.
 	Refused   *Refused
 	Addresses []AddressState
 	Counters  Counters
@@ -81,9 +82,10 @@ type RouterStatus struct {
 // Refused is a packet for a virtual router that was refused. Other routers of its
 // VRID that go on with such do not hear this one either.
 type Refused struct {
-	At   time.Time
-	From netip.Addr
-	Why  string
+	At     time.Time
+	From   netip.Addr
+	Reason DropReason
+	Why    string
 }
 
 // CheckStatus is a health check as the Engine knows it.
@@ -261,7 +263,7 @@ func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
 	}
 	if d := r.drops; d != nil {
 		s.Counters.Dropped = d.count
-		if now.Sub(d.last.At) < max(refusedShown, downIntervals*r.interval) {
+		if r.refusedLately(now) {
 			last := d.last
 			s.Refused = &last
 		}

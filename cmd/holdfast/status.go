@@ -24,10 +24,11 @@ checks fail. Several instances on a wide terminal are a table.`,
 			{"holdfast status --json", "the whole state, for programs"},
 		},
 		exit: `0 all is well, 1 refused, or an instance is in fault or demoted, in
-conflict with another master, master without an address, or one of its
-addresses is on another interface of this host as well, or the interfaces of
-this host cannot be listed, 2 wrong usage, 3 no daemon answers. Instances that
-were not asked for do not count. With --watch it tells of the last state.`,
+conflict with another master, master without an address, refuses what another
+router sends to it, or one of its addresses is on another interface of this
+host as well, or the interfaces of this host cannot be listed, 2 wrong usage,
+3 no daemon answers. Instances that were not asked for do not count. With
+--watch it tells of the last state.`,
 	}
 	c.setup = func(flags *flag.FlagSet) runner {
 		var often every
@@ -102,9 +103,14 @@ func health(st *control.Status) int {
 
 // isWell reports an instance that is as it should be, or waits to be.
 func isWell(i *control.Instance) bool {
-	return i.State != "fault" && !i.Demoted && i.ConflictSince == nil && !lacksAddress(i) && !answersElsewhere(i) &&
+	return i.State != "fault" && !i.Demoted && i.ConflictSince == nil && !refusesOthers(i) && !lacksAddress(i) && !answersElsewhere(i) &&
 		!slices.ContainsFunc(i.Families, func(f control.Family) bool { return f.State == "fault" })
 }
+
+// refusesOthers reports a router whose adverts are not heeded, nor perhaps those of
+// this node by it: neither takes over when it should, or both are master. Nobody can
+// help it when the network sends own packets back.
+func refusesOthers(i *control.Instance) bool { return i.Refused != nil && !i.Refused.IsOwn() }
 
 // lacksAddress reports a master without one of its addresses.
 func lacksAddress(i *control.Instance) bool {

@@ -182,6 +182,7 @@ func noteCell(i *control.Instance) string {
 		{i.Drained, "drained"},
 		{i.Demoted, "demoted"},
 		{i.ConflictSince != nil, "conflict"},
+		{refusesOthers(i), "refuses adverts"},
 		{i.HandingOver, "handing over"},
 		{i.Failover != nil, "stands back"},
 	} {

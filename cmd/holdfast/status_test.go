@@ -123,6 +123,34 @@ inside  MASTER for 3h00m: r
         conflict for 12s: 192.0.2.66 is master, too; 'holdfast doctor' looks why
 `, exitRefused,
 		}, {
+			"master that refuses a peer",
+			control.Status{Node: "lb1", Instances: []control.Instance{{
+				Name: "web", State: "master", Since: ago(5 * time.Second), Reason: "no master heard for 3.4s", Interface: "eth0", VRID: 51,
+				Priority: control.Priority{Base: 150, Effective: 150}, Addresses: []control.Address{{Address: "192.0.2.100/24", Present: true}},
+				Refused: &control.RefusedPacket{From: "192.0.2.2", At: ago(300 * time.Millisecond), Reason: "auth_data", Why: "the password differs"},
+			}}},
+			`lb1: 1 master
+
+web  MASTER for 5s: no master heard for 3.4s
+     eth0, vrid 51, priority 150
+     addresses 192.0.2.100/24 (here), no lease
+     refuses what 192.0.2.2 sends, the last 300ms ago: the password differs
+`, exitRefused,
+		}, {
+			"own packets come back",
+			control.Status{Node: "lb1", Instances: []control.Instance{{
+				Name: "web", State: "master", Since: ago(5 * time.Second), Reason: "no master heard for 3.4s", Interface: "eth0", VRID: 51,
+				Priority: control.Priority{Base: 150, Effective: 150}, Addresses: []control.Address{{Address: "192.0.2.100/24", Present: true}},
+				Refused: &control.RefusedPacket{From: "192.0.2.1", At: ago(300 * time.Millisecond), Reason: "own", Why: "the network sends own packets back, or another host uses this address"},
+			}}},
+			`lb1: 1 master
+
+web  MASTER for 5s: no master heard for 3.4s
+     eth0, vrid 51, priority 150
+     addresses 192.0.2.100/24 (here), no lease
+     refuses what 192.0.2.1 sends, the last 300ms ago: the network sends own packets back, or another host uses this address
+`, exitDone,
+		}, {
 			"interfaces are not known",
 			control.Status{Node: "lb1", Daemon: control.Daemon{ListError: "list links: the kernel did not answer"}, Instances: []control.Instance{{
 				Name: "web", State: "init", Since: ago(5 * time.Second), Reason: "waiting for the state of interface eth0", Interface: "eth0", VRID: 51,

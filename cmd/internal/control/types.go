@@ -118,10 +118,16 @@ type Priority struct {
 
 // RefusedPacket is one that was not heeded, such as an advert of another version.
 type RefusedPacket struct {
-	From string    `json:"from"`
-	Why  string    `json:"why"`
-	At   time.Time `json:"at"`
+	From string `json:"from"`
+	// Reason is one of the words of [Counters.Dropped], Why is for people.
+	Reason string    `json:"reason"`
+	Why    string    `json:"why"`
+	At     time.Time `json:"at"`
 }
+
+// IsOwn tells that the packet has this node's own address as its source: as a rule the
+// network sends back what this node sent.
+func (p *RefusedPacket) IsOwn() bool { return p.Reason == "own" }
 
 // Master is the router that serves.
 type Master struct {

@@ -151,13 +151,20 @@ func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 		if !r.ConflictSince.IsZero() {
 			c.ConflictSince, c.ConflictWith = &r.ConflictSince, r.Rival.String()
 		}
-		if n := r.Refused; n != nil && (c.Refused == nil || c.Refused.At.Before(n.At)) {
-			c.Refused = &control.RefusedPacket{From: n.From.String(), Why: n.Why, At: n.At}
+		if n := renderRefused(r.Refused); n != nil && (c.Refused == nil || c.Refused.IsOwn() || !n.IsOwn() && c.Refused.At.Before(n.At)) {
+			c.Refused = n
 		}
 		addCounters(&c.Counters, &r.Counters)
 	}
 	c.Addresses = renderAddresses(i)
 	return c
+}
+
+func renderRefused(r *vrrp.Refused) *control.RefusedPacket {
+	if r == nil {
+		return nil
+	}
+	return &control.RefusedPacket{From: r.From.String(), Reason: r.Reason.String(), Why: r.Why, At: r.At}
 }
 
 // renderAddresses keeps the order of the configuration.
