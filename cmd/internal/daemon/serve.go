@@ -59,6 +59,7 @@ func Serve(ctx context.Context, s Setup) error {
 	}
 	log, patience := newAsyncWriter(s.Log, before), logPatience
 	defer func() { log.Close(patience) }()
+	reserveThreads(threadsFor(s.Config))
 	urgency := makeUrgent()
 	d := New(Options{
 		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, ToJournal: journal, Control: listener,

@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 	}
 	child := map[string]func() error{
 		"urgent": urgentChild, "limited": limitedChild, "scheduling": schedulingChild, "serve": serveChild, "leave": leaveChild,
+		"threads": threadsChild,
 	}[mode]
 	err := limitMemory()
 	if err == nil {
