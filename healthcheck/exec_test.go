@@ -295,3 +295,12 @@ func requireRoot(t *testing.T) {
 	}
 	t.Skip("needs root")
 }
+
+// A host without room for another process is told from one without the program.
+func TestStartErrorNoRoom(t *testing.T) {
+	err := startError("/bin/true", &os.PathError{Op: "fork/exec", Path: "/bin/true", Err: syscall.EAGAIN})
+	want := "start /bin/true: resource temporarily unavailable: no room for another process (TasksMax= of the unit, or the host's limits)"
+	if err.Error() != want {
+		t.Errorf("got %q, want %q", err, want)
+	}
+}

@@ -61,7 +61,8 @@ func start(argv, env []string, as *syscall.Credential) (*process, error) {
 	return p, nil
 }
 
-// startError says what the kernel's "no such file or directory" is about.
+// startError says what the kernel's "no such file or directory" and "resource
+// temporarily unavailable" are about.
 func startError(program string, err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		err = e.Err
@@ -70,6 +71,9 @@ func startError(program string, err error) error {
 		if _, statErr := os.Stat(program); statErr == nil {
 			return fmt.Errorf("start %s: the interpreter in its first line does not exist", program)
 		}
+	}
+	if errors.Is(err, syscall.EAGAIN) {
+		return fmt.Errorf("start %s: %w: no room for another process (TasksMax= of the unit, or the host's limits)", program, err)
 	}
 	return fmt.Errorf("start %s: %w", program, err)
 }
