@@ -28,14 +28,15 @@ func lock(dir string) (*os.File, error) {
 			return nil, fmt.Errorf("cannot lock %s: %w", path, err)
 		}
 		text, _ := io.ReadAll(io.LimitReader(f, 32))
-		return nil, fmt.Errorf("another holdfast (pid %s) is running with run directory %s: stop it first, or set another node.run_dir", strings.TrimSpace(string(text)), dir)
+		pid := strings.TrimSpace(string(text))
+		if pid == "" {
+			pid = "unknown"
+		}
+		return nil, fmt.Errorf("another holdfast (pid %s) is running with run directory %s: stop it first, or set another node.run_dir", pid, dir)
 	}
-	if err = f.Truncate(0); err == nil {
-		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
-	}
-	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("cannot write %s: %w", path, err)
+	// For the sentence above alone: on a full disk nothing is lost without it.
+	if f.Truncate(0) == nil {
+		_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	return f, nil
 }

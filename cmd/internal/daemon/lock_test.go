@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 func TestLock(t *testing.T) {
@@ -37,6 +39,31 @@ func TestLock(t *testing.T) {
 		t.Fatalf("after the first one ended: %v", err)
 	}
 	again.Close()
+}
+
+// A full disk, as /run may be after a journal gone wild, keeps no daemon from
+// starting.
+func TestLockOnFullDisk(t *testing.T) {
+	needsRoot(t)
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4k"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	if err := os.WriteFile(filepath.Join(dir, "fill"), make([]byte, 4096), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	held, err := lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	if second, err := lock(dir); err == nil {
+		second.Close()
+		t.Error("the directory was locked twice")
+	} else if !strings.Contains(err.Error(), "another holdfast (pid unknown) is running") {
+		t.Errorf("the second one says %q", err)
+	}
 }
 
 func TestLockRefused(t *testing.T) {

@@ -54,12 +54,7 @@ func TestMain(m *testing.M) {
 // returns what it printed.
 func runChild(t *testing.T, mode string, attr *syscall.SysProcAttr, env ...string) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		if os.Getenv("HOLDFAST_REQUIRE") == "1" {
-			t.Fatal("needs root")
-		}
-		t.Skip("needs root")
-	}
+	needsRoot(t)
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe") // which others may execute, wherever it is
 	cmd.Env = append([]string{childMode + "=" + mode, "GORACE=atexit_sleep_ms=0"}, env...)
 	cmd.SysProcAttr = attr
@@ -69,6 +64,17 @@ func runChild(t *testing.T, mode string, attr *syscall.SysProcAttr, env ...strin
 		t.Fatalf("%s: %v\n%s%.2000s", mode, err, out.String(), errors.String())
 	}
 	return out.String()
+}
+
+func needsRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("HOLDFAST_REQUIRE") == "1" {
+		t.Fatal("needs root")
+	}
+	t.Skip("needs root")
 }
 
 // unprivileged runs a child as nobody with the capabilities alone, in a network
