@@ -258,12 +258,12 @@ func (d *Daemon) abandon() {
 	d.record(history.Event{Kind: history.KindDaemon, Text: "holdfast leaves the addresses to the next daemon"}, "leaving the addresses to the next daemon")
 	d.stopping = true
 	d.journalLast()
-	quit := d.standIn()
-	defer quit()
-	d.checks.Close()
 	for key := range d.sockets {
 		d.closeSocket(key)
 	}
+	quit := d.standIn()
+	defer quit()
+	d.checks.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), d.leaveGrace())
 	defer cancel()
 	for _, u := range d.hooks.Leave(ctx) {
@@ -282,12 +282,12 @@ func (d *Daemon) abandon() {
 // shutdown follows the loop: the addresses are gone, the last hooks wait.
 func (d *Daemon) shutdown() error {
 	d.stopping = true // also when the loop ended by an error
-	quit := d.standIn()
-	defer quit()
-	d.checks.Close()
 	for key := range d.sockets {
 		d.closeSocket(key)
 	}
+	quit := d.standIn()
+	defer quit()
+	d.checks.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	err := d.addresses.Close(ctx)
@@ -312,8 +312,8 @@ func (d *Daemon) shutdown() error {
 	return err
 }
 
-// standIn stands in for the loop after its end, for checks, reports and
-// outcomes still come and whoever sends them waits. systemd does, too: it minds the
+// standIn stands in for the loop after its end, for checks, reports, outcomes and
+// questions still come and whoever sends them waits. systemd does, too: it minds the
 // watchdog again, which the loop has fed while it handed over. quit ends that and
 // refuses what comes later.
 func (d *Daemon) standIn() (quit func()) {
@@ -323,6 +323,9 @@ func (d *Daemon) standIn() (quit func()) {
 		feed, stop := d.supervisor.feeding()
 		defer stop()
 		for {
+			for d.survey.due() { // or a hook that asks for the state would wait for itself
+				d.surveyMore()
+			}
 			select {
 			case f := <-d.calls:
 				f()

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -192,4 +193,26 @@ func lateness(t *testing.T) (stop func() func(from, to time.Time) time.Duration)
 			return lost
 		}
 	}
+}
+
+// Who asks for the state while the last hooks run is told: it may be one of them,
+// which would wait for its own end.
+func TestStateIsToldWhileHooksEnd(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := startNode(t, lan, "a", 1, conf(150, "1s", ""))
+		await(t, 5*time.Second, "a", a)
+		a.stop()
+		a.d.ended = make(chan struct{}) // as when the loop has just ended
+		quit := a.d.standIn()
+		defer quit()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		st, err := backend{a.d}.Status(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := st.Instances[0].State; got != "init" {
+			t.Errorf("the state is %s, want init", got)
+		}
+	})
 }
