@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -121,17 +122,17 @@ func TestResumeTellsHooksApart(t *testing.T) {
 func TestUnfinishedFollows(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(time.Second, hook("/one"), hook("/two", "master"))
-		changes := 0
-		b.OnChange(func() { changes++ })
+		var changes atomic.Int32
+		b.OnChange(func() { changes.Add(1) })
 		b.post(t, event("web", 1, "master"))
 		b.post(t, event("web", 2, "backup"))
 		for _, want := range []struct {
 			left    []uint64
-			changes int
+			changes int32
 		}{{[]uint64{1, 2}, 2}, {[]uint64{1, 2}, 3}, {[]uint64{2}, 4}, {nil, 5}} {
 			synctest.Wait()
-			if got := sequences(b.Unfinished()); !cmp.Equal(got, want.left) || changes != want.changes {
-				t.Errorf("%v: unfinished %v after %d changes, want %v after %d", time.Since(b.began), got, changes, want.left, want.changes)
+			if got := sequences(b.Unfinished()); !cmp.Equal(got, want.left) || changes.Load() != want.changes {
+				t.Errorf("%v: unfinished %v after %d changes, want %v after %d", time.Since(b.began), got, changes.Load(), want.left, want.changes)
 			}
 			time.Sleep(time.Second)
 		}
