@@ -23,13 +23,13 @@ type execProber struct {
 	kill func(*process)
 	// account is who to run as, found at the first probe that finds it.
 	account *account
-	// stuck is the program of an earlier probe that did not die.
+	// stuck is the program of an earlier probe that did not die, or start.
 	stuck *stuckProcess
 }
 
 type stuckProcess struct {
-	pid  int
-	gone chan struct{}
+	what string
+	gone <-chan struct{}
 }
 
 func newExec(name string, e *Exec) *execProber {
@@ -50,12 +50,11 @@ func (e *execProber) Probe(ctx context.Context) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	p, err := start(e.config.Command, e.environment(), e.account.credential)
-	switch {
-	case errors.Is(err, syscall.EPERM) && e.account.credential != nil:
-		return "", fmt.Errorf("start %s as user %q: %w: the daemon may not become another user; run it as root, with systemd by scripts-as-root.conf",
-			e.config.Command[0], e.config.User, syscall.EPERM)
-	case err != nil:
+	p, err := e.launch(ctx)
+	if late, ok := errors.AsType[*lateError](err); ok {
+		return e.tooLate(ctx, late)
+	}
+	if err != nil {
 		return "", err
 	}
 	select {
@@ -64,6 +63,32 @@ func (e *execProber) Probe(ctx context.Context) (string, error) {
 	case <-ctx.Done():
 		return e.abort(ctx, p)
 	}
+}
+
+// launch starts the program, once it is its turn.
+func (e *execProber) launch(ctx context.Context) (*process, error) {
+	end, err := turn(ctx, e.config.Command[0])
+	if err != nil {
+		return nil, err
+	}
+	return launch(ctx, e.config.Command[0], end, e.start)
+}
+
+func (e *execProber) start(l *launching) (*process, error) {
+	p, err := start(l, e.config.Command, e.environment(), e.account.credential)
+	if errors.Is(err, syscall.EPERM) && e.account.credential != nil {
+		return nil, fmt.Errorf("start %s as user %q: %w: the daemon may not become another user; run it as root, with systemd by scripts-as-root.conf",
+			e.config.Command[0], e.config.User, syscall.EPERM)
+	}
+	return p, err
+}
+
+// tooLate tells of a program that was not started in time.
+func (e *execProber) tooLate(ctx context.Context, late *lateError) (string, error) {
+	if late.gone != nil {
+		e.stuck = &stuckProcess{fmt.Sprintf("the start of %s by an earlier probe hangs in the kernel", e.config.Command[0]), late.gone}
+	}
+	return late.why, ctx.Err()
 }
 
 // abort kills a program that took too long.
@@ -77,13 +102,13 @@ func (e *execProber) abort(ctx context.Context, p *process) (string, error) {
 		return output, ctx.Err()
 	case <-late.C:
 	}
-	s := &stuckProcess{pid: p.cmd.Process.Pid, gone: make(chan struct{})}
-	e.stuck = s
+	pid, gone := p.cmd.Process.Pid, make(chan struct{})
+	e.stuck = &stuckProcess{fmt.Sprintf("process %d of an earlier probe does not die", pid), gone}
 	go func() {
-		defer close(s.gone)
+		defer close(gone)
 		p.wait()
 	}()
-	return fmt.Sprintf("process %d does not die", s.pid), ctx.Err()
+	return fmt.Sprintf("process %d does not die", pid), ctx.Err()
 }
 
 // awaitStuck waits until the program of an earlier probe is gone: checks must
@@ -97,7 +122,7 @@ func (e *execProber) awaitStuck(ctx context.Context) error {
 		e.stuck = nil
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("process %d of an earlier probe does not die", e.stuck.pid)
+		return errors.New(e.stuck.what)
 	}
 }
 

@@ -2,7 +2,6 @@ package healthcheck
 
 import (
 	"runtime"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,7 +12,6 @@ import (
 // wait with it. Nor do they get the capabilities that systemd gave to this
 // process when it runs as a user of its own; the thread itself keeps them.
 func ordinary(start func() error) error {
-	defer turn()()
 	runtime.LockOSThread()
 	// Before Linux 4.3 there are none, and to clear what is clear is no error.
 	_ = unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
@@ -33,25 +31,4 @@ func ordinary(start func() error) error {
 		runtime.UnlockOSThread()
 	} // else the thread ends with its goroutine, rather than stay as it is
 	return err
-}
-
-// starting has room for the programs that are being started at a time. From fork to
-// exec each keeps one of the few threads that may run Go code; on a busy host, where it
-// waits for its turn, several at once would keep all of them.
-var starting = make(chan struct{}, 1)
-
-// startPatience is how long one that is stuck, on a dead file server for instance,
-// keeps the next one waiting.
-const startPatience = 250 * time.Millisecond
-
-// turn waits for the turn to start a program; the function ends it.
-func turn() (end func()) {
-	t := time.NewTimer(startPatience)
-	defer t.Stop()
-	select {
-	case starting <- struct{}{}:
-		return func() { <-starting }
-	case <-t.C:
-		return func() {}
-	}
 }

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -49,6 +46,20 @@ func scheduled(t *testing.T, attr unix.SchedAttr, f func()) {
 	}
 }
 
+// probeHere probes with a program that this thread starts.
+func probeHere(e *execProber) (string, error) {
+	a, err := lookupAccount(e.config.User)
+	if err != nil {
+		return "", err
+	}
+	e.account = a
+	p, err := e.start(&launching{})
+	if err != nil {
+		return "", err
+	}
+	return p.wait()
+}
+
 // A check runs like any other program, however urgent the thread that starts it
 // is, which stays so.
 func TestExecIsOrdinary(t *testing.T) {
@@ -72,7 +83,7 @@ func TestExecIsOrdinary(t *testing.T) {
 			scheduled(t, c.attr, func() {
 				check := execCheck(self)
 				check.Exec.Env = []string{"HOLDFAST_TEST_CHILD=scheduling"}
-				got, err := newExec("scheduling", check.Exec).Probe(t.Context())
+				got, err := probeHere(newExec("scheduling", check.Exec))
 				if got != c.want || err != nil {
 					t.Errorf("the check: %q, error %v, want %q", got, err, c.want)
 				}
@@ -83,43 +94,6 @@ func TestExecIsOrdinary(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Programs are started one after the other, unless one is stuck at it.
-func TestOneIsStartedAtATime(t *testing.T) {
-	var now, most atomic.Int32
-	var wg sync.WaitGroup
-	began := time.Now()
-	for range 8 {
-		wg.Go(func() {
-			_ = ordinary(func() error {
-				most.Store(max(most.Load(), now.Add(1)))
-				defer now.Add(-1)
-				time.Sleep(5 * time.Millisecond)
-				return nil
-			})
-		})
-	}
-	wg.Wait()
-	if took := time.Since(began); most.Load() > 1 && took < startPatience {
-		t.Errorf("%d were started at a time, within %v", most.Load(), took)
-	}
-
-	stuck, release := make(chan struct{}), make(chan struct{})
-	wg.Go(func() {
-		_ = ordinary(func() error {
-			close(stuck)
-			<-release
-			return nil
-		})
-	})
-	<-stuck
-	began = time.Now()
-	if err := ordinary(func() error { return nil }); err != nil || time.Since(began) < startPatience {
-		t.Errorf("beside one that is stuck: %v, after %v", err, time.Since(began))
-	}
-	close(release)
-	wg.Wait()
 }
 
 // What goes wrong at the start leaves the thread as it was, and comes back.
@@ -152,7 +126,7 @@ func TestExecAsAnotherUserIsRefused(t *testing.T) {
 		}
 		check := execCheck("/bin/true")
 		check.Exec.User = "nobody"
-		_, err := newExec("refused", check.Exec).Probe(t.Context())
+		_, err := probeHere(newExec("refused", check.Exec))
 		const want = `start /bin/true as user "nobody": operation not permitted: the daemon may not become another user; run it as root, with systemd by scripts-as-root.conf`
 		if err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)

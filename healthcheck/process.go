@@ -34,7 +34,7 @@ type process struct {
 
 // start starts a program. It is the one place where the daemon's children come
 // from: what they must not inherit is taken from them here.
-func start(argv, env []string, as *syscall.Credential) (*process, error) {
+func start(l *launching, argv, env []string, as *syscall.Credential) (*process, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", argv[0], err)
@@ -45,7 +45,7 @@ func start(argv, env []string, as *syscall.Credential) (*process, error) {
 	cmd.Env = env
 	cmd.Stdout, cmd.Stderr = w, w // standard input is /dev/null
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: as}
-	if err := ordinary(cmd.Start); err != nil {
+	if err := ordinary(func() error { return l.fork(cmd.Start) }); err != nil {
 		r.Close()
 		return nil, startError(argv[0], err)
 	}

@@ -15,7 +15,8 @@ type Config struct {
 	// Exec is the program, as an absolute path, and its arguments. There is
 	// no shell.
 	Exec []string
-	// Timeout is how long the program may run before it is killed, more than 0.
+	// Timeout is how long the program may run before it is killed, more than 0. The
+	// time that the kernel takes to load it is part of that.
 	Timeout time.Duration
 	// Style is how the program is told about the event.
 	Style Style

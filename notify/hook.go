@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -28,28 +29,49 @@ func runHook(ctx context.Context, c *Config, e *Event) (o Outcome) {
 		o.Err = fmt.Errorf("encode the event: %w", err)
 		return o
 	}
-	p, err := start(argv, e.environment(), input)
-	if err != nil {
-		o.Err = err
-		return o
+	o.Output, o.Err = execute(ctx, c.Timeout, argv, e.environment(), input)
+	return o
+}
+
+// execute runs a program from the time on when it is its turn.
+func execute(ctx context.Context, timeout time.Duration, argv, env []string, input []byte) (output string, err error) {
+	// For as long as another one may take that does not start.
+	waiting, enough := context.WithTimeout(ctx, timeout+killTime)
+	defer enough()
+	end, err := turn(waiting, argv[0])
+	if late, ok := errors.AsType[*lateError](err); ok {
+		return late.why, cutShort(waiting, timeout)
 	}
-	timeout := time.NewTimer(c.Timeout)
-	defer timeout.Stop()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	p, err := launch(ctx, argv[0], end, func(l *launching) (*process, error) { return start(l, argv, env, input) })
+	if late, ok := errors.AsType[*lateError](err); ok {
+		return late.why, cutShort(ctx, timeout)
+	}
+	if err != nil {
+		return "", err
+	}
 	select {
 	case <-p.exited:
-		o.Output, o.Err = p.wait()
-	case <-timeout.C:
-		o.Output = abort(p, graceTime)
-		o.Err = fmt.Errorf("timed out after %v", c.Timeout)
+		return p.wait()
 	case <-ctx.Done():
-		why, grace := ErrClosed, graceTime
+		grace := graceTime
 		if left(ctx) {
-			why, grace = ErrLeft, leaveGrace
+			grace = leaveGrace
 		}
-		o.Output = abort(p, grace)
-		o.Err = fmt.Errorf("killed: %w", why)
+		return abort(p, grace), cutShort(ctx, timeout)
 	}
-	return o
+}
+
+// cutShort is why the end of ctx ended a hook.
+func cutShort(ctx context.Context, timeout time.Duration) error {
+	switch {
+	case left(ctx):
+		return fmt.Errorf("killed: %w", ErrLeft)
+	case ctx.Err() == context.DeadlineExceeded:
+		return fmt.Errorf("timed out after %v", timeout)
+	}
+	return fmt.Errorf("killed: %w", ErrClosed)
 }
 
 // abort ends a hook with all it started, the gentle way first, and returns its

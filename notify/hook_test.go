@@ -120,7 +120,7 @@ func TestHookNeedNotReadMuch(t *testing.T) {
 	for name, script := range map[string]string{"exits": "exit 0", "leaves one that holds it": "sleep 100 & exec >/dev/null 2>&1; exit 0"} {
 		t.Run(name, func(t *testing.T) {
 			input := make([]byte, 1<<20)
-			p, err := start(sh(script).Exec, nil, input)
+			p, err := start(&launching{}, sh(script).Exec, nil, input)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -235,7 +235,7 @@ func TestHookIsKilledWithAllItStarted(t *testing.T) {
 
 // One that is stuck in the kernel does not hold the line.
 func TestHookThatDoesNotDie(t *testing.T) {
-	p, err := start([]string{"/bin/sleep", "100"}, nil, nil)
+	p, err := start(&launching{}, []string{"/bin/sleep", "100"}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -83,9 +80,13 @@ func TestHookIsOrdinary(t *testing.T) {
 			scheduled(t, c.attr, func() {
 				hook := sh("HOLDFAST_TEST_CHILD=scheduling exec \"$1\"", self)
 				event := sample()
-				o := runHook(t.Context(), &hook, &event)
-				if o.Output != c.want || o.Err != nil {
-					t.Errorf("the hook: %q, error %v, want %q", o.Output, o.Err, c.want)
+				p, err := start(&launching{}, hook.Exec, event.environment(), nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if output, err := p.wait(); output != c.want || err != nil {
+					t.Errorf("the hook: %q, error %v, want %q", output, err, c.want)
 				}
 				after, err := unix.SchedGetAttr(0, 0)
 				if err != nil || after.Policy != c.attr.Policy || after.Priority != c.attr.Priority || after.Nice != c.attr.Nice {
@@ -94,43 +95,6 @@ func TestHookIsOrdinary(t *testing.T) {
 			})
 		})
 	}
-}
-
-// Programs are started one after the other, unless one is stuck at it.
-func TestOneIsStartedAtATime(t *testing.T) {
-	var now, most atomic.Int32
-	var wg sync.WaitGroup
-	began := time.Now()
-	for range 8 {
-		wg.Go(func() {
-			_ = ordinary(func() error {
-				most.Store(max(most.Load(), now.Add(1)))
-				defer now.Add(-1)
-				time.Sleep(5 * time.Millisecond)
-				return nil
-			})
-		})
-	}
-	wg.Wait()
-	if took := time.Since(began); most.Load() > 1 && took < startPatience {
-		t.Errorf("%d were started at a time, within %v", most.Load(), took)
-	}
-
-	stuck, release := make(chan struct{}), make(chan struct{})
-	wg.Go(func() {
-		_ = ordinary(func() error {
-			close(stuck)
-			<-release
-			return nil
-		})
-	})
-	<-stuck
-	began = time.Now()
-	if err := ordinary(func() error { return nil }); err != nil || time.Since(began) < startPatience {
-		t.Errorf("beside one that is stuck: %v, after %v", err, time.Since(began))
-	}
-	close(release)
-	wg.Wait()
 }
 
 // What goes wrong at the start leaves the thread as it was, and comes back.

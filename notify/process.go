@@ -36,7 +36,7 @@ type process struct {
 // start starts a program that may read input. It is the one place where the
 // daemon's children come from: what they must not inherit is taken from them
 // here.
-func start(argv, env []string, input []byte) (*process, error) {
+func start(l *launching, argv, env []string, input []byte) (*process, error) {
 	var files pipes
 	if err := files.open(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", argv[0], err)
@@ -47,7 +47,7 @@ func start(argv, env []string, input []byte) (*process, error) {
 	cmd.Stdin = files.inRead
 	cmd.Stdout, cmd.Stderr = files.outWrite, files.outWrite
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err := ordinary(cmd.Start)
+	err := ordinary(func() error { return l.fork(cmd.Start) })
 	files.inRead.Close()
 	files.outWrite.Close()
 	if err != nil {

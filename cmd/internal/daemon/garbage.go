@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -20,7 +21,7 @@ const (
 	garbageRest = 4 * time.Second
 	// garbageCalm is how far apart looks are once all is quiet again.
 	garbageCalm = time.Second
-	// returnGap is how often memory is given back at most, which takes a while.
+	// returnGap is how often it is given back at most, which takes a while.
 	returnGap = 5 * time.Second
 	// heapMost is where the runtime collects by itself, whatever is going on.
 	heapMost = 512 << 20
@@ -94,6 +95,8 @@ func (c *collector) run(ctx context.Context) {
 	percent := debug.SetGCPercent(-1)
 	limit := debug.SetMemoryLimit(heapMost)
 	defer func() {
+		syscall.ForkLock.Lock() // it stops all threads, too
+		defer syscall.ForkLock.Unlock()
 		debug.SetGCPercent(percent)
 		debug.SetMemoryLimit(limit)
 	}()
@@ -120,16 +123,15 @@ func (c *collector) run(ctx context.Context) {
 			pause = min(pause, garbageLook)
 		}
 		last = size
-		calm := pause >= garbageCalm
-		seen := heapLook{size, live, unused(), calm && time.Since(returned) >= returnGap, calm && again, tidy}
+		seen := heapLook{size, live, unused(), time.Since(returned) >= returnGap, again && pause >= garbageCalm, tidy}
 		var work func()
 		switch tidy = tidy && !seen.mayReturn; { // it was looked at now
 		case seen.returns():
 			work, returned = returnMemory, time.Now()
 		case seen.grown():
-			work, again, tidy = collect, true, false
+			work, again, tidy = runtime.GC, true, false
 		case seen.calm:
-			work, again, tidy = collect, false, true
+			work, again, tidy = runtime.GC, false, true
 		default:
 			continue
 		}
@@ -138,7 +140,7 @@ func (c *collector) run(ctx context.Context) {
 		work()
 		syscall.ForkLock.Unlock()
 		c.stops.Unlock()
-		live = marked()
+		live = heap()
 		if last = live; again {
 			pause = garbageSoon
 		}

@@ -18,10 +18,10 @@ import (
 const realtimePriority = 1
 
 // leastParallel is how many threads may run Go code at a time, at least. Starting
-// a program holds one up until the program gets its turn on a busy host, of checks
-// and of hooks one each, and a renewal of leases one until the kernel is done with
-// other changes.
-const leastParallel = 5
+// a program holds one up until the program gets its turn on a busy host or the kernel
+// has loaded it, of checks and of hooks two each at most, and a renewal of leases one
+// until the kernel is done with other changes.
+const leastParallel = 6
 
 // makeUrgent keeps a busy host from delaying adverts: the process runs in real
 // time and its memory stays in RAM. Threads made later inherit both; hooks and
