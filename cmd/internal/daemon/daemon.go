@@ -263,7 +263,7 @@ func (d *Daemon) abandon() {
 	}
 	quit := d.standIn()
 	defer quit()
-	d.checks.Close()
+	defer d.endChecks()()
 	ctx, cancel := context.WithTimeout(context.Background(), d.leaveGrace())
 	defer cancel()
 	for _, u := range d.hooks.Leave(ctx) {
@@ -287,7 +287,7 @@ func (d *Daemon) shutdown() error {
 	}
 	quit := d.standIn()
 	defer quit()
-	d.checks.Close()
+	defer d.endChecks()()
 	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
 	defer cancel()
 	err := d.addresses.Close(ctx)
@@ -310,6 +310,14 @@ func (d *Daemon) shutdown() error {
 		d.trouble("the next daemon may run hooks again", serr)
 	}
 	return err
+}
+
+// endChecks begins to end the checks, and wait waits until they have ended. One that
+// does not die is awaited beside a hook that does not.
+func (d *Daemon) endChecks() (wait func()) {
+	var ending sync.WaitGroup
+	ending.Go(d.checks.Close)
+	return ending.Wait
 }
 
 // standIn stands in for the loop after its end, for checks, reports, outcomes and
