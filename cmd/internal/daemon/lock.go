@@ -41,6 +41,13 @@ func lock(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// unlock lets the next daemon go ahead, even when a child that never became a program
+// has the file, too.
+func unlock(f *os.File) {
+	_ = unix.Flock(int(f.Fd()), unix.LOCK_UN) // closing it does the same otherwise
+	f.Close()
+}
+
 // privileges tells in one sentence what the process lacks to do its work.
 func privileges() error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

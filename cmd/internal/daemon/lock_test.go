@@ -33,7 +33,12 @@ func TestLock(t *testing.T) {
 	if text, _ := os.ReadFile(filepath.Join(dir, "holdfast.pid")); len(text) == 0 {
 		t.Error("the one that was refused emptied the file")
 	}
-	first.Close()
+	child, err := unix.Dup(int(first.Fd())) // as a child has it whose exec hangs
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(child)
+	unlock(first)
 	again, err := lock(dir)
 	if err != nil {
 		t.Fatalf("after the first one ended: %v", err)

@@ -36,7 +36,7 @@ func Serve(ctx context.Context, s Setup) error {
 	if err != nil {
 		return err
 	}
-	defer held.Close()
+	defer unlock(held)
 	listener, err := listen(s.Config.Control)
 	if err != nil {
 		return err
