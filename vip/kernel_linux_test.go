@@ -318,6 +318,22 @@ func TestLinuxLeftovers(t *testing.T) {
 	closeAll()
 }
 
+// An MTU below 1280 bytes takes all IPv6 off an interface: what is to be removed
+// there is gone.
+func TestLinuxRemoveWithoutIPv6(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	k := newKernel(t)
+	p := prefixes("192.0.2.1/32", "2001:db8::1/128")
+	if errs := k.Apply("hf0", changes(Create, p)); errs[0] != nil || errs[1] != nil {
+		t.Fatal(errs)
+	}
+	run(t, "ip link set hf0 mtu 1279")
+	if errs := k.Apply("hf0", changes(Remove, p)); errs[0] != nil || !errors.Is(errs[1], ErrNotFound) {
+		t.Errorf("remove: %v", errs)
+	}
+}
+
 func TestLinuxErrors(t *testing.T) {
 	enterNetns(t)
 	vethPair(t)

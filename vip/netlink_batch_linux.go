@@ -204,8 +204,8 @@ func meaning(v Verb, err error) error {
 		return ErrNoInterface
 	case v != Remove && errors.Is(err, unix.EEXIST):
 		return ErrExists
-	case v == Remove && errors.Is(err, unix.EADDRNOTAVAIL):
-		return ErrNotFound
+	case v == Remove && (errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENXIO)):
+		return ErrNotFound // ENXIO: all IPv6 is gone from the interface, as with an MTU below 1280
 	}
 	return err
 }

@@ -128,6 +128,8 @@ func TestMeaning(t *testing.T) {
 		{Create, unix.ENODEV, ErrNoInterface},
 		{Remove, unix.ENODEV, ErrNoInterface},
 		{Remove, unix.EADDRNOTAVAIL, ErrNotFound},
+		{Remove, unix.ENXIO, ErrNotFound},
+		{Create, unix.ENXIO, unix.ENXIO},
 		{Create, unix.EADDRNOTAVAIL, unix.EADDRNOTAVAIL},
 		{Remove, unix.EEXIST, unix.EEXIST},
 		{Replace, unix.EPERM, unix.EPERM},
