@@ -28,7 +28,7 @@ const (
 	// ChangeRepaired is what somebody removed or changed, or what the kernel took away
 	// because its lease ran out, and this node put right; ChangeRefused what the kernel
 	// does not take, ChangeElsewhere what somebody has configured on another interface
-	// as well.
+	// as well, or on its own while this node is not master.
 	ChangeRepaired  = "repaired"
 	ChangeRefused   = "refused"
 	ChangeElsewhere = "elsewhere"

@@ -24,9 +24,9 @@ checks fail. Several instances on a wide terminal are a table.`,
 			{"holdfast status --json", "the whole state, for programs"},
 		},
 		exit: `0 all is well, 1 refused, or an instance is in fault or demoted, in
-conflict with another master, master without an address, refuses what another
-router sends to it, or one of its addresses is on another interface of this
-host as well, or the interfaces of this host cannot be listed, 2 wrong usage,
+conflict with another master, master without an address, or refuses what another
+router sends to it, or somebody else has put one of its addresses on this host
+as well, or the interfaces of this host cannot be listed, 2 wrong usage,
 3 no daemon answers. Instances that were not asked for do not count. With
 --watch it tells of the last state.`,
 	}
@@ -117,7 +117,7 @@ func lacksAddress(i *control.Instance) bool {
 	return i.State == "master" && slices.ContainsFunc(i.Addresses, func(a control.Address) bool { return !a.Present })
 }
 
-// answersElsewhere reports a VIP on another interface. On the loopback interface
+// answersElsewhere reports a VIP that somebody else has put on this host. On the loopback interface
 // it is there on purpose: so does a host that serves behind a balancer.
 func answersElsewhere(i *control.Instance) bool {
 	return slices.ContainsFunc(i.Elsewhere, func(e control.Elsewhere) bool { return e.Interface != "lo" })

@@ -160,6 +160,10 @@ func remarks(i *control.Instance, now time.Time) (list []string) {
 		}
 	}
 	for iface, others := range onOthers(i) {
+		if iface == i.Interface {
+			say("%s put on %s by somebody else: this host answers for it although it is not master; 'holdfast doctor' tells how to take it off", shorten(others), iface)
+			continue
+		}
 		say("%s also on %s, where this host may answer for it", shorten(others), iface)
 	}
 	if i.Demoted {

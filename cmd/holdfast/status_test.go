@@ -86,6 +86,21 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
      192.0.2.100 192.0.2.101 also on lo, where this host may answer for it
 `, exitRefused,
 		}, {
+			"an address that somebody else has put on the interface of a backup",
+			control.Status{Node: "lb2", Instances: []control.Instance{{
+				Name: "web", State: "backup", Since: ago(75 * time.Second), Reason: "192.0.2.1 is master with priority 150",
+				Interface: "eth0", VRID: 51, Priority: control.Priority{Base: 100, Effective: 100},
+				Addresses: []control.Address{{Address: "192.0.2.100/24", Present: true}},
+				Elsewhere: []control.Elsewhere{{Address: "192.0.2.100", Interface: "eth0"}},
+			}}},
+			`lb2: 1 backup
+
+web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
+     eth0, vrid 51, priority 100
+     addresses 192.0.2.100/24 (here)
+     192.0.2.100 put on eth0 by somebody else: this host answers for it although it is not master; 'holdfast doctor' tells how to take it off
+`, exitRefused,
+		}, {
 			"several, names in a column",
 			control.Status{Node: "lb1", Daemon: control.Daemon{ReloadError: "test.toml:1:1: bad\ntest.toml:2:1: worse"}, Instances: []control.Instance{
 				{

@@ -84,7 +84,8 @@ func addresses(i *control.Instance) string {
 	return shorten(here) + " (here), " + shorten(gone) + " (not here)"
 }
 
-// onOthers yields the other interfaces that have addresses of an instance.
+// onOthers yields the interfaces on which somebody else has put addresses of an
+// instance.
 func onOthers(i *control.Instance) func(yield func(string, []string) bool) {
 	return func(yield func(string, []string) bool) {
 		for rest := i.Elsewhere; len(rest) > 0; {

@@ -66,7 +66,8 @@ type Instance struct {
 	Master    *Master   `json:"master"`
 	Addresses []Address `json:"addresses"`
 	// Elsewhere are addresses of the instance that somebody has configured on
-	// another interface of this host, where it may answer for them.
+	// another interface of this host, where it may answer for them, or on the
+	// instance's own while this node is not master.
 	Elsewhere []Elsewhere `json:"elsewhere,omitempty"`
 	Checks    []string    `json:"checks"`
 	// AdvertIntervalMS is the interval in force, in milliseconds.
@@ -147,7 +148,7 @@ type Address struct {
 	Problem string `json:"problem,omitempty"`
 }
 
-// Elsewhere is a VIP on an interface that is not its own.
+// Elsewhere is a VIP that somebody else has put on an interface of this host.
 type Elsewhere struct {
 	Address   string    `json:"address"`
 	Interface string    `json:"interface"`
@@ -167,7 +168,7 @@ type Counters struct {
 	AddressesRepaired uint64 `json:"addresses_repaired"`
 	// AddressesLapsed counts those put back because their lease ran out, or may have.
 	AddressesLapsed uint64 `json:"addresses_lapsed"`
-	// AddressesElsewhere counts how often a VIP appeared on another interface.
+	// AddressesElsewhere counts how often somebody else put a VIP on this host.
 	AddressesElsewhere uint64 `json:"addresses_elsewhere"`
 	Rivals             uint64 `json:"rivals"`
 	// Transitions counts changes of the state by the kind of their reason,

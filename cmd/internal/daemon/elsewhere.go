@@ -18,12 +18,13 @@ import (
 // elsewhere follows VIPs that somebody has configured on another interface of
 // this host as well. The host may answer for such an address there, and on any
 // interface, also while another node is master. It belongs to somebody else and
-// is not touched: people are told.
+// is not touched: people are told. So are those on the instance's own interface,
+// such as keepalived leaves behind when it is killed, while this node is not master.
 type elsewhere struct {
 	// owners are the instances of the VIPs, each of which has one. Link-local
 	// addresses, which may be on several interfaces, are none of these.
 	owners map[netip.Addr]*vrrp.Config
-	// found has since when a VIP is on which other interface.
+	// found has since when a VIP is on which interface, by somebody else.
 	found   map[string]map[netip.Addr]time.Time
 	counted map[string]uint64 // by instance
 }
@@ -54,7 +55,7 @@ func (d *Daemon) setOwners() {
 // lookElsewhere compares the addresses of an interface with the VIPs of others.
 func (d *Daemon) lookElsewhere(iface string) {
 	e := &d.elsewhere
-	before := e.found[iface]
+	before, marked := e.found[iface], d.marksAddresses()
 	now, fresh := map[netip.Addr]time.Time{}, map[*vrrp.Config][]string{}
 	for _, a := range d.links[iface].Addresses {
 		if a.Proto == vip.Proto {
@@ -62,12 +63,15 @@ func (d *Daemon) lookElsewhere(iface string) {
 		}
 		addr := a.Prefix.Addr()
 		owner := e.owners[addr]
-		if owner == nil || owner.Interface == iface {
+		onOwn := owner != nil && owner.Interface == iface
+		if owner == nil || onOwn && (!marked || owner.Priority == vrrp.PriorityOwner) {
 			continue
 		}
 		since, known := before[addr]
 		if !known {
 			since = d.now
+		}
+		if !known && !(onOwn && d.holds(owner, addr)) {
 			fresh[owner] = append(fresh[owner], addr.String())
 		}
 		now[addr] = since
@@ -85,7 +89,7 @@ func (d *Daemon) lookElsewhere(iface string) {
 		d.record(history.Event{
 			Kind: history.KindAddress, Interface: iface,
 			Text: fmt.Sprintf("%s: virtual addresses that were there as well are gone (%d)", iface, gone),
-		}, "virtual addresses are gone from the other interface", "other", iface, "count", gone)
+		}, "virtual addresses that somebody else put there are gone", "other", iface, "count", gone)
 	}
 	if e.found == nil {
 		e.found = map[string]map[netip.Addr]time.Time{}
@@ -95,12 +99,34 @@ func (d *Daemon) lookElsewhere(iface string) {
 	}
 }
 
+// marksAddresses reports whether the kernel notes who configured an address, as
+// Linux 5.18 and later do: it marks its own 127.0.0.1, for one.
+func (d *Daemon) marksAddresses() bool {
+	for _, l := range d.links {
+		if slices.ContainsFunc(l.Addresses, func(a vip.LinkAddress) bool { return a.Proto != 0 }) {
+			return true
+		}
+	}
+	return false
+}
+
+// holds reports whether this node has an address as the master, or still has it
+// for its successor: nobody minds then who put it there.
+func (d *Daemon) holds(owner *vrrp.Config, addr netip.Addr) bool {
+	s, _ := d.engine.Standing(vrrp.RouterID{Instance: owner.Name, Family: vrrp.FamilyOf(addr)})
+	return s.State == vrrp.StateMaster || s.HandingOver
+}
+
 // foundElsewhere tells that VIPs of an instance are on another interface as well.
 func (d *Daemon) foundElsewhere(iface string, owner *vrrp.Config, list []string) {
 	if d.elsewhere.counted == nil {
 		d.elsewhere.counted = map[string]uint64{}
 	}
 	d.elsewhere.counted[owner.Name] += uint64(len(list))
+	if iface == owner.Interface {
+		d.foundOnOwn(owner, list)
+		return
+	}
 	d.record(history.Event{
 		Kind: history.KindAddress, Severity: history.Warning, Instance: owner.Name, Interface: owner.Interface, Addresses: list,
 		Text: fmt.Sprintf("%s: %s also on %s, where this host may answer for it", owner.Name, few(list), iface),
@@ -108,6 +134,20 @@ func (d *Daemon) foundElsewhere(iface string, owner *vrrp.Config, list []string)
 		"instance", owner.Name, "interface", owner.Interface, "other", iface, "addresses", few(list))
 	d.occasion(notify.StateAddress, named(owner.Name), func(e *notify.Event) {
 		e.Change, e.Reason = notify.ChangeElsewhere, few(list)+" also on "+iface+", where this host may answer for it"
+	})
+}
+
+// foundOnOwn tells that somebody has put VIPs of an instance on its own interface
+// while this node is not master.
+func (d *Daemon) foundOnOwn(owner *vrrp.Config, list []string) {
+	what := few(list) + " on " + owner.Interface + " by somebody else, and this host answers for it although it is not master"
+	d.record(history.Event{
+		Kind: history.KindAddress, Severity: history.Warning, Instance: owner.Name, Interface: owner.Interface, Addresses: list,
+		Text: owner.Name + ": " + what,
+	}, "somebody else has put a virtual address on the interface, and this host answers for it although it is not master",
+		"instance", owner.Name, "interface", owner.Interface, "addresses", few(list))
+	d.occasion(notify.StateAddress, named(owner.Name), func(e *notify.Event) {
+		e.Change, e.Reason = notify.ChangeElsewhere, what
 	})
 }
 
@@ -119,12 +159,13 @@ func few(list []string) string {
 	return strings.Join(list, " ")
 }
 
-// status tells for each instance what is elsewhere, and how often that was.
-func (e *elsewhere) status() (list map[string][]control.Elsewhere, counted map[string]uint64) {
+// elsewhereStatus tells for each instance what is elsewhere, and how often that was.
+func (d *Daemon) elsewhereStatus() (list map[string][]control.Elsewhere, counted map[string]uint64) {
+	e := &d.elsewhere
 	list, counted = map[string][]control.Elsewhere{}, map[string]uint64{}
 	for iface, found := range e.found {
 		for addr, since := range found {
-			if o := e.owners[addr]; o != nil && o.Interface != iface {
+			if o := e.owners[addr]; o != nil && (o.Interface != iface || !d.holds(o, addr)) {
 				list[o.Name] = append(list[o.Name], control.Elsewhere{Address: addr.String(), Interface: iface, Since: since})
 			}
 		}

@@ -69,6 +69,50 @@ func TestAddressElsewhere(t *testing.T) {
 	}
 }
 
+// A VIP that somebody else has put on its own interface is told and shown while
+// this node is not master, and left alone.
+func TestAddressOfAnotherOnOwnInterface(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		kernel := vip.NewFake("eth0", "eth1")
+		kernel.Install("eth0", netip.MustParsePrefix("192.0.2.2/24"), 0)
+		kernel.Install("eth1", netip.MustParsePrefix("198.51.100.1/24"), 2) // a kernel that keeps marks
+		odd := netip.PrefixFrom(testVIP.Addr(), 32)
+		kernel.Install("eth0", odd, 18)
+		a := newNode(t, lan, "a", 1, conf(150, "1s"))
+		b := newNodeOn(t, lan, kernel, "b", 2, conf(100, "1s"))
+		a.start()
+		b.start()
+		time.Sleep(10 * time.Second)
+		const told = "somebody else has put a virtual address on the interface"
+		shows := func(state string, want, present bool, times int) {
+			t.Helper()
+			synctest.Wait()
+			i := b.instance()
+			if i.State != state || (len(i.Elsewhere) == 1) != want || i.Addresses[0].Present != present || b.log.count(told) != times {
+				t.Errorf("it is %s, elsewhere %v, present %v, told %d times; want %s, %v, %v, %d",
+					i.State, i.Elsewhere, i.Addresses[0].Present, b.log.count(told), state, want, present, times)
+			}
+		}
+		shows("backup", true, true, 1)
+		kernel.Delete("eth0", odd)
+		shows("backup", false, false, 1)
+		kernel.Install("eth0", testVIP, 0)
+		shows("backup", true, true, 2)
+		a.stop()
+		time.Sleep(10 * time.Second)
+		shows("master", false, true, 2)
+		c := newNode(t, lan, "c", 3, conf(200, "1s"))
+		c.start()
+		time.Sleep(10 * time.Second)
+		shows("backup", true, true, 2)
+		b.stop()
+		c.stop()
+		if !slices.Contains(kernel.On("eth0"), testVIP) {
+			t.Errorf("somebody else's address was removed: %v", kernel.On("eth0"))
+		}
+	})
+}
+
 // An address that somebody changes is set right, counted and told.
 func TestAddressChanged(t *testing.T) {
 	for _, lease := range []string{"auto", "off"} {
@@ -103,7 +147,7 @@ func TestLinkLocalElsewhere(t *testing.T) {
 	d := &Daemon{cfg: &config.Config{Instances: []vrrp.Config{{Name: "web", Interface: "eth0", Addresses: list}}}}
 	d.links = map[string]vip.LinkState{"eth1": {Name: "eth1", Addresses: []vip.LinkAddress{{Prefix: list[0]}}}}
 	d.setOwners()
-	if found, _ := d.elsewhere.status(); len(found) > 0 {
+	if found, _ := d.elsewhereStatus(); len(found) > 0 {
 		t.Errorf("elsewhere %v", found)
 	}
 }

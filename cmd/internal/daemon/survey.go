@@ -3,6 +3,7 @@ package daemon
 import (
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
@@ -74,13 +75,14 @@ func (d *Daemon) tellSurvey() {
 		},
 		Checks: d.checkStatus(snapshot),
 	}
-	others, counted := d.elsewhere.status()
+	others, counted := d.elsewhereStatus()
 	go func() {
 		render(st, snapshot)
 		for n := range st.Instances {
 			i := &st.Instances[n]
 			i.LeaseLeftMS = left[n]
 			i.Elsewhere, i.Counters.AddressesElsewhere = others[i.Name], counted[i.Name]
+			markPresent(i)
 		}
 		for _, answer := range asked { // who may leave something out of the checks
 			own := *st
@@ -88,4 +90,15 @@ func (d *Daemon) tellSurvey() {
 			answer(&own, nil)
 		}
 	}()
+}
+
+// markPresent notes what somebody else has put on the interface of an instance.
+func markPresent(i *control.Instance) {
+	for _, e := range i.Elsewhere {
+		for n := range i.Addresses {
+			if a := &i.Addresses[n]; e.Interface == i.Interface && strings.HasPrefix(a.Address, e.Address+"/") {
+				a.Present = true
+			}
+		}
+	}
 }

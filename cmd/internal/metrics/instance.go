@@ -59,7 +59,7 @@ func instanceMetrics() []metric {
 				e.sample(seconds(float64(*i.LeaseLeftMS)), "vrrp_instance", i.Name)
 			}
 		}),
-		value("addresses_elsewhere_now", "How many of its addresses are on another interface of this host, put there by somebody else.", func(i *control.Instance) float64 { return float64(len(i.Elsewhere)) }),
+		value("addresses_elsewhere_now", "How many of its addresses somebody else has put on this host: on another interface, or on its own while this node is not master.", func(i *control.Instance) float64 { return float64(len(i.Elsewhere)) }),
 	)
 }
 
@@ -121,7 +121,7 @@ func counterMetrics() []metric {
 		count("announcements_total", "Rounds of gratuitous ARP or unsolicited neighbour advertisements.", func(c *control.Counters) uint64 { return c.Announcements }),
 		count("addresses_repaired_total", "Addresses that somebody else removed or changed and that were put right.", func(c *control.Counters) uint64 { return c.AddressesRepaired }),
 		count("addresses_lapsed_total", "Addresses that were put back because their lease ran out before it was renewed, or may have.", func(c *control.Counters) uint64 { return c.AddressesLapsed }),
-		count("addresses_elsewhere_total", "How often an address of the instance appeared on another interface of this host.", func(c *control.Counters) uint64 { return c.AddressesElsewhere }),
+		count("addresses_elsewhere_total", "How often somebody else put an address of the instance on this host.", func(c *control.Counters) uint64 { return c.AddressesElsewhere }),
 		count("rival_adverts_total", "Adverts of another master heard while this node was master.", func(c *control.Counters) uint64 { return c.Rivals }),
 		// All reasons: a first one is to be seen as a rise.
 		eachInstance("instance_transitions_total", counter, "Changes of the state by the kind of their reason.", func(e *encoder, s *scrape, i *control.Instance) {

@@ -108,6 +108,10 @@ func instancePart(i *control.Instance) string {
 		w.put("<p class=\"trouble\">Refuses what %v sends: %v</p>\n", r.From, r.Why)
 	}
 	for _, e := range i.Elsewhere {
+		if e.Interface == i.Interface {
+			w.put("<p class=\"trouble\">%v was put on %v by somebody else: this host answers for it although it is not master</p>\n", e.Address, e.Interface)
+			continue
+		}
 		w.put("<p class=\"trouble\">%v is also on %v, where this host may answer for it</p>\n", e.Address, e.Interface)
 	}
 	w.facts(i)
