@@ -42,6 +42,21 @@ func brief(found []Finding) (list []string) {
 	return list
 }
 
+// A port of a bridge carries nothing for this host, one of a VRF does.
+func TestLinkIsPort(t *testing.T) {
+	for kind, want := range map[string][]string{
+		"bridge": {"error interface-is-port eth0"}, "bond": {"error interface-is-port eth0"}, "team": {"error interface-is-port eth0"},
+		"vrf": nil, "": nil,
+	} {
+		x := patient(nil)
+		x.Links[0].Master = 3
+		x.Links = append(x.Links, &Link{Name: "br0", Index: 3, Up: true, Carrier: true, Kind: kind})
+		if d := cmp.Diff(want, brief(testLink(t.Context(), x)), cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("port of %q:\n%s", kind, d)
+		}
+	}
+}
+
 func TestManagers(t *testing.T) {
 	link := "run/systemd/netif/links/2"
 	const file = "/run/systemd/network/10-netplan-eth0.network"

@@ -30,6 +30,11 @@ func testLink(_ context.Context, x *Examination) (found []Finding) {
 		case !l.Carrier:
 			bad("interface-no-carrier", "the interface has no carrier: its cable is pulled, or what it leads to is off",
 				"The instances on it stay in fault, and a peer serves.", "ip -d -s link show dev "+name+"\n# then look at the cable, and at the port of the switch or of the hypervisor")
+		case x.above(l) != nil:
+			m := x.above(l)
+			bad("interface-is-port", fmt.Sprintf("the interface is a port of the %s %s, which takes all that arrives", m.Kind, m.Name),
+				"The daemon hears no adverts on it: this node becomes or stays master beside its peers. Whether clients reach the addresses is chance.",
+				fmt.Sprintf("# in each [[instance]] on %s\ninterface = %q\n# or, if it should be no port\nip link set %s nomaster%s", name, m.Name, name, untilBoot))
 		case !l.Multicast && slices.ContainsFunc(x.On(name), func(in *vrrp.Config) bool { return len(in.Peers) == 0 }):
 			found = append(found, Finding{
 				Warning, "interface-no-multicast", name, "the interface says that it does no multicast, and adverts go to a multicast group",
@@ -39,6 +44,17 @@ func testLink(_ context.Context, x *Examination) (found []Finding) {
 		}
 	}
 	return found
+}
+
+// above is the interface that takes what arrives on a port; nil for what is none. A
+// VRF leaves its ports their traffic.
+func (x *Examination) above(l *Link) *Link {
+	for _, m := range x.Links {
+		if m.Index == l.Master && slices.Contains([]string{"bridge", "bond", "team"}, m.Kind) {
+			return m
+		}
+	}
+	return nil
 }
 
 // otherNames says which interfaces a configuration could mean.
