@@ -32,6 +32,7 @@ type fakeInterface struct {
 	name    string
 	index   int
 	down    bool // no carrier
+	bridge  int  // of which it is a port, an index; 0 for none
 	addrs   []Present
 	expires map[netip.Prefix]time.Time
 	promote string
@@ -79,6 +80,19 @@ func (f *Fake) SetCarrier(name string, carrier bool) {
 	defer f.mu.Unlock()
 	if i := f.find(name); i != nil {
 		i.down = !carrier
+	}
+	f.changed()
+}
+
+// SetBridge makes an interface a port of a bridge, or of none when that is empty.
+func (f *Fake) SetBridge(name, bridge string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := f.find(name); i != nil {
+		i.bridge = 0
+		if b := f.find(bridge); b != nil {
+			i.bridge = b.index
+		}
 	}
 	f.changed()
 }
@@ -358,7 +372,11 @@ func (f *Fake) state() (links []LinkState, addrs map[int][]addrState) {
 	addrs = map[int][]addrState{}
 	for _, i := range f.ifaces {
 		mac := net.HardwareAddr{2, 0, 0, 0, byte(i.index >> 8), byte(i.index)}
-		links = append(links, LinkState{Name: i.name, Index: i.index, MAC: mac, MTU: 1500, Up: true, Carrier: !i.down})
+		l := LinkState{Name: i.name, Index: i.index, MAC: mac, MTU: 1500, Up: true, Carrier: !i.down}
+		if l.Master = i.bridge; l.Master != 0 {
+			l.PortOf = "bridge"
+		}
+		links = append(links, l)
 		for _, a := range i.addrs {
 			addrs[i.index] = append(addrs[i.index], addrState{LinkAddress: LinkAddress{Prefix: a.Prefix, Proto: a.Proto}})
 		}

@@ -35,9 +35,13 @@ func parseLink(data []byte) (l linkInfo, ok bool) {
 	if len(data) < unix.SizeofIfInfomsg || data[0] != unix.AF_UNSPEC {
 		return linkInfo{}, false
 	}
-	for kind := range attributes(data[unix.SizeofIfInfomsg:]) {
-		if kind == unix.IFLA_WIRELESS {
+	portOf := ""
+	for kind, value := range attributes(data[unix.SizeofIfInfomsg:]) {
+		switch kind {
+		case unix.IFLA_WIRELESS:
 			return linkInfo{}, false
+		case unix.IFLA_LINKINFO:
+			portOf = portKind(value)
 		}
 	}
 	parsed, err := netlink.LinkDeserialize(nil, data)
@@ -54,8 +58,22 @@ func parseLink(data []byte) (l linkInfo, ok bool) {
 		Up:      a.RawFlags&unix.IFF_UP != 0,
 		Carrier: a.OperState == netlink.OperUp || a.OperState == netlink.OperUnknown && a.RawFlags&unix.IFF_LOWER_UP != 0,
 	}
+	if portOf != "" && a.MasterIndex != 0 {
+		l.PortOf, l.Master = portOf, a.MasterIndex
+	}
 	l.flags = a.RawFlags
 	return l, true
+}
+
+// portKind reads from IFLA_LINKINFO of what kind of device a link is a port; empty
+// for one of a VRF.
+func portKind(info []byte) string {
+	for kind, value := range attributes(info) {
+		if text := unix.ByteSliceToString(value); kind == unix.IFLA_INFO_SLAVE_KIND && text != "vrf" {
+			return text
+		}
+	}
+	return ""
 }
 
 // addrInfo is an address as rtnetlink describes it.

@@ -19,6 +19,12 @@ type LinkState struct {
 	MTU int
 	// Up is the administrative state, Carrier whether the link works.
 	Up, Carrier bool
+	// PortOf is the kind of device that the interface is a port of and that takes all
+	// that arrives on it, such as "bridge" or "bond"; empty for a port of none. A VRF
+	// leaves its ports their packets and is none of these. Master is the index of the
+	// device.
+	PortOf string
+	Master int
 	// Addresses are all addresses of the interface, VIPs too, in the order in
 	// which the kernel has them.
 	Addresses []LinkAddress
@@ -253,5 +259,6 @@ func (t *table) state(name string) LinkState {
 
 // sameLink compares all but the addresses.
 func sameLink(a, b LinkState) bool {
-	return a.Name == b.Name && a.Index == b.Index && slices.Equal(a.MAC, b.MAC) && a.MTU == b.MTU && a.Up == b.Up && a.Carrier == b.Carrier
+	return a.Name == b.Name && a.Index == b.Index && slices.Equal(a.MAC, b.MAC) && a.MTU == b.MTU && a.Up == b.Up && a.Carrier == b.Carrier &&
+		a.PortOf == b.PortOf && a.Master == b.Master
 }

@@ -118,6 +118,39 @@ func TestLinuxWatch(t *testing.T) {
 	}
 }
 
+// A port of a bridge hears nothing any more, one of a VRF does.
+func TestLinuxWatchPort(t *testing.T) {
+	enterNetns(t)
+	vethPair(t)
+	run(t, "ip link add hfbr type bridge")
+	until := watched(t)
+	bridge := until("hfbr", func(s LinkState) bool { return s.Index != 0 })
+	run(t, "ip link set hf0 master hfbr")
+	until("hf0", func(s LinkState) bool { return s.PortOf == "bridge" && s.Master == bridge.Index })
+	run(t, "ip link set hf0 nomaster")
+	until("hf0", func(s LinkState) bool { return s.PortOf == "" && s.Master == 0 })
+}
+
+// Kinds of devices that a kernel of the tests may lack.
+func TestParseLinkPort(t *testing.T) {
+	for kind, want := range map[string]string{"bridge": "bridge", "bond": "bond", "team": "team", "openvswitch": "openvswitch", "vrf": "", "": ""} {
+		data := make([]byte, unix.SizeofIfInfomsg)
+		binary.NativeEndian.PutUint32(data[4:], 7)
+		data = appendAttr(data, unix.IFLA_IFNAME, []byte("eth0\x00"))
+		data = appendAttr32(data, unix.IFLA_MASTER, 3)
+		if kind != "" {
+			data = appendAttr(data, unix.IFLA_LINKINFO|unix.NLA_F_NESTED, appendAttr(nil, unix.IFLA_INFO_SLAVE_KIND, []byte(kind+"\x00")))
+		}
+		master := 3
+		if want == "" {
+			master = 0
+		}
+		if l, ok := parseLink(data); !ok || l.PortOf != want || l.Master != master {
+			t.Errorf("port of %q: %v, %q %d; want %q %d", kind, ok, l.PortOf, l.Master, want, master)
+		}
+	}
+}
+
 // A port that leaves a bridge is announced by a message that looks like the
 // deletion of the link.
 func TestLinuxWatchBridgePort(t *testing.T) {

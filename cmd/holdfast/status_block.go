@@ -159,6 +159,9 @@ func remarks(i *control.Instance, now time.Time) (list []string) {
 			say("%s", a.Problem)
 		}
 	}
+	if i.PortOf != "" {
+		say("%s is a port of %s, which takes all that arrives: this node hears no peer; 'holdfast doctor' tells what to do", i.Interface, i.PortOf)
+	}
 	for iface, others := range onOthers(i) {
 		if iface == i.Interface {
 			say("%s put on %s by somebody else: this host answers for it although it is not master; 'holdfast doctor' tells how to take it off", shorten(others), iface)

@@ -86,6 +86,19 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
      192.0.2.100 192.0.2.101 also on lo, where this host may answer for it
 `, exitRefused,
 		}, {
+			"an interface that is a port",
+			control.Status{Node: "lb2", Instances: []control.Instance{{
+				Name: "web", State: "master", Since: ago(75 * time.Second), Reason: "r", Interface: "eth0", PortOf: "bridge br0", VRID: 51,
+				Priority: control.Priority{Base: 100, Effective: 100}, Addresses: []control.Address{{Address: "192.0.2.100/24", Present: true}},
+			}}},
+			`lb2: 1 master
+
+web  MASTER for 1m15s: r
+     eth0, vrid 51, priority 100, no lease
+     addresses 192.0.2.100/24 (here)
+     eth0 is a port of bridge br0, which takes all that arrives: this node hears no peer; 'holdfast doctor' tells what to do
+`, exitRefused,
+		}, {
 			"an address that somebody else has put on the interface of a backup",
 			control.Status{Node: "lb2", Instances: []control.Instance{{
 				Name: "web", State: "backup", Since: ago(75 * time.Second), Reason: "192.0.2.1 is master with priority 150",

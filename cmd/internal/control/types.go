@@ -47,7 +47,10 @@ type Instance struct {
 	Since     time.Time `json:"since"`
 	Reason    string    `json:"reason"`
 	Interface string    `json:"interface"`
-	VRID      int       `json:"vrid"`
+	// PortOf is what the interface is a port of, such as "bridge br0": that takes all
+	// that arrives, and no peer is heard. Absent when it is none.
+	PortOf string `json:"port_of,omitempty"`
+	VRID   int    `json:"vrid"`
 	// Group is the group that the instance moves together with, when there is one.
 	Group    string   `json:"group,omitempty"`
 	Protocol int      `json:"protocol"`

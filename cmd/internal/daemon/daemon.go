@@ -89,6 +89,7 @@ type Daemon struct {
 
 	links       map[string]vip.LinkState
 	linkStates  map[string]string // as people were told
+	ports       map[string]string // of what used interfaces are ports, as people were told
 	synced      bool              // the first full state of the links was seen
 	listError   string            // why links cannot be listed
 	sockets     map[transport.Place]*socket
@@ -165,10 +166,10 @@ func New(opts Options) *Daemon {
 		links: map[string]vip.LinkState{}, sockets: map[transport.Place]*socket{}, socketNames: map[transport.Place]string{},
 		retrying:   map[string]bool{},
 		deaf:       map[transport.Place]*deaf{},
-		linkStates: map[string]string{},
-		blind:      map[string]*blind{},
-		results:    map[string]healthcheck.Result{},
-		owners:     map[uint64]string{},
+		linkStates: map[string]string{}, ports: map[string]string{},
+		blind:   map[string]*blind{},
+		results: map[string]healthcheck.Result{},
+		owners:  map[uint64]string{},
 
 		journalIndexes: map[string]int{},
 		told:           map[string]told{},

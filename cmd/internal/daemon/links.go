@@ -72,6 +72,7 @@ func (d *Daemon) linkChanged(iface string) {
 	}
 	s := d.links[iface]
 	d.tellLink(iface, &s)
+	d.tellPort(iface, &s)
 	problem := d.ensureSockets(iface)
 	ev := vrrp.Link{Name: iface, Index: s.Index, Up: s.Up, Carrier: s.Carrier, Problem: problem}
 	for _, a := range s.Addresses {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -76,11 +77,12 @@ func (d *Daemon) tellSurvey() {
 		Checks: d.checkStatus(snapshot),
 	}
 	others, counted := d.elsewhereStatus()
+	ports := maps.Clone(d.ports)
 	go func() {
 		render(st, snapshot)
 		for n := range st.Instances {
 			i := &st.Instances[n]
-			i.LeaseLeftMS = left[n]
+			i.LeaseLeftMS, i.PortOf = left[n], ports[i.Interface]
 			i.Elsewhere, i.Counters.AddressesElsewhere = others[i.Name], counted[i.Name]
 			markPresent(i)
 		}

@@ -46,7 +46,7 @@ func brief(found []Finding) (list []string) {
 func TestLinkIsPort(t *testing.T) {
 	for kind, want := range map[string][]string{
 		"bridge": {"error interface-is-port eth0"}, "bond": {"error interface-is-port eth0"}, "team": {"error interface-is-port eth0"},
-		"vrf": nil, "": nil,
+		"openvswitch": {"error interface-is-port eth0"}, "vrf": nil, "device": nil, "": nil,
 	} {
 		x := patient(nil)
 		x.Links[0].Master = 3

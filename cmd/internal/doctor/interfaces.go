@@ -47,10 +47,10 @@ func testLink(_ context.Context, x *Examination) (found []Finding) {
 }
 
 // above is the interface that takes what arrives on a port; nil for what is none. A
-// VRF leaves its ports their traffic.
+// VRF leaves its ports their traffic; "device" is what is no virtual interface.
 func (x *Examination) above(l *Link) *Link {
 	for _, m := range x.Links {
-		if m.Index == l.Master && slices.Contains([]string{"bridge", "bond", "team"}, m.Kind) {
+		if m.Index == l.Master && !slices.Contains([]string{"vrf", "device", ""}, m.Kind) {
 			return m
 		}
 	}

@@ -62,7 +62,7 @@ const (
 	KindCheck      = "check"      // a check passes or fails
 	KindRival      = "rival"      // another master is heard
 	KindAddress    = "address"    // a VIP was repaired, refused, or found elsewhere
-	KindInterface  = "interface"  // it came up or went down
+	KindInterface  = "interface"  // it came up, went down, or became a port of another
 	KindHook       = "hook"       // how a notify hook ended
 	KindReload     = "reload"     // a configuration was taken or refused
 	KindOperator   = "operator"   // somebody gave an order

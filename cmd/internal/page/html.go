@@ -107,6 +107,9 @@ func instancePart(i *control.Instance) string {
 	if r := i.Refused; r != nil {
 		w.put("<p class=\"trouble\">Refuses what %v sends: %v</p>\n", r.From, r.Why)
 	}
+	if i.PortOf != "" {
+		w.put("<p class=\"trouble\">%v is a port of %v, which takes all that arrives: this node hears no peer</p>\n", i.Interface, i.PortOf)
+	}
 	for _, e := range i.Elsewhere {
 		if e.Interface == i.Interface {
 			w.put("<p class=\"trouble\">%v was put on %v by somebody else: this host answers for it although it is not master</p>\n", e.Address, e.Interface)
