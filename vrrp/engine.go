@@ -44,7 +44,7 @@ type link struct {
 
 func (l *Link) same(o *Link) bool {
 	return l.Name == o.Name && l.Index == o.Index && l.Up == o.Up && l.Carrier == o.Carrier && l.Problem == o.Problem &&
-		slices.Equal(l.Addresses, o.Addresses)
+		slices.Equal(l.Addresses, o.Addresses) && slices.Equal(l.Virtual, o.Virtual)
 }
 
 type checkState struct {
@@ -226,7 +226,7 @@ func (e *Engine) linkChanged(ev *Link) {
 		delete(e.indexes, l.Index)
 	}
 	l.Link = *ev
-	l.Addresses = slices.Clone(ev.Addresses)
+	l.Addresses, l.Virtual = slices.Clone(ev.Addresses), slices.Clone(ev.Virtual)
 	if l.Index != 0 {
 		e.indexes[l.Index] = l
 	}

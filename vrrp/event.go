@@ -60,6 +60,9 @@ type (
 		// prefix lengths, in the kernel's order, without any VIP and without
 		// tentative ones.
 		Addresses []netip.Prefix
+		// Virtual are VIPs that somebody else has put there, at least those of a
+		// family without Addresses: they are no source, and people may wonder why.
+		Virtual []netip.Prefix
 		// Problem is why the interface cannot be used although it is up, such
 		// as a socket that could not be opened; empty when there is none.
 		Problem string

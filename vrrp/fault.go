@@ -37,12 +37,22 @@ func (r *router) ownFault() (string, bool) {
 		return r.mute, true
 	case !r.source.IsValid() && cfg.Source.IsValid() && FamilyOf(cfg.Source) == r.id.Family:
 		return fmt.Sprintf("source %v is not on interface %s", cfg.Source, cfg.Interface), true
-	case !r.source.IsValid() && r.id.Family == IPv6 && len(cfg.Peers) == 0:
-		return fmt.Sprintf("interface %s has no IPv6 link-local address to send from", cfg.Interface), true
 	case !r.source.IsValid():
-		return fmt.Sprintf("interface %s has no %s address to send from", cfg.Interface, r.id.Family), true
+		return r.sourceless(l), true
 	}
 	return "", false
+}
+
+// sourceless tells that there is no address to send from.
+func (r *router) sourceless(l *link) string {
+	iface, kind := r.inst.cfg.Interface, r.id.Family.String()
+	if r.id.Family == IPv6 && len(r.inst.cfg.Peers) == 0 {
+		kind = "IPv6 link-local"
+	}
+	if a := r.pickSource(l.Virtual); a.IsValid() {
+		return fmt.Sprintf("interface %s has no %s address of its own to send from, only the virtual %v: give it another one, or set priority = %d if this host owns %v", iface, kind, a, PriorityOwner, a)
+	}
+	return fmt.Sprintf("interface %s has no %s address to send from", iface, kind)
 }
 
 // wait returns what a router in init waits for.

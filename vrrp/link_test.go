@@ -21,6 +21,14 @@ var broken = []struct {
 	{"no address", web(), eth0(func(l *Link) { l.Addresses = nil }), "interface eth0 has no ipv4 address to send from"},
 	{"no IPv4 address", web(), eth0(func(l *Link) { l.Addresses = prefixes("fe80::1/64") }), "interface eth0 has no ipv4 address to send from"},
 	{
+		"a VIP alone", web(), eth0(func(l *Link) { l.Addresses, l.Virtual = nil, prefixes("2001:db8::100/64", "192.0.2.100/24") }),
+		"interface eth0 has no ipv4 address of its own to send from, only the virtual 192.0.2.100: give it another one, or set priority = 255 if this host owns 192.0.2.100",
+	},
+	{
+		"a link-local VIP alone", web(vips("fe80::100/64")), eth0(func(l *Link) { l.Addresses, l.Virtual = nil, prefixes("2001:db8::100/64", "fe80::100/64") }),
+		"interface eth0 has no IPv6 link-local address of its own to send from, only the virtual fe80::100: give it another one, or set priority = 255 if this host owns fe80::100",
+	},
+	{
 		"no link-local address", web(vips("fe80::100/64")), eth0(func(l *Link) { l.Addresses = prefixes("192.0.2.1/24", "2001:db8::1/64") }),
 		"interface eth0 has no IPv6 link-local address to send from",
 	},

@@ -380,3 +380,26 @@ func TestHookCannotStart(t *testing.T) {
 		a.stop()
 	})
 }
+
+// A node whose one address is a VIP that somebody put there cannot send from it: the
+// fault says so, also when the address came later.
+func TestVirtualAddressAlone(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		kernel := vip.NewFake("eth0")
+		a := newNodeOn(t, lan, kernel, "a", 1, conf(150, "1s"))
+		a.start()
+		defer a.stop()
+		says := func(want string) {
+			t.Helper()
+			synctest.Wait()
+			if i := a.instance(); i.State != "fault" || i.Reason != want {
+				t.Errorf("%s: %s; want fault: %s", i.State, i.Reason, want)
+			}
+		}
+		says("interface eth0 has no ipv4 address to send from")
+		kernel.Install("eth0", testVIP, 0)
+		says("interface eth0 has no ipv4 address of its own to send from, only the virtual 192.0.2.100: give it another one, or set priority = 255 if this host owns 192.0.2.100")
+		kernel.Delete("eth0", testVIP)
+		says("interface eth0 has no ipv4 address to send from")
+	})
+}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
@@ -76,10 +77,17 @@ func (d *Daemon) linkChanged(iface string) {
 	problem := d.ensureSockets(iface)
 	ev := vrrp.Link{Name: iface, Index: s.Index, Up: s.Up, Carrier: s.Carrier, Problem: problem}
 	for _, a := range s.Addresses {
-		if !a.Tentative && a.Proto != vip.Proto && !d.isVIP(iface, a.Prefix.Addr()) {
+		switch {
+		case a.Tentative || a.Proto == vip.Proto:
+		case d.isVIP(iface, a.Prefix.Addr()):
+			ev.Virtual = append(ev.Virtual, a.Prefix)
+		default:
 			ev.Addresses = append(ev.Addresses, a.Prefix)
 		}
 	}
+	ev.Virtual = slices.DeleteFunc(ev.Virtual, func(v netip.Prefix) bool { // or each VIP is news where the kernel keeps no mark
+		return slices.ContainsFunc(ev.Addresses, func(p netip.Prefix) bool { return p.Addr().Is4() == v.Addr().Is4() })
+	})
 	d.step(&ev)
 	if d.journalIndexes[iface] != s.Index { // else the journal has nothing new of it
 		d.journalIndexes[iface] = s.Index
