@@ -243,7 +243,7 @@ func (k NoticeKind) String() string {
 	case NoticeAddressRepaired:
 		return "address was removed by somebody else and put back"
 	case NoticeHandoverFailed:
-		return "nobody took over"
+		return "nobody was heard to take over"
 	case NoticeFlapping:
 		return "the master changes to and fro"
 	case NoticeAddressChanged:

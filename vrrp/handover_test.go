@@ -203,7 +203,7 @@ func TestDemotedMasterStaysWhenNobodyComes(t *testing.T) {
 	te.wantNone()
 	te.advance(1)
 	te.want(
-		"web: notice: nobody took over: this node stays master at priority 17",
+		"web: notice: nobody was heard to take over: this node stays master at priority 17",
 		"web: advert prio=17 interval=1s to=224.0.0.18",
 		"web: announce 192.0.2.100/24 eth0",
 	)
@@ -229,7 +229,7 @@ func TestHandoverOffersAgain(t *testing.T) {
 	}
 	te.advance(handoverBound(interval) - 3*again)
 	te.want(
-		"web: notice: nobody took over: this node stays master at priority 17",
+		"web: notice: nobody was heard to take over: this node stays master at priority 17",
 		"web: advert prio=17 interval=10ms to=224.0.0.18",
 		"web: announce 192.0.2.100/24 eth0",
 	)

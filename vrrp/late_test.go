@@ -40,7 +40,7 @@ func TestLateMasterListensFirst(t *testing.T) {
 		heard uint8 // priority of the master heard then, 0 for none
 		want  State
 	}{
-		{"nobody took over", web(), 0, StateMaster},
+		{"nobody was heard to take over", web(), 0, StateMaster},
 		{"a stronger one took over", web(), 200, StateBackup},
 		{"a weaker one took over, may preempt", web(), 100, StateMaster},
 		{"a weaker one took over, may not preempt", web(noPreempt), 100, StateBackup},

@@ -188,7 +188,7 @@ func (e *Engine) judgeOrders() {
 		case waits:
 			e.asked = true
 		case stays && i.asked.try:
-			i.refuse("nobody took over")
+			i.refuse("nobody was heard to take over")
 		default:
 			i.complete(stays)
 		}
@@ -215,7 +215,7 @@ func (i *instance) complete(stays bool) {
 		}
 		switch a := m.asked; {
 		case stays:
-			m.conclude(true, fmt.Sprintf("nobody took over within %v", handoverBound(m.cfg.AdvertInterval)))
+			m.conclude(true, fmt.Sprintf("nobody was heard to take over within %v", handoverBound(m.cfg.AdvertInterval)))
 		case a.failover && m.state != StateBackup:
 			m.conclude(false, m.reason)
 		case a.failover:

@@ -41,9 +41,9 @@ func TestDrainNobodyTakesOver(t *testing.T) {
 			te.advance(1)
 			own := map[uint8]string{150: "150", 255: "255"}[c.Priority]
 			te.want(
-				"web: not drained (nobody took over within 1.1s); now master",
+				"web: not drained (nobody was heard to take over within 1.1s); now master",
 				"web: advert prio="+own+" interval=1s to=224.0.0.18",
-				"web: notice: nobody took over: this node stays master at priority "+own,
+				"web: notice: nobody was heard to take over: this node stays master at priority "+own,
 				"web: announce 192.0.2.100/24 eth0",
 			)
 			te.wantDue(second)
@@ -59,11 +59,11 @@ func TestDrainStaysWhenNobodyTakesOver(t *testing.T) {
 	te := newMaster(t, web())
 	te.do(&Drain{Instance: "web"})
 	te.advance(bound)
-	te.wantOnly("drained", "web: drained (nobody took over within 1.1s); now master")
+	te.wantOnly("drained", "web: drained (nobody was heard to take over within 1.1s); now master")
 	te.do(tryWeb) // drained it is already, and stays
 	te.want("web: advert prio=30 interval=10ms to=224.0.0.18", "web: advert prio=0 interval=1s to=224.0.0.18")
 	te.advance(bound)
-	te.wantOnly("drained", "web: drained (nobody took over within 1.1s); now master")
+	te.wantOnly("drained", "web: drained (nobody was heard to take over within 1.1s); now master")
 	te.wantAddresses("eth0", "192.0.2.100/24")
 	if s := te.status("web"); !s.Drained || s.Drain.Why != "kernel" || te.now.Sub(s.Drain.Since) != 2*bound {
 		t.Errorf("drained %v, %+v", s.Drained, s.Drain)
@@ -377,9 +377,9 @@ func TestFailoverNobodyTakesOver(t *testing.T) {
 	te.lines = nil
 	te.advance(bound)
 	te.wantOnly("web: ",
-		"web: not failed over (nobody took over within 1.1s); now master",
+		"web: not failed over (nobody was heard to take over within 1.1s); now master",
 		"web: advert prio=150 interval=1s to=224.0.0.18",
-		"web: notice: nobody took over: this node stays master at priority 150",
+		"web: notice: nobody was heard to take over: this node stays master at priority 150",
 		"web: announce 192.0.2.100/24 eth0",
 	)
 	te.do(&Failover{Instance: "web"})
@@ -412,15 +412,15 @@ func TestOrdersMeet(t *testing.T) {
 	te.wantNone() // it hands over already
 	te.do(&Drain{Instance: "web"})
 	te.advance(bound)
-	te.wantOnly("web: drained", "web: drained (nobody took over within 1.1s); now master")
+	te.wantOnly("web: drained", "web: drained (nobody was heard to take over within 1.1s); now master")
 
 	te = newMaster(t, web())
 	te.do(tryWeb)
 	te.do(tryWeb) // of two that try, neither stays
 	te.advance(bound)
-	te.wantOnly("drained", "web: not drained (nobody took over within 1.1s); now master")
+	te.wantOnly("drained", "web: not drained (nobody was heard to take over within 1.1s); now master")
 	if te.status("web").Drained {
-		t.Error("drained although nobody took over")
+		t.Error("drained although nobody was heard to take over")
 	}
 
 	te = newMaster(t, web())
@@ -463,8 +463,8 @@ func TestGroupOrders(t *testing.T) {
 	te.lines = nil
 	te.advance(bound)
 	te.wantOnly("failed",
-		"outside: not failed over, 192.0.2.2 with 100 took over after 0s (inside of the same group: nobody took over within 1.1s); now backup",
-		"inside: not failed over (nobody took over within 1.1s); now master")
+		"outside: not failed over, 192.0.2.2 with 100 took over after 0s (inside of the same group: nobody was heard to take over within 1.1s); now backup",
+		"inside: not failed over (nobody was heard to take over within 1.1s); now master")
 	te.adverts(4*second, second, peer, 100)
 	te.wantStates(StateMaster, StateMaster) // what belongs together comes together
 
@@ -494,7 +494,7 @@ func TestDualStackOrders(t *testing.T) {
 	te.advert(peer, 100)
 	te.lines = nil
 	te.advance(bound)
-	te.wantOnly("not drained", "web: not drained, 192.0.2.2 with 100 took over after 0s (ipv6: nobody took over within 1.1s); now master")
+	te.wantOnly("not drained", "web: not drained, 192.0.2.2 with 100 took over after 0s (ipv6: nobody was heard to take over within 1.1s); now master")
 }
 
 // A pause while handing over comes before the outcome: first the node listens.
@@ -515,7 +515,7 @@ func TestPauseWhileHandingOver(t *testing.T) {
 	te.do(&Late{By: 4 * second})
 	te.lines = nil
 	te.advance(3*second + bound)
-	te.wantOnly("failed over", "web: not failed over (nobody took over within 1.1s); now master")
+	te.wantOnly("failed over", "web: not failed over (nobody was heard to take over within 1.1s); now master")
 	te.wantState("web", StateMaster)
 }
 

@@ -229,7 +229,7 @@ func (r *router) expire() {
 	case r.handing && r.now().Before(r.handingUntil()):
 		r.releaseAgain()
 	case r.handing:
-		r.unanswered(fmt.Sprintf("nobody took over within %v", handoverBound(r.inst.cfg.AdvertInterval)))
+		r.unanswered(fmt.Sprintf("nobody was heard to take over within %v", handoverBound(r.inst.cfg.AdvertInterval)))
 		r.notice(NoticeHandoverFailed, netip.Addr{}, "this node stays master at priority "+fmt.Sprint(r.inst.effective))
 		if r.handing {
 			r.handing = false

@@ -126,12 +126,12 @@ func TestDrainAlone(t *testing.T) {
 	must(t, d.b.daemon.Signal(syscall.SIGKILL))
 	<-d.b.daemon.Done()
 	began := time.Now()
-	d.a.order(exitRefused, `(?m)^four: nobody took over within 200ms: not drained, this node goes on as it was; with --force it is drained all the same$`, "drain")
+	d.a.order(exitRefused, `(?m)^four: nobody was heard to take over within 200ms: not drained, this node goes on as it was; with --force it is drained all the same$`, "drain")
 	if i := d.a.instance("four"); i.State != "master" || i.Drained || i.Priority.Effective != highest {
 		t.Errorf("after the refusal it is %s, drained %v, with priority %d", i.State, i.Drained, i.Priority.Effective)
 	}
-	d.a.order(exitRefused, `(?m)^four: nobody took over within 200ms: this node goes on as it was$`, "failover")
-	d.a.order(exitDone, `(?m)^four: nobody took over within 200ms: drained, and this node serves until a healthy one does$`, "drain", "--force")
+	d.a.order(exitRefused, `(?m)^four: nobody was heard to take over within 200ms: this node goes on as it was$`, "failover")
+	d.a.order(exitDone, `(?m)^four: nobody was heard to take over within 200ms: drained, and this node serves until a healthy one does$`, "drain", "--force")
 	d.a.wantStatus(exitDone, "drained")
 
 	d.b.start() // a healthy one

@@ -110,11 +110,11 @@ func TestDrainRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, lan *network) {
 		a, b := operated(t, lan)
 		b.stop()
-		wantText(t, a.drain(control.DrainOrder{}), false, "nobody took over within 1.1s: not drained, this node goes on as it was; with --force it is drained all the same")
+		wantText(t, a.drain(control.DrainOrder{}), false, "nobody was heard to take over within 1.1s: not drained, this node goes on as it was; with --force it is drained all the same")
 		if i := a.instance(); i.State != "master" || i.Drained || i.Drain != nil || i.Priority.Effective != 150 || !a.holds(testVIP) {
 			t.Errorf("refused: %s, drained %v, %+v", i.State, i.Drained, i.Priority)
 		}
-		wantText(t, a.failover(), false, "nobody took over within 1.1s: this node goes on as it was")
+		wantText(t, a.failover(), false, "nobody was heard to take over within 1.1s: this node goes on as it was")
 		wantText(t, a.drain(control.DrainOrder{Force: true}), true, "this node serves until a healthy one does")
 		if i := a.instance(); i.State != "master" || !i.Drained || !a.holds(testVIP) {
 			t.Errorf("forced: %s, drained %v", i.State, i.Drained)
@@ -377,8 +377,8 @@ func TestOrdersThatMeet(t *testing.T) {
 			drain := give(func() (*control.Operated, error) {
 				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{Force: true})
 			})
-			wants(t, failover, false, "a drain took the place of the failover: nobody took over")
-			wants(t, drain, true, "nobody took over within 1.1s: drained")
+			wants(t, failover, false, "a drain took the place of the failover: nobody was heard to take over")
+			wants(t, drain, true, "nobody was heard to take over within 1.1s: drained")
 		},
 		"a reload renames the instance": func(t *testing.T, a *node) {
 			first := give(func() (*control.Operated, error) {
@@ -391,7 +391,7 @@ func TestOrdersThatMeet(t *testing.T) {
 				return backend{a.d}.Drain(t.Context(), operator, &control.DrainOrder{})
 			})
 			wants(t, first, false, "another order came, once a reload had renamed it")
-			wants(t, second, false, "nobody took over")
+			wants(t, second, false, "nobody was heard to take over")
 		},
 		"a reload makes it another virtual router": func(t *testing.T, a *node) {
 			drain := give(func() (*control.Operated, error) {
@@ -449,9 +449,9 @@ func TestTriedDrainIsNotKept(t *testing.T) {
 // Of an order that is void where one family has moved, the operator hears so.
 func TestRefusedByOneFamily(t *testing.T) {
 	r := outcomeResult(&operation{what: "drain"}, &vrrp.Outcome{
-		Instance: "web", Moved: true, Peer: netip.MustParseAddr("192.0.2.2"), State: vrrp.StateMaster, Reason: "ipv6: nobody took over within 1.1s",
+		Instance: "web", Moved: true, Peer: netip.MustParseAddr("192.0.2.2"), State: vrrp.StateMaster, Reason: "ipv6: nobody was heard to take over within 1.1s",
 	})
-	if want := "ipv6: nobody took over within 1.1s; the rest is at 192.0.2.2: 'holdfast status' tells"; r.Text != want || r.Done {
+	if want := "ipv6: nobody was heard to take over within 1.1s; the rest is at 192.0.2.2: 'holdfast status' tells"; r.Text != want || r.Done {
 		t.Errorf("done %v, %q; want %q", r.Done, r.Text, want)
 	}
 }
@@ -535,7 +535,7 @@ func TestTwoDrainsAtOnce(t *testing.T) {
 			wantText(t, <-got, false, "not drained")
 		}
 		if a.instance().Drained {
-			t.Error("drained although nobody took over")
+			t.Error("drained although nobody was heard to take over")
 		}
 	})
 }
