@@ -172,15 +172,29 @@ func TestUnicastOfOthers(t *testing.T) {
 
 // What is said of rp_filter holds over a boot, and on the interface of a VLAN.
 func TestFixOfReversePath(t *testing.T) {
-	_, list := heardOn(1)
+	x, list := heardOn(1)
 	v := list[0]
 	v.Interface = "eth0.7"
 	v.wire.filtered = true
 	r := v.hears(51, peerMAC, false, 0, v.vips()...)
 	r.adverts = fewAdverts
-	found := v.undelivered()
+	found := v.undelivered(x)
 	if len(found) != 1 || !strings.Contains(found[0].Fix, "sysctl -w net.ipv4.conf.eth0/7.rp_filter=2\necho") {
 		t.Errorf("it says %+v", found)
+	}
+}
+
+// On a port adverts arrive and go no further, which no firewall has to do with.
+func TestUndeliveredOnPort(t *testing.T) {
+	x, list := heardOn(1)
+	v := list[0]
+	v.hears(51, peerMAC, false, 0, v.vips()...).adverts = fewAdverts
+	x.Links = []*Link{{Name: "br0", Index: 3, Kind: "bridge"}}
+	for master, want := range map[int]int{0: 1, 3: 0} {
+		v.link.Master = master
+		if found := v.undelivered(x); len(found) != want {
+			t.Errorf("port of %d: it says %+v", master, found)
+		}
 	}
 }
 

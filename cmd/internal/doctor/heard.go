@@ -98,7 +98,7 @@ func heard(x *Examination, list []virtual) (found []Finding) {
 			}
 			continue
 		}
-		for _, f := range append(v.undelivered(), v.deafness(x)...) {
+		for _, f := range append(v.undelivered(x), v.deafness(x)...) {
 			if k := f.ID + f.On + f.Title; !told[k] {
 				told[k] = true
 				found = append(found, f)
@@ -113,7 +113,10 @@ func heard(x *Examination, list []virtual) (found []Finding) {
 }
 
 // undelivered finds routers whose adverts arrive and go no further.
-func (v *virtual) undelivered() (found []Finding) {
+func (v *virtual) undelivered(x *Examination) (found []Finding) {
+	if x.above(v.link) != nil {
+		return nil // what it is a port of takes them, which is told
+	}
 	if err := v.deaf[v.family]; err != nil {
 		return []Finding{unseen(v.Interface, err.Error())}
 	}

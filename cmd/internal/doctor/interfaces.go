@@ -50,7 +50,7 @@ func testLink(_ context.Context, x *Examination) (found []Finding) {
 // VRF leaves its ports their traffic; "device" is what is no virtual interface.
 func (x *Examination) above(l *Link) *Link {
 	for _, m := range x.Links {
-		if m.Index == l.Master && !slices.Contains([]string{"vrf", "device", ""}, m.Kind) {
+		if l.Master != 0 && m.Index == l.Master && !slices.Contains([]string{"vrf", "device", ""}, m.Kind) {
 			return m
 		}
 	}
