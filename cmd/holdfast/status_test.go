@@ -86,6 +86,21 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
      192.0.2.100 192.0.2.101 also on lo, where this host may answer for it
 `, exitRefused,
 		}, {
+			"two families in conflict",
+			control.Status{Node: "lb2", Instances: []control.Instance{{
+				Name: "web", State: "master", Since: ago(75 * time.Second), Reason: "r", Interface: "eth0", VRID: 51,
+				Priority: control.Priority{Base: 100, Effective: 100}, Addresses: []control.Address{{Address: "192.0.2.100/24", Present: true}},
+				ConflictSince: agoPtr(12 * time.Second), ConflictWith: "fe80::66",
+				Families: []control.Family{{Family: "ipv4", State: "master", ConflictWith: "192.0.2.66"}, {Family: "ipv6", State: "master", ConflictWith: "fe80::66"}},
+			}}},
+			`lb2: 1 master
+
+web  MASTER for 1m15s: r
+     eth0, vrid 51, priority 100, no lease
+     addresses 192.0.2.100/24 (here)
+     conflict for 12s: 192.0.2.66 and fe80::66 are master, too; 'holdfast doctor' looks why
+`, exitRefused,
+		}, {
 			"an interface that is a port",
 			control.Status{Node: "lb2", Instances: []control.Instance{{
 				Name: "web", State: "master", Since: ago(75 * time.Second), Reason: "r", Interface: "eth0", PortOf: "bridge br0", VRID: 51,

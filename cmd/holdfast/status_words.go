@@ -45,13 +45,18 @@ func heardAgo(m *control.Master, now time.Time) string {
 	return fmt.Sprintf(", heard %s ago", age(now.Sub(*m.LastHeard)))
 }
 
-// otherMaster tells of one that is heard beside this one. An older daemon does not
-// say which it is.
+// otherMaster tells who is heard as master beside this one. An older daemon does not
+// say it.
 func otherMaster(i *control.Instance) string {
-	if i.ConflictWith == "" {
+	is, list := "is", i.Rivals()
+	switch len(list) {
+	case 0:
 		return "another master is heard"
+	case 1:
+	default:
+		is = "are"
 	}
-	return i.ConflictWith + " is master, too; 'holdfast doctor' looks why"
+	return fmt.Sprintf("%s %s master, too; 'holdfast doctor' looks why", strings.Join(list, " and "), is)
 }
 
 // lease says what becomes of the addresses when this node dies.

@@ -82,7 +82,8 @@ type Instance struct {
 	// the addresses are not here.
 	LeaseLeftMS *int64 `json:"lease_left_ms,omitempty"`
 	// ConflictSince is since when another master is heard beside this one, and
-	// ConflictWith which one was heard last; absent when none is.
+	// ConflictWith which one was heard last in one of the families, each of which
+	// tells its own; absent when none is.
 	ConflictSince *time.Time `json:"conflict_since,omitempty"`
 	ConflictWith  string     `json:"conflict_with,omitempty"`
 	// Refused is the last packet for the instance that was refused; absent when
@@ -189,6 +190,22 @@ type Family struct {
 	// Source is the address adverts are sent from; empty when there is none.
 	Source string  `json:"source"`
 	Master *Master `json:"master"`
+	// ConflictWith is another master that is heard beside this one; absent when none is.
+	ConflictWith string `json:"conflict_with,omitempty"`
+}
+
+// Rivals are the other masters that are heard beside this one, one for each family at
+// most. An older daemon tells of one for all families, or of none.
+func (i *Instance) Rivals() (list []string) {
+	for _, f := range i.Families {
+		if f.ConflictWith != "" {
+			list = append(list, f.ConflictWith)
+		}
+	}
+	if len(list) == 0 && i.ConflictWith != "" {
+		list = append(list, i.ConflictWith)
+	}
+	return list
 }
 
 // Check is a health check.

@@ -149,7 +149,10 @@ func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 		c.AdvertIntervalMS = max(c.AdvertIntervalMS, float64(r.Interval.Microseconds())/1000)
 		c.HandingOver = c.HandingOver || r.HandingOver
 		if !r.ConflictSince.IsZero() {
-			c.ConflictSince, c.ConflictWith = &r.ConflictSince, r.Rival.String()
+			c.ConflictWith = r.Rival.String()
+			if c.ConflictSince == nil || r.ConflictSince.Before(*c.ConflictSince) {
+				c.ConflictSince = &r.ConflictSince
+			}
 		}
 		if n := renderRefused(r.Refused); n != nil && (c.Refused == nil || c.Refused.IsOwn() || !n.IsOwn() && c.Refused.At.Before(n.At)) {
 			c.Refused = n
@@ -195,6 +198,9 @@ func renderFamily(r *vrrp.RouterStatus) control.Family {
 		if !f.Master.Self {
 			f.Master.LastHeard = &r.MasterHeard
 		}
+	}
+	if !r.ConflictSince.IsZero() {
+		f.ConflictWith = r.Rival.String()
 	}
 	return f
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -132,4 +133,21 @@ func TestFlood(t *testing.T) {
 		conn.Close()
 		a.stop()
 	})
+}
+
+// Of an instance with two families the rivals of both are told, and since when the
+// first one is heard.
+func TestStatusRivals(t *testing.T) {
+	early := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	late := early.Add(time.Second)
+	v4, v6 := netip.MustParseAddr("192.0.2.66"), netip.MustParseAddr("fe80::66")
+	for _, routers := range [][]vrrp.RouterStatus{
+		{{ConflictSince: early, Rival: v4}, {ConflictSince: late, Rival: v6}},
+		{{ConflictSince: late, Rival: v4}, {ConflictSince: early, Rival: v6}},
+	} {
+		i := renderInstance(&vrrp.InstanceStatus{Config: vrrp.Config{Name: "web"}, Routers: routers})
+		if got := i.Rivals(); !slices.Equal(got, []string{v4.String(), v6.String()}) || !i.ConflictSince.Equal(early) {
+			t.Errorf("rivals %v since %v", got, i.ConflictSince)
+		}
+	}
 }

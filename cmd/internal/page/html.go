@@ -100,7 +100,7 @@ func instancePart(i *control.Instance) string {
 		w.put("<p class=\"trouble\">Demoted: %v</p>\n", i.DemotedWhy)
 	}
 	if i.ConflictSince != nil {
-		w.put(`<p class="trouble">Another master, %v, is heard `, i.ConflictWith)
+		w.put(`<p class="trouble">Another master, %v, is heard `, strings.Join(i.Rivals(), " and "))
 		w.age(*i.ConflictSince)
 		w.WriteString("</p>\n")
 	}
