@@ -11,7 +11,7 @@ import (
 // keeps what is known of those that stay.
 func (r *router) setAddresses(all []netip.Prefix) {
 	old, known := r.addresses, r.positions
-	r.addresses, r.advertised, r.positions = nil, nil, nil
+	r.addresses, r.advertised, r.positions, r.differs = nil, nil, nil, nil
 	if len(all) > scanMost {
 		r.positions = make(map[netip.Prefix]int, len(all))
 	}

@@ -66,6 +66,9 @@ func (i *instance) clone(e *Engine, routers map[*router]*router) *instance {
 			drops := *r.drops
 			d.drops = &drops
 		}
+		if r.differs != nil {
+			d.differs = &differing{r.differs.Difference, slices.Clone(r.differs.theirs)}
+		}
 		c.routers[n] = &d
 		routers[r] = &d
 	}

@@ -188,6 +188,7 @@ var ignored = map[string]string{
 	"router.counters":      "for people",
 	"router.noticed":       "for notices, which nobody acts on",
 	"router.drops":         "for people",
+	"router.differs":       "for people",
 	"cachedAdvert.sends":   "follows from its key; whether there is one counts",
 	"advertKey.interval":   "follows from the configuration",
 	"advertKey.form":       "is the router's",

@@ -3,7 +3,6 @@ package vrrp
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -42,9 +41,7 @@ func (r *router) compare(from netip.Addr, p *Packet) {
 	} else if r.oddInterval++; r.oddInterval >= 2 && !r.told(NoticeInterval) { // one is a quick release
 		r.notice(NoticeInterval, from, fmt.Sprintf("it advertises every %v, this node would every %v", p.Interval, cfg.AdvertInterval))
 	}
-	if !slices.Equal(p.Addresses, r.advertised) {
-		r.noticeAddresses(from, p.Addresses)
-	}
+	r.compareAddresses(from, p.Addresses)
 	switch {
 	case p.Priority != r.inst.effective:
 	case p.Priority == PriorityOwner:
@@ -52,36 +49,6 @@ func (r *router) compare(from netip.Addr, p *Packet) {
 	case p.Priority > DemotedMax && !r.told(NoticeEqualPriority): // demoted ones share few numbers
 		r.notice(NoticeEqualPriority, from, fmt.Sprintf("both have %d: the one with the higher address wins; give them different priorities", p.Priority))
 	}
-}
-
-// noticeAddresses tells in which addresses two nodes differ.
-func (r *router) noticeAddresses(from netip.Addr, theirs []netip.Addr) {
-	if r.told(NoticeAddressList) {
-		return
-	}
-	missing := func(a, b []netip.Addr) (out []netip.Addr) {
-		for _, x := range a {
-			if !slices.Contains(b, x) {
-				out = append(out, x)
-			}
-		}
-		return out
-	}
-	only, extra := missing(r.advertised, theirs), missing(theirs, r.advertised)
-	if len(only) == 0 && len(extra) == 0 {
-		return // another order
-	}
-	r.notice(NoticeAddressList, from, fmt.Sprintf("only here: %s; only there: %s", list(only), list(extra)))
-}
-
-func list(addrs []netip.Addr) string {
-	switch {
-	case len(addrs) == 0:
-		return "none"
-	case len(addrs) > 5:
-		return fmt.Sprintf("%v and %d more", addrs[:5], len(addrs)-5)
-	}
-	return fmt.Sprint(addrs)
 }
 
 // hearAsBackup is RFC 9568 section 6.4.2.

@@ -196,7 +196,7 @@ func TestElectionV2(t *testing.T) {
 func TestRFC3768_V9_OtherAddressesAreTold(t *testing.T) {
 	te := newTest(t, web(v2))
 	te.advert(peer, 200, version2, carrying("192.0.2.101"))
-	te.want("web: notice: a peer advertises other addresses: only here: [192.0.2.100]; only there: [192.0.2.101]")
+	te.want("web: notice: a peer advertises other addresses: only here: [192.0.2.100]; only there: [192.0.2.101]; if it is of another cluster, one of the two needs another vrid")
 	te.wantDue(down150)
 }
 

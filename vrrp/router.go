@@ -116,6 +116,7 @@ type router struct {
 	// Made when there is something to remember, which with most routers never is.
 	noticed map[NoticeKind]time.Time
 	drops   *routerDrops
+	differs *differing
 }
 
 // routerDrops are the packets that were refused, when people heard of it, and what

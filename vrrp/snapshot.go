@@ -74,7 +74,9 @@ type RouterStatus struct {
 	Rival         netip.Addr
 	// Refused is the last packet that was refused, of others if there are such; nil
 	// when there was none lately.
-	Refused   *Refused
+	Refused *Refused
+	// Differs is set while another router advertises other addresses.
+	Differs   *Difference
 	Addresses []AddressState
 	Counters  Counters
 }
@@ -261,6 +263,7 @@ func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
 		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(), Mute: !r.speaks(),
 		Addresses: space.addresses[first:len(space.addresses):len(space.addresses)], Counters: Counters{Activity: r.counters},
 	}
+	s.Differs = r.differsLately(now)
 	if d := r.drops; d != nil {
 		s.Counters.Dropped = d.count
 		if r.refusedLately(now) {

@@ -25,11 +25,11 @@ checks fail. Several instances on a wide terminal are a table.`,
 		},
 		exit: `0 all is well, 1 refused, or an instance is in fault or demoted, in
 conflict with another master, master without an address, or refuses what another
-router sends to it, or its interface is a port of a bridge or bond, or somebody
-else has put one of its addresses on this host as well, or the interfaces of
-this host cannot be listed, 2 wrong usage,
-3 no daemon answers. Instances that were not asked for do not count. With
---watch it tells of the last state.`,
+router sends to it, or hears one with its VRID and none of its addresses, or its
+interface is a port of a bridge or bond, or somebody else has put one of its
+addresses on this host as well, or the interfaces of this host cannot be listed,
+2 wrong usage, 3 no daemon answers. Instances that were not asked for do not
+count. With --watch it tells of the last state.`,
 	}
 	c.setup = func(flags *flag.FlagSet) runner {
 		var often every
@@ -104,7 +104,7 @@ func health(st *control.Status) int {
 
 // isWell reports an instance that is as it should be, or waits to be.
 func isWell(i *control.Instance) bool {
-	return i.State != "fault" && !i.Demoted && i.ConflictSince == nil && i.PortOf == "" && !refusesOthers(i) && !lacksAddress(i) && !answersElsewhere(i) &&
+	return i.State != "fault" && !i.Demoted && i.ConflictSince == nil && i.PortOf == "" && !refusesOthers(i) && !meetsStranger(i) && !lacksAddress(i) && !answersElsewhere(i) &&
 		!slices.ContainsFunc(i.Families, func(f control.Family) bool { return f.State == "fault" })
 }
 
@@ -112,6 +112,12 @@ func isWell(i *control.Instance) bool {
 // this node by it: neither takes over when it should, or both are master. Nobody can
 // help it when the network sends own packets back.
 func refusesOthers(i *control.Instance) bool { return i.Refused != nil && !i.Refused.IsOwn() }
+
+// meetsStranger reports a router with this VRID and none of these addresses: one of
+// the two clusters serves nobody.
+func meetsStranger(i *control.Instance) bool {
+	return i.AddressesDiffer != nil && i.AddressesDiffer.Strange
+}
 
 // lacksAddress reports a master without one of its addresses.
 func lacksAddress(i *control.Instance) bool {

@@ -181,6 +181,9 @@ func remarks(i *control.Instance, now time.Time) (list []string) {
 	if i.ConflictSince != nil {
 		say("conflict for %s: %s", age(now.Sub(*i.ConflictSince)), otherMaster(i))
 	}
+	if d := i.AddressesDiffer; d != nil {
+		say("%s advertises other addresses, %s; 'holdfast doctor' tells what to do", d.From, d.Why)
+	}
 	if r := i.Refused; r != nil {
 		say("refuses what %s sends, the last %s ago: %s", r.From, age(now.Sub(r.At)), r.Why)
 	}

@@ -101,6 +101,20 @@ web  MASTER for 1m15s: r
      conflict for 12s: 192.0.2.66 and fe80::66 are master, too; 'holdfast doctor' looks why
 `, exitRefused,
 		}, {
+			"another cluster with this vrid",
+			control.Status{Node: "lb2", Instances: []control.Instance{{
+				Name: "web", State: "backup", Since: ago(75 * time.Second), Reason: "r", Interface: "eth0", VRID: 51,
+				Priority: control.Priority{Base: 100, Effective: 100}, Addresses: []control.Address{{Address: "192.0.2.100/24"}},
+				AddressesDiffer: &control.Difference{From: "192.0.2.3", Why: "only here: [192.0.2.100]; only there: [192.0.2.200]", Strange: true},
+			}}},
+			`lb2: 1 backup
+
+web  BACKUP for 1m15s: r
+     eth0, vrid 51, priority 100
+     addresses 192.0.2.100/24 (not here)
+     192.0.2.3 advertises other addresses, only here: [192.0.2.100]; only there: [192.0.2.200]; 'holdfast doctor' tells what to do
+`, exitRefused,
+		}, {
 			"an interface that is a port",
 			control.Status{Node: "lb2", Instances: []control.Instance{{
 				Name: "web", State: "master", Since: ago(75 * time.Second), Reason: "r", Interface: "eth0", PortOf: "bridge br0", VRID: 51,

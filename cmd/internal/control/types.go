@@ -89,6 +89,9 @@ type Instance struct {
 	// Refused is the last packet for the instance that was refused; absent when
 	// there was none lately.
 	Refused *RefusedPacket `json:"refused,omitempty"`
+	// AddressesDiffer tells of another router that advertises other addresses; absent
+	// when there was none lately.
+	AddressesDiffer *Difference `json:"addresses_differ,omitempty"`
 	// HandingOver is set while addresses are kept for a successor.
 	HandingOver bool     `json:"handing_over"`
 	Counters    Counters `json:"counters"`
@@ -128,6 +131,16 @@ type RefusedPacket struct {
 	Reason string    `json:"reason"`
 	Why    string    `json:"why"`
 	At     time.Time `json:"at"`
+}
+
+// Difference is that another router advertises other addresses than this one would.
+type Difference struct {
+	From string `json:"from"`
+	// Why is for people. Strange is set when the two have no address in common: while
+	// the other is master nobody serves the addresses of this one.
+	Why     string    `json:"why"`
+	Strange bool      `json:"strange"`
+	At      time.Time `json:"at"`
 }
 
 // IsOwn tells that the packet has this node's own address as its source: as a rule the

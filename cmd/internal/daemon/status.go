@@ -157,6 +157,9 @@ func renderInstance(i *vrrp.InstanceStatus) control.Instance {
 		if n := renderRefused(r.Refused); n != nil && (c.Refused == nil || c.Refused.IsOwn() || !n.IsOwn() && c.Refused.At.Before(n.At)) {
 			c.Refused = n
 		}
+		if d := r.Differs; d != nil && (c.AddressesDiffer == nil || d.Strange && !c.AddressesDiffer.Strange) {
+			c.AddressesDiffer = &control.Difference{From: d.From.String(), Why: d.Why, Strange: d.Strange, At: d.At}
+		}
 		addCounters(&c.Counters, &r.Counters)
 	}
 	c.Addresses = renderAddresses(i)

@@ -107,6 +107,9 @@ func instancePart(i *control.Instance) string {
 	if r := i.Refused; r != nil {
 		w.put("<p class=\"trouble\">Refuses what %v sends: %v</p>\n", r.From, r.Why)
 	}
+	if d := i.AddressesDiffer; d != nil {
+		w.put("<p class=\"trouble\">%v advertises other addresses, %v</p>\n", d.From, d.Why)
+	}
 	if i.PortOf != "" {
 		w.put("<p class=\"trouble\">%v is a port of %v, which takes all that arrives: this node hears no peer</p>\n", i.Interface, i.PortOf)
 	}
