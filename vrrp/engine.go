@@ -26,6 +26,7 @@ type Engine struct {
 	asked     bool      // an order to hand over is open
 	woke      time.Time // when this node could act again that could not for slept
 	slept     time.Duration
+	stoodAt   time.Time // when this node last woke from a sleep in which the clock stood still
 	adopt     map[routerKey]Adopted
 	packet    Packet // reused for every received advert
 }

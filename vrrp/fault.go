@@ -60,7 +60,7 @@ func (r *router) wait() (string, bool) {
 	if r.inst.e.links[r.inst.cfg.Interface] == nil {
 		return fmt.Sprintf("waiting for the state of interface %s", r.inst.cfg.Interface), true
 	}
-	if r.adopted() {
+	if r.adopted() || r.unnoticed() {
 		return "", false // whatever a check will say, it is master now
 	}
 	if !r.readyAt.IsZero() {

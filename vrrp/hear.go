@@ -10,6 +10,7 @@ import (
 func (r *router) hear(from netip.Addr, p *Packet) {
 	r.counters.AdvertsReceived++
 	r.form = p.form
+	r.goOnUntil = time.Time{}
 	if p.Priority == PriorityRelease {
 		r.counters.ReleasesReceived++
 	} else {

@@ -9,6 +9,9 @@ import (
 // somebody dead for its own deafness, listen first.
 func (e *Engine) late(by, asleep time.Duration) {
 	e.adoptionsAge(asleep)
+	if asleep > 0 {
+		e.stoodAt = e.now
+	}
 	if by >= e.slept || e.now.Sub(e.woke) > time.Second { // else it is more of the same
 		e.woke, e.slept = e.now, by
 	}
@@ -36,6 +39,9 @@ func (r *router) listenFor(interval time.Duration) time.Duration {
 func (r *router) late(by, asleep time.Duration) {
 	// Not the one of a quick release, which nobody keeps up.
 	interval := max(r.interval, r.inst.cfg.AdvertInterval)
+	if !r.goOnUntil.IsZero() {
+		r.goOnUntil = r.goOnUntil.Add(-asleep)
+	}
 	listen := r.after(r.listenFor(interval))
 	switch {
 	case r.state == StateBackup && by <= interval:

@@ -246,7 +246,7 @@ func (r *router) sendFailed(reason string) {
 	r.counters.SendErrors++
 	r.failures++
 	if r.failures >= r.expected { // no peer has heard this one
-		r.failedAt = r.now()
+		r.failedAt, r.goOnUntil = r.now(), time.Time{}
 		r.sendProblem = reason
 		if r.silentSince.IsZero() {
 			r.silentSince = r.now()
@@ -280,6 +280,9 @@ func (r *router) settleLastAdvert() {
 	}
 	if r.spokeAt.Before(r.now()) { // else more of the same turn
 		r.failures, r.expected = 0, 0
+	}
+	if r.now().Sub(r.spokeAt) >= r.sent.interval/2 { // else what took that one may have taken more
+		r.spokeBefore = r.spokeAt
 	}
 	r.spokeAt = r.now()
 }

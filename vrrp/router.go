@@ -87,10 +87,13 @@ type router struct {
 	// Speaking: when the last advert was sent and the last one failed, and
 	// since when none leaves; mute is why the router is in fault for that.
 	spokeAt, failedAt, silentSince time.Time
-	sendProblem, mute              string
-	muteUntil                      time.Time
-	muteFor                        time.Duration // the last time
-	failures, expected             int           // of the packets of this turn's adverts
+	spokeBefore                    time.Time // the advert before; see settleLastAdvert
+	// goOnUntil is when a master that is in fault may go on as one no more.
+	goOnUntil          time.Time
+	sendProblem, mute  string
+	muteUntil          time.Time
+	muteFor            time.Duration // the last time
+	failures, expected int           // of the packets of this turn's adverts
 
 	sent cachedAdvert
 
@@ -156,7 +159,10 @@ func (r *router) downInterval() time.Duration {
 }
 func (r *router) owner() bool                    { return r.inst.effective == PriorityOwner }
 func (r *router) say(format string, args ...any) { r.reason = fmt.Sprintf(format, args...) }
-func (r *router) enter(s State, c Cause)         { r.state, r.cause, r.since = s, c, r.now() }
+
+func (r *router) enter(s State, c Cause) {
+	r.state, r.cause, r.since, r.goOnUntil = s, c, r.now(), time.Time{}
+}
 
 // schedule works out when this router next needs a Tick.
 func (r *router) schedule() {
@@ -332,6 +338,10 @@ func (r *router) start() {
 		r.becomeMaster(CauseOwner, "address owner")
 		return
 	}
+	if r.unnoticed() {
+		r.goOnUnnoticed()
+		return
+	}
 	r.interval = r.inst.cfg.AdvertInterval
 	cause := CauseStart
 	if r.state == StateFault {
@@ -400,6 +410,7 @@ func (r *router) serve() {
 // leave goes to init or fault. A master hands over as far as it still can.
 func (r *router) leave(to State, c Cause, reason string) {
 	was, left, slept := r.state, r.left(), r.listening
+	unbroken := was == StateMaster && !slept && !r.handing && !r.unproven
 	r.adoptionEnds()
 	r.noLongerMaster()
 	r.enter(to, c)
@@ -419,6 +430,9 @@ func (r *router) leave(to State, c Cause, reason string) {
 	case was == StateMaster:
 		r.counters.LeftMaster++
 		r.release()
+		if unbroken && to == StateFault && r.mute == "" {
+			r.interrupted()
+		}
 	case left, r.holding() && !r.reachable():
 		r.release() // also what was left in place for going on
 	}

@@ -41,6 +41,9 @@ func (r *router) sendNow() {
 	r.settleLastAdvert()
 	cfg := r.inst.cfg
 	key := advertKey{r.inst.effective, r.sendForm(), cfg.AdvertInterval, r.source, r.index}
+	if r.sent.interval != key.interval {
+		r.spokeBefore = time.Time{} // peers were told another one then
+	}
 	if r.sent.sends == nil || r.sent.advertKey != key {
 		r.sent = cachedAdvert{key, r.encode(key)}
 	}

@@ -73,11 +73,21 @@ func (r *router) judgeCause(before vrrp.Standing) {
 	case r.barred() || r.kept(false):
 		cause = false
 	case to == vrrp.StateMaster: // without a master before it owns the addresses, or goes on
-		cause = from == vrrp.StateInit || r.standing.Priority == vrrp.PriorityOwner
+		cause = from == vrrp.StateInit || r.standing.Priority == vrrp.PriorityOwner || r.unnoticed()
 	}
 	if !cause {
 		n.w.fail("transition-has-cause", "%s went from %v to %v with nothing to cause it", r, from, to)
 	}
+}
+
+// unnoticed reports whether no peer can have taken over since the router spoke last,
+// before this turn, and it did not let go. Clocks may differ by a hundredth.
+func (r *router) unnoticed() bool {
+	last := r.said
+	if last.at == r.n.w.now {
+		last = r.saidBefore
+	}
+	return r.n.w.now-last.at <= 3*last.interval*101/100
 }
 
 // awaits reports whether the first result of a check is still to come.

@@ -54,7 +54,8 @@
 //	yield-has-cause               a master that becomes backup has just heard one that wins against it
 //	transition-has-cause          any other change of state: to fault, and out of it, by what the daemon was told of
 //	                              links and checks, or adverts that fail, of its own or its group; to init by a stop,
-//	                              or to wait for a delay or a check; to master from fault as the owner
+//	                              or to wait for a delay or a check; to master from fault as the owner, or less than three
+//	                              intervals after an advert that no release followed
 //	order-has-outcome             a drain or failover is over 1.5 s later, unless the node pauses, and the node is as the
 //	                              outcome says: drained, standing back, or as before
 //	group-in-step                 instances of a group on a node have one priority, and are in fault together

@@ -304,11 +304,11 @@ func (g *generator) happen() {
 // kinds are what each mix is made of.
 var kinds = map[Mix][]string{
 	Calm:      {"stop", "drain", "check", "reload", "announce", "inject", "failover"},
-	Network:   {"loss", "loss", "delay", "partition", "mute", "cut", "pull", "drain", "failover"},
+	Network:   {"loss", "loss", "delay", "partition", "mute", "cut", "pull", "flicker", "drain", "failover"},
 	Crash:     {"crash", "crash", "crash", "power", "restart", "stop"},
 	Freeze:    {"freeze", "freeze", "freeze", "blink", "stop", "crash", "drain", "failover"},
 	Clock:     {"clock", "clock", "suspend", "suspend", "freeze", "crash", "drain"},
-	Kernel:    {"remove", "remove", "refuse", "down", "gone", "pull", "sendfail", "crash", "stop", "drain"},
+	Kernel:    {"remove", "remove", "refuse", "down", "gone", "pull", "flicker", "sendfail", "crash", "stop", "drain"},
 	Busy:      {"busy", "busy", "busy", "busy", "busy", "remove", "crash", "restart", "stop", "drain", "failover", "check", "reload", "freeze", "suspend", "power", "down", "pull", "sendfail", "partition"},
 	Checks:    {"check", "check", "check", "crash", "drain", "restart"},
 	Strangers: {"drain", "failover", "stop", "crash", "check", "pull", "partition", "freeze", "power"},
@@ -394,6 +394,18 @@ func (g *generator) one(kind string) {
 		both(OpPull, OpPlug, "")
 	case "down":
 		both(OpDown, OpUp, "")
+	case "flicker":
+		fail, mend := OpPull, OpPlug
+		if g.chance(50) {
+			fail, mend = OpDown, OpUp
+		}
+		at := time.Duration(0)
+		for range pick(g, 1, 1, 2, 4) {
+			g.add(at, Step{Op: fail, Node: n})
+			at += time.Duration(g.Int64N(int64(2 * g.interval)))
+			g.add(at, Step{Op: mend, Node: n})
+			at += time.Duration(g.Int64N(int64(2 * g.interval)))
+		}
 	case "gone":
 		both(OpGone, OpBack, "")
 	case "crash":

@@ -72,7 +72,10 @@ type router struct {
 	spoke         time.Duration
 	spokeLocal    time.Duration
 	spokePriority int
-	pseudo        bool // the checksum form of its last advert
+	// said is its last advert or release, of no interval then, and saidBefore that
+	// of a turn before.
+	said, saidBefore word
+	pseudo           bool // the checksum form of its last advert
 	// deaf is until when it must listen after a pause, unless it hears something.
 	deaf time.Duration
 }
@@ -311,7 +314,12 @@ func (r *router) spoken(s *vrrp.SendAdvert) {
 	}
 	r.spokePriority = priority
 	r.spoke, r.spokeLocal, r.pseudo = w.now, r.n.local(), s.PseudoHeader
+	if w.now > r.said.at {
+		r.saidBefore = r.said
+	}
+	r.said = word{at: w.now}
 	if priority > 0 {
+		r.said.interval = r.cfg.AdvertInterval
 		r.v.spoke[r.n.index] = word{w.now, r.cfg.AdvertInterval}
 	}
 	r.judgeStorm(s.Destination)
