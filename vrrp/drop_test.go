@@ -55,6 +55,7 @@ func drops() []drop {
 		{"R1", "ttl 254", web(), advertFrom(peer, 254, ttl(254)), nil, DropTTL, false, "ttl 254 instead of 255: it did not come from this link"},
 		{"R1", "ttl 1", web(), advertFrom(peer, 254, ttl(1)), nil, DropTTL, false, "ttl 1 instead of 255: it did not come from this link"},
 		{"R1", "hop limit 64", six, advertFrom(peer6, 254, ttl(64)), nil, DropTTL, false, "ttl 64 instead of 255: it did not come from this link"},
+		{"R1", "ttl 254 of one that is no peer", uni, advertFrom(addr("198.51.100.9"), 254, to(self), ttl(254)), nil, DropTTL, false, "ttl 254 instead of 255, and the sender is not in peers"},
 		{"R1", "ttl 254 of a unicast peer on the link", uni, advertFrom(peer, 254, to(self), ttl(254)), nil, DropTTL, false, "ttl 254 instead of 255: it did not come from this link"},
 		{"R2", "version 2 to version 3", web(), advertFrom(peer, 254, version2), nil, DropVersion, false, "version 2, this instance uses version 3"},
 		{"", "version 3 to version 2", web(v2), advertFrom(peer, 254), nil, DropVersion, false, "version 3, this instance uses version 2"},

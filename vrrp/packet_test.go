@@ -244,7 +244,7 @@ func TestUnicastIPv6PeerMayHaveAnyHopLimit(t *testing.T) {
 	te.wantNone()
 	te.wantReason("web", "fe80::2 is master with priority 200")
 	te.advert(addr("fe80::3"), 200, to(self6), ttl(64)) // not a peer
-	te.wantOnly("ttl 64", "web: notice: dropped a packet: ttl 64 instead of 255: it did not come from this link")
+	te.wantOnly("ttl 64", "web: notice: dropped a packet: ttl 64 instead of 255, and the sender is not in peers")
 }
 
 // A list that does not fit an advert is cut, at the same place on every node;

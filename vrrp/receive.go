@@ -110,6 +110,9 @@ func (r *router) explainDrop(why DropReason, ev *AdvertReceived, p *Packet) stri
 	cfg := r.inst.cfg
 	switch why {
 	case DropTTL:
+		if len(cfg.Peers) > 0 && !ev.Destination.IsMulticast() && !slices.Contains(cfg.Peers, ev.Source) {
+			return fmt.Sprintf("ttl %d instead of 255, and the sender is not in peers", ev.TTL)
+		}
 		return fmt.Sprintf("ttl %d instead of 255: it did not come from this link", ev.TTL)
 	case DropVersion:
 		return fmt.Sprintf("version %d, this instance uses version %d", ev.Payload[0]>>4, cfg.Version)
