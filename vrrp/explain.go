@@ -180,6 +180,9 @@ func (r *router) explain(silence []Change) RouterExplanation {
 		Skew: skew(v, r.inst.effective, interval), Down: downInterval(v, r.inst.effective, interval),
 		ReadyAt: r.readyAt, RetryAt: r.muteUntil, Spoke: r.spokeAt, Silence: silence,
 	}
+	if r.hidden() {
+		x.RetryAt = r.timer
+	}
 	if x.Verdict == VerdictTakingOver || x.Verdict == VerdictHeldBack {
 		x.Preemption = r.preemption(r.peerPriority)
 	}
@@ -188,7 +191,7 @@ func (r *router) explain(silence []Change) RouterExplanation {
 
 func (r *router) verdict() Verdict {
 	switch {
-	case r.state == StateFault:
+	case r.shown() == StateFault:
 		return VerdictFault
 	case r.state == StateInit:
 		return VerdictInit

@@ -95,7 +95,7 @@ func (p *printer) router(r *router) {
 	if r.state == StateBackup {
 		p.at(r.peerHeard, long) // asked for by respectMaster alone
 	}
-	p.bools(r.handing, r.listening, r.heard, r.unproven, r.mute != "", r.sent.sends != nil, r.short)
+	p.bools(r.handing, r.listening, r.heard, r.unproven, r.trying, r.mute != "", r.sent.sends != nil, r.short)
 	p.byte(r.sent.priority)
 	for _, t := range [...]time.Time{r.deadline, r.timer, r.readyAt, r.preemptAt, r.holdUntil, r.announceAt, r.againAt, r.repairAt, r.renewAt, r.muteUntil} {
 		p.at(t, long)

@@ -91,6 +91,9 @@ func (i *instance) faulty(trusting bool) (why string, bad bool) {
 		reason, bad := r.ownFault()
 		if !bad && r.unproven && r.state != StateMaster && !trusting {
 			reason, bad = "it has not sent an advert since none could leave", true
+			if r.trying {
+				reason = r.cannotSend()
+			}
 		}
 		if !bad {
 			return "", false

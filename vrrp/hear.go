@@ -77,7 +77,8 @@ func (r *router) hearAsBackup(from netip.Addr, p *Packet) {
 		r.interval = p.Interval
 	}
 	r.timer = r.after(r.downInterval())
-	if changed {
+	if changed || r.trying {
+		r.trying = false
 		r.say("%v is master with priority %d", from, p.Priority)
 	}
 }

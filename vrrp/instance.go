@@ -144,12 +144,12 @@ func (i *instance) leave(reason string) {
 func (i *instance) settle() {
 	strongest := i.routers[0]
 	for _, r := range i.routers[1:] {
-		if by := rank(r.state) - rank(strongest.state); by > 0 || by == 0 && r.since.After(strongest.since) {
+		if by := rank(r.shown()) - rank(strongest.shown()); by > 0 || by == 0 && r.since.After(strongest.since) {
 			strongest = r
 		}
 	}
-	i.reason = strongest.reason
-	if strongest.state != i.state {
+	_, i.reason = strongest.why()
+	if strongest.shown() != i.state {
 		i.transition(strongest)
 	}
 	if !i.holding() {
@@ -172,17 +172,19 @@ func rank(s State) int {
 
 func (i *instance) transition(r *router) {
 	i.e.sequence++
+	to := r.shown()
+	cause, reason := r.why()
 	t := Transition{
 		Sequence: i.e.sequence, Instance: i.cfg.Name, Interface: i.cfg.Interface,
-		From: i.state, To: r.state, Stopping: r.state == StateInit && (i.removed || i.e.stopping),
-		Adopted: r.state == StateMaster && r.reason == adoptedReason,
-		Cause:   r.cause, Reason: r.reason, Peer: r.peer, PeerPriority: r.peerPriority, Priority: i.effective,
+		From: i.state, To: to, Stopping: to == StateInit && (i.removed || i.e.stopping),
+		Adopted: to == StateMaster && reason == adoptedReason,
+		Cause:   cause, Reason: reason, Peer: r.peer, PeerPriority: r.peerPriority, Priority: i.effective,
 		Addresses: i.cfg.Addresses, At: i.e.now, Lasted: i.e.now.Sub(i.since),
 	}
 	if t.To != StateMaster && t.To != StateBackup {
 		t.Peer, t.PeerPriority = netip.Addr{}, 0 // no part in it
 	}
-	i.state, i.since = r.state, i.e.now
+	i.state, i.since = to, i.e.now
 	i.transitions[t.Cause]++
 	i.e.do(&t)
 	if t.Adopted {

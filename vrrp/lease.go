@@ -245,6 +245,7 @@ func (r *router) speaksAgain() {
 func (r *router) sendFailed(reason string) {
 	r.counters.SendErrors++
 	r.failures++
+	again := r.unproven && reason == r.sendProblem
 	if r.failures >= r.expected { // no peer has heard this one
 		r.failedAt, r.goOnUntil = r.now(), time.Time{}
 		r.sendProblem = reason
@@ -255,6 +256,9 @@ func (r *router) sendFailed(reason string) {
 			r.giveUpMute() // still
 		}
 		r.hurry()
+	}
+	if again && r.now().Sub(r.noticed[NoticeSendFailed]) < standingGap {
+		return // it only tried whether that is over
 	}
 	r.notice(NoticeSendFailed, netip.Addr{}, reason)
 }
@@ -289,7 +293,8 @@ func (r *router) settleLastAdvert() {
 
 // prove ends the doubt about a master whose adverts did not leave before.
 func (r *router) prove() {
-	r.unproven, r.muteFor = false, 0
+	r.unproven, r.trying, r.muteFor = false, false, 0
+	r.counters.BecameMaster++
 	r.serve()
 	r.inst.reviewMates()
 }
@@ -302,14 +307,13 @@ func (r *router) isMute() bool {
 		r.now().Sub(r.silentSince) >= downInterval(r.inst.cfg.Version, 1, r.inst.cfg.AdvertInterval)-r.hurryGap()
 }
 
-// giveUpMute goes to fault for a while, longer each time: who tries again takes
-// the addresses of nobody, but hooks run.
+// giveUpMute goes to fault for a while, longer each time, before it tries again.
 func (r *router) giveUpMute() {
-	r.mute = "adverts cannot be sent: " + r.sendProblem
-	r.unproven = true
+	r.mute = r.cannotSend()
 	r.muteFor = min(max(2*r.muteFor, sendRetry), sendRetryMax)
 	r.muteUntil = r.after(r.muteFor)
 	r.leave(StateFault, CauseSend, r.mute)
+	r.unproven, r.trying = true, true
 	r.inst.reviewMates()
 }
 

@@ -125,9 +125,7 @@ func TestMuteMasterLetsGo(t *testing.T) {
 	te.wantState("web", StateFault)
 	te.wantReason("web", "adverts cannot be sent: send on eth0: no buffer space available")
 	mute = false
-	te.advance(sendRetry)
-	te.wantState("web", StateBackup)
-	te.advance(down150)
+	te.advance(sendRetry + down150 + proveTime)
 	te.wantState("web", StateMaster)
 }
 

@@ -22,16 +22,16 @@ func TestMuteNodeProvesItselfFirst(t *testing.T) {
 	}
 	te.lines = nil
 	for _, wait := range []time.Duration{sendRetry, 2 * sendRetry, 4 * sendRetry, 8 * sendRetry, sendRetryMax, sendRetryMax} {
-		te.advance(wait - 100*time.Millisecond)
-		te.wantState("web", StateFault)
-		te.advance(100 * time.Millisecond)
-		te.wantState("web", StateBackup)
-		te.advance(down150) // it hears others, but here is nobody
+		te.advance(wait + down150 - 200*time.Millisecond) // it hears others, but here is nobody
+		te.wantOnly("advert")
+		te.advance(210 * time.Millisecond)
 		te.wantState("web", StateFault)
 		te.wantReason("web", "adverts cannot be sent: operation not permitted")
-		te.advance(10 * time.Millisecond)
+		if !slices.Contains(te.lines, "web: advert prio=150 interval=1s to=224.0.0.18") {
+			t.Fatalf("after %v it does not try", wait)
+		}
 		for _, line := range te.lines {
-			if strings.Contains(line, ": add ") || strings.Contains(line, ": announce ") {
+			if !strings.Contains(line, ": advert ") && !strings.Contains(line, ": remove ") && !strings.Contains(line, ": stop announcing") {
 				t.Fatalf("after %v: %s", wait, line)
 			}
 		}
@@ -55,8 +55,10 @@ func TestMuteNodeProvesItselfFirst(t *testing.T) {
 	for te.status("web").State != StateFault {
 		te.advance(100 * time.Millisecond)
 	}
-	te.advance(sendRetry)
-	te.wantState("web", StateBackup)
+	te.advance(sendRetry + down150 - 200*time.Millisecond)
+	te.lines = nil
+	te.advance(210 * time.Millisecond)
+	te.wantOnly("advert", "web: advert prio=150 interval=1s to=224.0.0.18")
 }
 
 // A node that sleeps before its first advert is known to have left still proves
@@ -75,13 +77,13 @@ func TestMuteNodeThatSleepsProvesItselfFirst(t *testing.T) {
 	te.advance(sendRetry)
 	mute = false
 	te.advance(down150)
-	te.wantState("web", StateMaster)
+	te.wantState("web", StateFault) // for people
 	te.do(&Late{By: 5 * second})
 	te.lines = nil
 	te.advance(listen150)
 	te.want("web: advert prio=150 interval=1s to=224.0.0.18")
 	te.advance(proveTime)
-	te.want("web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0")
+	te.want("web: add 192.0.2.100/24 eth0", "web: announce 192.0.2.100/24 eth0", "web: fault -> master (no master heard for 3.41s)", "web: hook master")
 	te.advance(5 * second)
 	if n := te.renewals(); n < 5 {
 		t.Errorf("%d renewals in 5 s", n)
@@ -103,12 +105,12 @@ func TestMuteNodeThatIsReloadedProvesItselfFirst(t *testing.T) {
 	te.advance(sendRetry)
 	mute = false
 	te.advance(down150)
-	te.wantState("web", StateMaster)
+	te.wantState("web", StateFault) // for people
 	te.lines = nil
 	te.configure(web(leased(2*second), vips("192.0.2.100/24", "192.0.2.101/24")))
 	te.wantNone()
 	te.advance(proveTime)
-	te.want("web: add 192.0.2.100/24 192.0.2.101/24 eth0", "web: announce 192.0.2.100/24 192.0.2.101/24 eth0")
+	te.wantOnly(" eth0", "web: add 192.0.2.100/24 192.0.2.101/24 eth0", "web: announce 192.0.2.100/24 192.0.2.101/24 eth0")
 }
 
 // Trouble that comes back demotes for longer each time, up to a bound, and what
@@ -188,4 +190,75 @@ func TestBackupIsNotMute(t *testing.T) {
 	if s, _ := te.e.Standing(id); s.State != StateBackup || s.Mute {
 		t.Errorf("%+v", s)
 	}
+}
+
+// A node that tries again all night is in fault all night: no hook runs, nothing is
+// told twice, and no mastership is counted.
+func TestMuteNodeTriesUnseen(t *testing.T) {
+	for name, heard := range map[string]uint8{"nobody else": 0, "a weaker master": 100} {
+		t.Run(name, func(t *testing.T) {
+			te := newMaster(t, web())
+			mute := true
+			te.sent = func(s *SendAdvert) {
+				if mute {
+					te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
+				}
+			}
+			for te.status("web").State != StateFault {
+				te.advance(100 * time.Millisecond)
+			}
+			te.lines = nil
+			since, counted := te.status("web").Since, te.router().Counters
+			tries := 0
+			for range 3600 {
+				te.advance(second)
+				if heard != 0 {
+					te.advert(peer, heard)
+				}
+				for _, line := range te.lines {
+					switch {
+					case strings.Contains(line, ": advert "):
+						tries++
+					case !strings.Contains(line, ": remove ") && !strings.Contains(line, ": stop announcing"):
+						t.Fatal(line)
+					}
+				}
+				te.lines = nil
+				te.wantState("web", StateFault)
+				te.wantReason("web", "adverts cannot be sent: operation not permitted")
+			}
+			now := te.router()
+			if now.State != StateFault || now.Counters.BecameMaster != counted.BecameMaster || now.Counters.LeftMaster != counted.LeftMaster || te.status("web").Since != since {
+				t.Errorf("%v since %v, became master %d times, ceased to be %d times", now.State, now.Since, now.Counters.BecameMaster, now.Counters.LeftMaster)
+			}
+			if tries < 50 || tries > 65 {
+				t.Errorf("%d tries in an hour", tries)
+			}
+			mute = false
+			te.advance(sendRetryMax + down150 + second)
+			te.wantState("web", StateMaster)
+			te.wantOnly("->", "web: fault -> master ("+te.status("web").Reason+")")
+			if n := te.router().Counters.BecameMaster; n != counted.BecameMaster+1 {
+				t.Errorf("became master %d times, want one more than %d", n, counted.BecameMaster)
+			}
+		})
+	}
+}
+
+// One that hears a master which it leaves alone is the backup of that one, and to
+// people stays so until its first advert has left.
+func TestMuteNodeThatHearsAMaster(t *testing.T) {
+	te := newMaster(t, web())
+	te.sent = func(s *SendAdvert) {
+		te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
+	}
+	for te.status("web").State != StateFault {
+		te.advance(100 * time.Millisecond)
+	}
+	te.advance(sendRetry)
+	te.lines = nil
+	te.advert(peer, 200)
+	te.want("web: fault -> backup (192.0.2.2 is master with priority 200)", "web: hook backup")
+	te.advance(down150 + 10*time.Millisecond)
+	te.wantOnly("->", "web: backup -> fault (adverts cannot be sent: operation not permitted)")
 }

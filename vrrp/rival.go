@@ -25,7 +25,8 @@ func (r *router) yield(from netip.Addr, p *Packet) {
 	r.stopAnnouncing()
 	r.flapped(from)
 	r.remember(from, p)
-	r.counters.LeftMaster++
+	r.countLeft()
+	r.trying = false
 	if r.inst.cfg.Version == Version3 {
 		r.interval = p.Interval
 	}

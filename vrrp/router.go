@@ -31,6 +31,9 @@ type router struct {
 	// unproven is set once adverts did not leave: this node does not serve again
 	// before one has.
 	unproven bool
+	// trying is set from then on, until one has left or a master is heard: to people
+	// it is in fault; see shown.
+	trying bool
 	// rivalWaits is set once a rival was heard since the last announcement;
 	// againAt is for it.
 	rivalWaits bool
@@ -385,7 +388,9 @@ func (r *router) becomeMaster(c Cause, reason string) {
 	r.adoptionEnds()
 	r.inst.takesBack()
 	r.outdone, r.outdoneAt = r.peer, r.now()
-	r.counters.BecameMaster++
+	if !r.unproven {
+		r.counters.BecameMaster++
+	}
 	r.repairWait, r.removals, r.refusedSince = 0, 0, time.Time{}
 	r.silentSince, r.short = time.Time{}, false
 	r.advertise()
@@ -422,18 +427,25 @@ func (r *router) leave(to State, c Cause, reason string) {
 	}
 	switch {
 	case was == StateMaster && r.reachable():
-		r.counters.LeftMaster++
+		r.countLeft()
 		if !slept { // else another one may be master, and must not hear that nobody is
 			r.sendRelease(r.sent.priority)
 		}
 		r.hold(handoverBound(r.inst.cfg.AdvertInterval), false)
 	case was == StateMaster:
-		r.counters.LeftMaster++
+		r.countLeft()
 		r.release()
 		if unbroken && to == StateFault && r.mute == "" {
 			r.interrupted()
 		}
 	case left, r.holding() && !r.reachable():
 		r.release() // also what was left in place for going on
+	}
+}
+
+// countLeft counts the end of a mastership, if it was one; see shown.
+func (r *router) countLeft() {
+	if !r.unproven {
+		r.counters.LeftMaster++
 	}
 }

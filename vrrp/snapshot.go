@@ -256,9 +256,11 @@ func (i *instance) status(now time.Time, space *statusSpace) InstanceStatus {
 
 func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
 	first := len(space.addresses)
+	state := r.shown()
+	_, reason := r.why()
 	space.addresses = append(space.addresses, r.addresses...)
 	s := RouterStatus{
-		Family: r.id.Family, Serial: r.id.Serial, State: r.state, Since: r.since, Reason: r.reason,
+		Family: r.id.Family, Serial: r.id.Serial, State: state, Since: r.since, Reason: reason,
 		Source: r.source, MasterHeard: r.peerHeard, Interval: r.interval, Deadline: r.timer,
 		PreemptAt: r.preemptAt, HandingOver: r.handing || r.holding(), Mute: !r.speaks(),
 		Addresses: space.addresses[first:len(space.addresses):len(space.addresses)], Counters: Counters{Activity: r.counters},
@@ -272,9 +274,9 @@ func (r *router) status(now time.Time, space *statusSpace) RouterStatus {
 		}
 	}
 	switch {
-	case r.state == StateMaster:
+	case state == StateMaster:
 		s.Master, s.MasterPriority = r.source, r.inst.effective
-	case r.state == StateBackup && r.peer.IsValid() && r.peerPriority != PriorityRelease:
+	case state == StateBackup && r.peer.IsValid() && r.peerPriority != PriorityRelease:
 		s.Master, s.MasterPriority = r.peer, r.peerPriority
 	}
 	if !r.rivalSince.IsZero() && now.Sub(r.rivalSeen) < downIntervals*r.interval {

@@ -74,6 +74,7 @@
 //	removed-is-back               an address that somebody removed is back within 10 ms
 //	blames-nobody                 an address whose lease ended is not said to be removed by somebody, and of one that
 //	                              was, no lease is named that cannot have been over
+//	master-speaks                 hooks and history hear of a master whose adverts did not leave once one has
 //	hooks-see-all                 hooks run for each transition, in order
 //	bad-packet                    a packet that fails a check changes nothing
 //	stop-cleans-up                a stopped daemon leaves nothing in its kernel

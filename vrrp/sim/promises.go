@@ -294,6 +294,9 @@ type hookState struct {
 	waiting []uint64 // transitions whose hooks have not run
 	state   vrrp.State
 	known   bool
+	// mute is set once no advert could be sent, as at that time.
+	mute     bool
+	silences int
 }
 
 // transition records a change of state of an instance.
@@ -303,6 +306,7 @@ func (n *node) transition(t *vrrp.Transition) {
 		n.w.tracef("%s %s: %v -> %v: %s", n.spec.Name, t.Instance, t.From, t.To, t.Reason)
 	}
 	h := n.hooksOf(t.Instance)
+	n.judgeSpeech(h, t)
 	if t.Adopted {
 		h.state, h.known = t.To, true
 		n.judgeAdoption(t.Instance)
@@ -315,6 +319,29 @@ func (n *node) transition(t *vrrp.Transition) {
 			n.w.fail("hooks-see-all", "%s: no hook ran for transition %d of %s", n.spec.Name, sequence, t.Instance)
 		}
 	})
+}
+
+// judgeSpeech: who could not send is told to be master only once it can. Of two
+// families one may not have tried yet.
+func (n *node) judgeSpeech(h *hookState, t *vrrp.Transition) {
+	switch {
+	case t.From == vrrp.StateInit: // it may be another one of the name
+		h.mute = false
+	case t.To == vrrp.StateFault && t.Cause == vrrp.CauseSend:
+		h.mute, h.silences = true, n.silences
+	case t.To == vrrp.StateMaster && h.mute && n.sendFails && n.silences == h.silences && n.familiesOf(t.Instance) == 1:
+		n.w.fail("master-speaks", "%s tells of %s as master, and no advert has left", n.spec.Name, t.Instance)
+	}
+}
+
+// familiesOf counts the address families of an instance.
+func (n *node) familiesOf(instance string) (count int) {
+	for _, cfg := range n.engine.Routers() {
+		if cfg.Name == instance {
+			count++
+		}
+	}
+	return count
 }
 
 // judgeAdoption: promise 6, its other side. Who goes on as master spoke less than
