@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/claim"
 )
 
 // lock keeps a second daemon from using the same run directory. The kernel
@@ -32,13 +34,39 @@ func lock(dir string) (*os.File, error) {
 		if pid == "" {
 			pid = "unknown"
 		}
-		return nil, fmt.Errorf("another holdfast (pid %s) is running with run directory %s: stop it first, or set another node.run_dir", pid, dir)
+		return nil, occupied("pid "+pid, dir)
 	}
 	// For the sentence above alone: on a full disk nothing is lost without it.
 	if f.Truncate(0) == nil {
 		_, _ = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
 	return f, nil
+}
+
+// occupied is why a daemon does not start beside another one.
+func occupied(by, dir string) error {
+	return fmt.Errorf("another holdfast (%s) is running with run directory %s: stop it first, or set another node.run_dir", by, dir)
+}
+
+// claimRunDir keeps a second daemon out whatever becomes of the files, in this and
+// in other containers, but not in other network namespaces: whose addresses this one
+// cannot touch.
+func claimRunDir(dir string) (*claim.Claim, error) {
+	c, err := claim.Make(dir) // before it looks, so that of two at once none misses the other
+	if err != nil {
+		return nil, err
+	}
+	others, err := c.Others()
+	if err != nil {
+		return c, nil // without /proc the file must do
+	}
+	for n := range others {
+		if o := &others[n]; o.Has(dir) {
+			c.Release()
+			return nil, occupied(o.String(), dir)
+		}
+	}
+	return c, nil
 }
 
 // unlock lets the next daemon go ahead, even when a child that never became a program

@@ -46,6 +46,38 @@ func TestLock(t *testing.T) {
 	again.Close()
 }
 
+// A run directory that is deleted still belongs to the daemon that uses it, and a
+// second one leaves no trace there.
+func TestClaimRunDir(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	first, err := claimRunDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := claimRunDir(dir)
+	if err == nil {
+		second.Release()
+		t.Fatal("the directory was claimed twice")
+	}
+	if want := occupied("pid "+strconv.Itoa(os.Getpid()), dir); err.Error() != want.Error() {
+		t.Errorf("the second one hears %q, want %q", err, want)
+	}
+	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
+		t.Errorf("the directory was made: %v", err)
+	}
+	other, err := claimRunDir(dir + "2")
+	if err != nil {
+		t.Fatalf("another directory: %v", err)
+	}
+	other.Release()
+	first.Release()
+	again, err := claimRunDir(dir)
+	if err != nil {
+		t.Fatalf("after the first one ended: %v", err)
+	}
+	again.Release()
+}
+
 // A full disk, as /run may be after a journal gone wild, keeps no daemon from
 // starting.
 func TestLockOnFullDisk(t *testing.T) {

@@ -32,6 +32,11 @@ func Serve(ctx context.Context, s Setup) error {
 	if err := privileges(); err != nil {
 		return err
 	}
+	claimed, err := claimRunDir(s.Config.Node.RunDir)
+	if err != nil {
+		return err
+	}
+	defer claimed.Release()
 	held, err := lock(s.Config.Node.RunDir)
 	if err != nil {
 		return err
