@@ -16,8 +16,11 @@ import (
 // does, and what else that one left on the interfaces is removed.
 func (d *Daemon) takeOver() error {
 	var kept map[string]map[netip.Prefix]bool
+	var earlier []journalRouter
+	d.tellNeighbours()
 	if dir := d.opts.Journal; dir != "" {
 		left := d.openJournal(dir)
+		earlier = left.Routers
 		present, err := d.opts.Kernel.Addresses("")
 		if err != nil {
 			return fmt.Errorf("cannot list addresses: %w", err)
@@ -32,7 +35,8 @@ func (d *Daemon) takeOver() error {
 		}
 		d.step(&vrrp.Adopt{Routers: adopt})
 	}
-	left, err := d.addresses.CleanLeftovers(func(p vip.Present) bool { return kept[p.Interface][p.Prefix] })
+	foreign := d.notOurs(earlier)
+	left, err := d.addresses.CleanLeftovers(func(p vip.Present) bool { return kept[p.Interface][p.Prefix] || foreign(p) })
 	for _, p := range left {
 		d.record(addressEvent(history.Info, p.Interface, p.Prefix, fmt.Sprintf("%v, which an earlier run had left on %s, was removed", p.Prefix, p.Interface)),
 			"removed an address of an earlier run", "address", p.Prefix.String(), "interface", p.Interface)

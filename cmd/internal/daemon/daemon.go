@@ -51,6 +51,8 @@ type Options struct {
 	Network         transport.Network
 	// Journal is the directory of the journal; empty for none.
 	Journal string
+	// Neighbours are the other daemons of this network namespace.
+	Neighbours []neighbour
 	// State is the directory of what is to survive a reboot; empty for none.
 	State string
 	// Boottime is the time since the boot, suspension included; nil for the

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/user"
 
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/claim"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/control"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/logbook"
@@ -37,6 +38,10 @@ func Serve(ctx context.Context, s Setup) error {
 		return err
 	}
 	defer claimed.Release()
+	beside := neighbours(claimed)
+	if err := disjoint(s.Config, beside); err != nil {
+		return err
+	}
 	held, err := lock(s.Config.Node.RunDir)
 	if err != nil {
 		return err
@@ -67,7 +72,7 @@ func Serve(ctx context.Context, s Setup) error {
 	reserveThreads(threadsFor(s.Config))
 	urgency := makeUrgent()
 	d := New(Options{
-		Config: s.Config, Load: s.Load, Version: s.Version, Log: log, ToJournal: journal, Control: listener,
+		Config: s.Config, Load: s.loadBeside(claimed), Neighbours: beside, Version: s.Version, Log: log, ToJournal: journal, Control: listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: kernel.Watch,
 		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})
@@ -83,6 +88,17 @@ func Serve(ctx context.Context, s Setup) error {
 		patience = leaveMost
 	}
 	return err
+}
+
+// loadBeside returns Load, which refuses what a neighbour has.
+func (s *Setup) loadBeside(c *claim.Claim) func() (*config.Config, []string, error) {
+	return func() (*config.Config, []string, error) {
+		cfg, warnings, err := s.Load()
+		if err == nil {
+			err = disjoint(cfg, neighbours(c))
+		}
+		return cfg, warnings, err
+	}
 }
 
 // listen opens the control socket. The default group need not exist.
