@@ -45,6 +45,9 @@ func (p *statusPrinter) summary(st *control.Status) {
 	if e := st.Daemon.ListError; e != "" {
 		p.lines("  ", "what becomes of interfaces is not seen, since they cannot be listed: "+e)
 	}
+	if e := st.Daemon.JournalError; e != "" {
+		p.lines("  ", "a restart will not be silent: "+e)
+	}
 	if e := st.Daemon.Telemetry.ListenError; e != "" {
 		p.lines("  ", "metrics and the status page are not served: "+e)
 	}

@@ -62,6 +62,9 @@ func (v *watchView) header(width int, now time.Time) []string {
 	if e := v.state.Daemon.ListError; e != "" {
 		lines = append(lines, v.ink.Paint(screen.Alarm, screen.Cut("what becomes of interfaces is not seen, since they cannot be listed: "+screen.Clean(e), width)))
 	}
+	if e := v.state.Daemon.JournalError; e != "" {
+		lines = append(lines, v.ink.Paint(screen.Warn, screen.Cut("a restart will not be silent: "+screen.Clean(e), width)))
+	}
 	return lines
 }
 

@@ -10,8 +10,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/holdfast-vrrp/holdfast/cmd/internal/claim"
 )
 
 // ErrNotRunning is why a call fails when no daemon answers on the socket.
@@ -113,10 +116,28 @@ func (c *Client) send(ctx context.Context, method, path string, body io.Reader, 
 	return raw, nil
 }
 
+// alive returns the daemon that has the directory of a socket, if one lives.
+func alive(socket string) *claim.Holder {
+	path, err := filepath.Abs(socket)
+	if err != nil {
+		return nil
+	}
+	all, _ := (*claim.Claim)(nil).Others() // without /proc nobody is known
+	for n := range all {
+		if all[n].Has(filepath.Dir(path)) {
+			return &all[n]
+		}
+	}
+	return nil
+}
+
 // explain turns a failed connection into a sentence that says what to do.
 func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
+		if h := alive(c.path); h != nil {
+			return fmt.Errorf("%w on %s, but it runs (%v): somebody deleted its socket, which it puts back within a minute; have it do so at once with a SIGHUP, and do not start another one", ErrNotRunning, c.path, h)
+		}
 		return fmt.Errorf("%w on %s: start it, or name its socket with --socket", ErrNotRunning, c.path)
 	case errors.Is(err, syscall.EINVAL) && len(c.path) > maxPath:
 		return fmt.Errorf("%w on %s: no socket can have a path of more than %d bytes; name the daemon's with --socket", ErrNotRunning, c.path, maxPath)

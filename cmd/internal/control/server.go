@@ -15,6 +15,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -69,9 +70,7 @@ func Listen(path, group string) (net.Listener, error) {
 	if err := clear(path); err != nil {
 		return nil, err
 	}
-	old := unix.Umask(0o177) // no moment in which others may connect
-	l, err := net.Listen("unix", path)
-	unix.Umask(old)
+	l, err := (&net.ListenConfig{Control: closed}).Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open control socket %s: %w", path, reason(err))
 	}
@@ -80,6 +79,15 @@ func Listen(path, group string) (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// closed has a socket's file made so that there is no moment in which others may
+// connect. A umask would be that of programs that are started meanwhile, too.
+func closed(_, _ string, c syscall.RawConn) (err error) {
+	if cerr := c.Control(func(fd uintptr) { err = unix.Fchmod(int(fd), 0o600) }); cerr != nil {
+		return cerr
+	}
+	return err
 }
 
 func clear(path string) error {

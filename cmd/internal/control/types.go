@@ -31,6 +31,9 @@ type Daemon struct {
 	// ListError is why the interfaces of the host cannot be listed, so that nothing is
 	// known of them or of what has changed; empty while they can be.
 	ListError string `json:"list_error,omitempty"`
+	// JournalError is why the journal is not kept, so that a restart will not go
+	// unnoticed by the peers; empty while it is. The daemon tries again.
+	JournalError string `json:"journal_error,omitempty"`
 	// HooksFailed and HooksDropped count notify hooks since the start.
 	HooksFailed  uint64 `json:"hooks_failed"`
 	HooksDropped uint64 `json:"hooks_dropped"`

@@ -68,7 +68,8 @@ func (d *Daemon) openJournal(dir string) (left legacy) {
 		d.journal, err = openJournal(dir, boot, d.opts.Boottime())
 	}
 	if err != nil {
-		d.trouble("a restart will not be silent", err)
+		d.journalError = oneLine(err)
+		d.trouble("a restart will not be silent; trying again", err)
 	}
 	return left
 }
@@ -173,8 +174,9 @@ func (d *Daemon) writeJournal() {
 	}
 	d.journalNext, d.journalBusy = nil, true
 	d.journalWrites.Add(1)
+	j := d.journal // tend may put another in its place
 	go func() {
-		err := d.journal.write(f)
+		err := j.write(f)
 		d.journalWrites.Done() // first: who waits for it takes no calls
 		d.post(func() { d.journalWritten(f, err) })
 	}()
@@ -200,8 +202,10 @@ const journalRetry = 5 * time.Second
 // when the disk is full. People hear of that once.
 func (d *Daemon) journalWritten(f *journalFile, err error) {
 	d.journalBusy = false
+	d.journalError = ""
 	if err != nil {
 		d.telemetry.journalErrors++
+		d.journalError = oneLine(err)
 	}
 	switch failed := d.journalFailed; {
 	case err != nil && !failed:

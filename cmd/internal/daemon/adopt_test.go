@@ -537,6 +537,41 @@ func TestJournalCannotBeOpened(t *testing.T) {
 	})
 }
 
+// A journal that could not be opened at the start is tried again, at a reload or by
+// itself. Until then status says what a restart will be like.
+func TestJournalIsOpenedLater(t *testing.T) {
+	for _, reload := range []bool{true, false} {
+		inBubble(t, func(t *testing.T, lan *network) {
+			dir := filepath.Join(t.TempDir(), "full")
+			a := newNode(t, lan, "a", 1, conf(150, "1s")).journaling(dir)
+			a.start()
+			await(t, 5*time.Second, "a", a)
+			time.Sleep(3 * auditEvery)
+			if e := a.status().Daemon.JournalError; !strings.Contains(e, "cannot open the journal: ") || a.log.count("a restart will not be silent") != 1 {
+				t.Errorf("status says %q", e)
+			}
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if reload {
+				a.reload <- os.Interrupt
+				time.Sleep(1500 * time.Millisecond)
+			} else {
+				time.Sleep(auditEvery + 1500*time.Millisecond)
+			}
+			synctest.Wait()
+			if e, n := a.status().Daemon.JournalError, a.log.count("the journal is written again"); e != "" || n != 1 {
+				t.Errorf("reload %t: status says %q, told %d times", reload, e, n)
+			}
+			a.kill()
+			l, err := a.leftIn(t, dir)
+			if err != nil || len(l.Routers) != 1 || l.ages[0] < 0 {
+				t.Errorf("reload %t: the journal has %+v, error %v", reload, l, err)
+			}
+		})
+	}
+}
+
 // A node that has just yielded still has the VIP for a moment. Killed in just
 // that time it does not go on as master.
 func TestYieldedIsNotAdopted(t *testing.T) {

@@ -43,6 +43,8 @@ type Options struct {
 	ToJournal bool
 	// Control, when not nil, is the listener of the control socket.
 	Control net.Listener
+	// Mend, when not nil, puts back what somebody deleted of the run directory.
+	Mend func() mending
 
 	Kernel vip.Kernel
 	// RestoreSettings, when not nil, puts back the kernel settings that an
@@ -126,8 +128,12 @@ type Daemon struct {
 	journalBusy    bool
 	journalNext    *journalFile // to be written
 	journalWrites  sync.WaitGroup
+	journalError   string // why a restart will not be silent; empty when it will
 	// The last write failed, and another one is planned.
 	journalFailed, journalRetrying bool
+
+	tending   bool   // somebody looks after the files
+	mendError string // what is gone and cannot be put back
 
 	boot time.Duration // now, by the clock that counts suspension too
 	wake time.Duration // boot time at which the loop should wake; 0 for never
@@ -141,6 +147,7 @@ type Daemon struct {
 	drainsUnread  bool // the file is none that this daemon can read
 
 	supervisor   *supervisor
+	server       *control.Server // nil when nobody is answered
 	tellStatus   bool
 	fed          time.Time
 	stopping     bool
@@ -244,12 +251,18 @@ func (d *Daemon) serve() (stop func()) {
 	s.Trouble = func(message string) {
 		d.record(history.Event{Kind: history.KindDaemon, Severity: history.Warning, Text: oneLine(message)}, "control socket", "trouble", message)
 	}
+	d.server = s
+	d.serveOn(d.opts.Control)
+	return func() { s.Close() }
+}
+
+// serveOn answers on a listener until that is closed or the server is.
+func (d *Daemon) serveOn(l net.Listener) {
 	d.workers.Go(func() {
-		if err := s.Serve(d.opts.Control); err != nil {
+		if err := d.server.Serve(l); err != nil && !errors.Is(err, net.ErrClosed) { // by mend, which has another one
 			d.failure("nobody can ask this daemon any more", err)
 		}
 	})
-	return func() { s.Close() }
 }
 
 // errLeft ends the loop of a daemon that leaves all to its successor.

@@ -63,6 +63,8 @@ type journal struct {
 	dir    string
 	boot   string
 	stamps []uint64
+	file   os.FileInfo    // of the stamps
+	wrote  atomic.Bool    // journal.json
 	slots  map[uint64]int // by serial of the router
 	// unlisted are the stamps of routers that have no slot yet, by serial.
 	unlisted map[uint64]uint64
@@ -81,14 +83,40 @@ func openJournal(dir, boot string, now time.Duration) (*journal, error) {
 	if err := unix.Fallocate(int(f.Fd()), 0, 0, journalSlots*8); err != nil {
 		return nil, fmt.Errorf("cannot make room for the journal in %s: %w", dir, err)
 	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the journal: %w", err)
+	}
 	mem, err := unix.Mmap(int(f.Fd()), 0, journalSlots*8, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("cannot map the journal: %w", err)
 	}
 	return &journal{
-		dir: dir, boot: boot, slots: map[uint64]int{}, unlisted: map[uint64]uint64{}, last: journalFile{Generation: uint64(now)},
+		dir: dir, boot: boot, file: info, slots: map[uint64]int{}, unlisted: map[uint64]uint64{}, last: journalFile{Generation: uint64(now)},
 		stamps: unsafe.Slice((*uint64)(unsafe.Pointer(unsafe.SliceData(mem))), journalSlots),
 	}, nil
+}
+
+// gone reports whether somebody deleted a file of it, or put another in its place.
+// What cannot be told is not gone.
+func (j *journal) gone() bool {
+	stamps, err := os.Stat(filepath.Join(j.dir, stampsName))
+	if err == nil && !os.SameFile(stamps, j.file) || missing(err) {
+		return true
+	}
+	_, err = os.Stat(filepath.Join(j.dir, journalName))
+	return j.wrote.Load() && missing(err)
+}
+
+// inherit takes over the stamps of the journal that this one replaces.
+func (j *journal) inherit(old *journal) {
+	if old == nil {
+		return
+	}
+	j.unlisted = old.unlisted
+	for serial, slot := range old.slots {
+		j.unlisted[serial] = atomic.LoadUint64(&old.stamps[slot])
+	}
 }
 
 func (j *journal) close() {
@@ -213,5 +241,6 @@ func (j *journal) write(f *journalFile) error {
 	if err := os.Rename(path+".new", path); err != nil {
 		return fmt.Errorf("cannot write the journal: %w", err)
 	}
+	j.wrote.Store(true)
 	return nil
 }

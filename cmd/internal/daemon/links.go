@@ -136,6 +136,7 @@ func (d *Daemon) auditAll() {
 		return
 	}
 	d.auditAt = d.now.Add(auditEvery)
+	d.tend()
 	for iface := range d.links { // also those that a reload left
 		d.addresses.Audit(iface, nil)
 	}

@@ -224,6 +224,9 @@ func (d *Daemon) summary() string {
 	if drained > 0 {
 		line += fmt.Sprintf("; %d drained by the operator", drained)
 	}
+	if d.mendError != "" {
+		line += "; somebody deleted " + d.mendError
+	}
 	if d.listError != "" {
 		line += "; interfaces cannot be listed: " + d.listError
 	}

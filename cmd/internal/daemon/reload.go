@@ -24,6 +24,7 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 		done(nil, errStopping)
 		return
 	}
+	d.tend()         // somebody is about, who may have mended something
 	if d.reloading { // one after the other, so that the last one asked for wins
 		d.reloads = append(d.reloads, func() { d.startReload(who, done) })
 		return

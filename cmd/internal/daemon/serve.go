@@ -42,16 +42,11 @@ func Serve(ctx context.Context, s Setup) error {
 	if err := disjoint(s.Config, beside); err != nil {
 		return err
 	}
-	held, err := lock(s.Config.Node.RunDir)
+	dir, err := openRunDir(s.Config)
 	if err != nil {
 		return err
 	}
-	defer unlock(held)
-	listener, err := listen(s.Config.Control)
-	if err != nil {
-		return err
-	}
-	defer listener.Close()
+	defer dir.close()
 	kernel, err := vip.NewKernel()
 	if err != nil {
 		return err
@@ -72,10 +67,17 @@ func Serve(ctx context.Context, s Setup) error {
 	reserveThreads(threadsFor(s.Config))
 	urgency := makeUrgent()
 	d := New(Options{
-		Config: s.Config, Load: s.loadBeside(claimed), Neighbours: beside, Version: s.Version, Log: log, ToJournal: journal, Control: listener,
+		Config: s.Config, Load: s.loadBeside(claimed), Neighbours: beside, Version: s.Version, Log: log, ToJournal: journal, Control: dir.listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: kernel.Watch,
 		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})
+	d.opts.Mend = func() mending {
+		m := dir.mend()
+		if len(m.gone) > 0 && m.err == nil {
+			remembering.writeAgain()
+		}
+		return m
+	}
 	d.garbage = newCollector(kernel.Stops())
 	collecting, stop := context.WithCancel(context.Background())
 	defer stop()

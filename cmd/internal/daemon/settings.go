@@ -120,6 +120,14 @@ func (s *settingsKernel) restore(keep func(path string) bool) (restored []string
 	return restored, errors.Join(append(errs, s.save())...)
 }
 
+// writeAgain writes the file anew, which somebody deleted. What fails here is made
+// good by the next change.
+func (s *settingsKernel) writeAgain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.save()
+}
+
 // save replaces the file at once, so that a kill leaves no half of it.
 func (s *settingsKernel) save() error {
 	if len(s.changed) == 0 {

@@ -72,7 +72,7 @@ func (d *Daemon) tellSurvey() {
 		Daemon: control.Daemon{
 			Version: d.opts.Version, PID: os.Getpid(), Started: d.started, Config: d.cfg.File,
 			ReloadError: d.reloadError, HooksFailed: d.hooksFailed, HooksDropped: d.hooksDropped,
-			ListError: d.listError, Telemetry: d.telemetryStatus(),
+			ListError: d.listError, JournalError: d.journalError, Telemetry: d.telemetryStatus(),
 		},
 		Checks: d.checkStatus(snapshot),
 	}

@@ -49,6 +49,17 @@ func (d *disk) begin(id string) {
 	d.id = id
 }
 
+// writeAgain has the whole file written anew.
+func (d *disk) writeAgain() {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	d.whole = true
+	d.mu.Unlock()
+	token(d.changed)
+}
+
 // put has entries written. It waits until they are, but for a disk that is slow
 // only once and not long.
 func (d *disk) put(batch []Entry, closing <-chan struct{}) {

@@ -86,6 +86,13 @@ func (h *History) Start(dir string) {
 	go h.keep()
 }
 
+// WriteAgain has the file written anew, which somebody deleted.
+func (h *History) WriteAgain() {
+	if h != nil {
+		h.disk.writeAgain()
+	}
+}
+
 // Record adds an event. It never blocks.
 func (h *History) Record(e Event) {
 	if h == nil {

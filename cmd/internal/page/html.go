@@ -77,6 +77,9 @@ func summaryPart(st *control.Status) string {
 	if e := st.Daemon.ListError; e != "" {
 		w.put("\n<p class=\"trouble\">What becomes of interfaces is not seen, since they cannot be listed: <code>%v</code></p>", e)
 	}
+	if e := st.Daemon.JournalError; e != "" {
+		w.put("\n<p class=\"trouble\">A restart will not be silent: <code>%v</code></p>", e)
+	}
 	if d := st.Daemon; d.HooksFailed+d.HooksDropped > 0 {
 		w.put("\n<p class=\"note\">Since the start %v hooks failed and %v events were dropped</p>", d.HooksFailed, d.HooksDropped)
 	}
