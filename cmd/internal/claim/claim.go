@@ -33,10 +33,12 @@ const (
 type Claim struct {
 	listener *net.UnixListener
 	name     string
+	tell     func() []byte
 }
 
-// Make claims a run directory for this process, as long as it lives.
-func Make(runDir string) (*Claim, error) {
+// Make claims a run directory for this process, as long as it lives. Other daemons
+// are told what tell returns, unless it is nil.
+func Make(runDir string, tell func() []byte) (*Claim, error) {
 	var number [4]byte
 	_, _ = rand.Read(number[:]) // never fails
 	name := prefix + hex.EncodeToString(number[:]) + ":" + key(runDir)
@@ -44,17 +46,22 @@ func Make(runDir string) (*Claim, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot claim the run directory: %w", err)
 	}
-	c := &Claim{l, name}
+	c := &Claim{l, name, tell}
 	go c.accept()
 	return c, nil
 }
 
-// accept has whoever looks see that somebody lives: the connection is all they want.
+// accept has whoever looks see that somebody lives: the connection is all they want,
+// but for other daemons.
 func (c *Claim) accept() {
 	for {
-		conn, err := c.listener.Accept()
+		conn, err := c.listener.AcceptUnix()
 		switch {
 		case err == nil:
+			if cred, err := peer(conn); err == nil && c.tell != nil && mayServe(cred) {
+				_ = conn.SetWriteDeadline(time.Now().Add(askPatience))
+				_, _ = conn.Write(c.tell())
+			}
 			conn.Close()
 		case errors.Is(err, net.ErrClosed):
 			return
@@ -104,7 +111,9 @@ type Holder struct {
 	PID int
 	// RunDir is its run directory, as it sees it; empty when the path is too long.
 	RunDir string
-	key    string
+	// Told is what it tells other daemons.
+	Told []byte
+	key  string
 }
 
 // Has reports whether it has this run directory.

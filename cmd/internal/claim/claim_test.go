@@ -13,7 +13,7 @@ import (
 
 func make1(t *testing.T, dir string) *Claim {
 	t.Helper()
-	c, err := Make(dir)
+	c, err := Make(dir, func() []byte { return []byte("told") })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestClaim(t *testing.T) {
 		}
 		for _, name := range []string{dir, filepath.Join(link, "run"), dir + "/"} {
 			l := having(t, nil, name)
-			if len(l) != 1 || l[0].PID != os.Getpid() || l[0].RunDir != resolve(dir) {
+			if len(l) != 1 || l[0].PID != os.Getpid() || l[0].RunDir != resolve(dir) || string(l[0].Told) != "told" {
 				t.Errorf("with the directory gone %t, %s is held by %+v", gone, name, l)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strconv"
@@ -26,11 +27,11 @@ func (c *Claim) Others() ([]Holder, error) {
 			continue
 		}
 		_, k, ok := strings.Cut(strings.TrimPrefix(name, prefix), ":")
-		pid, lives := ask(name)
+		h, lives := ask(name)
 		if !ok || !lives {
 			continue
 		}
-		h := Holder{PID: pid, RunDir: k, key: k}
+		h.RunDir, h.key = k, k
 		if !strings.HasPrefix(k, "/") {
 			h.RunDir = ""
 		}
@@ -65,8 +66,11 @@ func claimed() (names []string, err error) {
 // askPatience is how long an answer is awaited of one whom too many ask.
 const askPatience = time.Second
 
-// ask reports whether a daemon is behind a name, and which process.
-func ask(name string) (pid int, lives bool) {
+// mostTold is more than any daemon tells.
+const mostTold = 16 << 20
+
+// ask reports whether a daemon is behind a name, which process, and what it tells.
+func ask(name string) (h Holder, lives bool) {
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := net.Dial("unix", name)
 		switch {
@@ -74,13 +78,16 @@ func ask(name string) (pid int, lives bool) {
 			defer conn.Close()
 			cred, err := peer(conn.(*net.UnixConn))
 			if err != nil || !mayServe(cred) {
-				return 0, false
+				return h, false
 			}
-			return int(cred.Pid), true
+			h.PID = int(cred.Pid)
+			_ = conn.SetReadDeadline(time.Now().Add(askPatience))
+			h.Told, _ = io.ReadAll(io.LimitReader(conn, mostTold))
+			return h, true
 		case !errors.Is(err, unix.EAGAIN): // it has just ended, or a child has the socket still
-			return 0, false
+			return h, false
 		case time.Since(began) > askPatience: // so many ask that it is safer to take it for one
-			return 0, true
+			return h, true
 		}
 	}
 }

@@ -55,6 +55,8 @@ type Options struct {
 	Journal string
 	// Neighbours are the other daemons of this network namespace.
 	Neighbours []neighbour
+	// InForce, when not nil, gets each configuration that is made the running one.
+	InForce func(*config.Config)
 	// State is the directory of what is to survive a reboot; empty for none.
 	State string
 	// Boottime is the time since the boot, suspension included; nil for the

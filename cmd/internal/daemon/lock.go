@@ -51,8 +51,8 @@ func occupied(by, dir string) error {
 // claimRunDir keeps a second daemon out whatever becomes of the files, in this and
 // in other containers, but not in other network namespaces: whose addresses this one
 // cannot touch.
-func claimRunDir(dir string) (*claim.Claim, error) {
-	c, err := claim.Make(dir) // before it looks, so that of two at once none misses the other
+func claimRunDir(dir string, tell func() []byte) (*claim.Claim, error) {
+	c, err := claim.Make(dir, tell) // before it looks, so that of two at once none misses the other
 	if err != nil {
 		return nil, err
 	}

@@ -50,11 +50,11 @@ func TestLock(t *testing.T) {
 // second one leaves no trace there.
 func TestClaimRunDir(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	first, err := claimRunDir(dir)
+	first, err := claimRunDir(dir, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := claimRunDir(dir)
+	second, err := claimRunDir(dir, nil)
 	if err == nil {
 		second.Release()
 		t.Fatal("the directory was claimed twice")
@@ -65,13 +65,13 @@ func TestClaimRunDir(t *testing.T) {
 	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
 		t.Errorf("the directory was made: %v", err)
 	}
-	other, err := claimRunDir(dir + "2")
+	other, err := claimRunDir(dir+"2", nil)
 	if err != nil {
 		t.Fatalf("another directory: %v", err)
 	}
 	other.Release()
 	first.Release()
-	again, err := claimRunDir(dir)
+	again, err := claimRunDir(dir, nil)
 	if err != nil {
 		t.Fatalf("after the first one ended: %v", err)
 	}

@@ -4,9 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/claim"
@@ -20,9 +19,31 @@ import (
 // own. Its addresses carry the same mark as those that an earlier run left.
 type neighbour struct {
 	claim.Holder
-	// routers are what its journal lists: none where that cannot be read, as from
-	// another container.
-	routers []journalRouter
+	routers []heldRouter // none where it does not tell in time
+}
+
+// heldRouter is a virtual router as a daemon tells its neighbours of it.
+type heldRouter struct {
+	Interface string         `json:"interface"`
+	VRID      uint8          `json:"vrid"`
+	Family    vrrp.Family    `json:"family"`
+	Addresses []netip.Prefix `json:"addresses"`
+}
+
+// tellRouters renders the routers of a configuration for the neighbours.
+func tellRouters(cfg *config.Config) []byte {
+	var list []heldRouter
+	for n := range cfg.Instances {
+		c := &cfg.Instances[n]
+		for _, f := range c.Families() {
+			list = append(list, heldRouter{c.Interface, c.VRID, f, ofFamily(c.Addresses, f)})
+		}
+	}
+	text, err := json.Marshal(list)
+	if err != nil { // cannot happen
+		return nil
+	}
+	return text
 }
 
 func (n *neighbour) String() string {
@@ -41,13 +62,8 @@ func neighbours(c *claim.Claim) []neighbour {
 	list := make([]neighbour, len(others))
 	for n, h := range others {
 		list[n].Holder = h
-		if h.RunDir == "" {
-			continue
-		}
-		var f journalFile
-		text, err := os.ReadFile(filepath.Join(h.RunDir, journalName))
-		if err == nil && json.Unmarshal(text, &f) == nil && f.Version == journalVersion {
-			list[n].routers = f.Routers
+		if json.Unmarshal(h.Told, &list[n].routers) != nil {
+			list[n].routers = nil
 		}
 	}
 	return list
@@ -56,7 +72,7 @@ func neighbours(c *claim.Claim) []neighbour {
 // disjoint refuses a configuration with a virtual router that a neighbour takes part
 // in, too. Neither would hear the other one: the kernel returns to no host what it
 // sent itself.
-func disjoint(cfg *config.Config, beside []neighbour) error {
+func disjoint(cfg *config.Config, beside []neighbour, exists func(iface string) bool) error {
 	type place struct {
 		iface  string
 		vrid   uint8
@@ -65,16 +81,14 @@ func disjoint(cfg *config.Config, beside []neighbour) error {
 	taken := map[place]*neighbour{}
 	for n := range beside {
 		for _, r := range beside[n].routers {
-			if r.Index != 0 { // else there is no such interface
-				taken[place{r.Interface, r.VRID, r.Family}] = &beside[n]
-			}
+			taken[place{r.Interface, r.VRID, r.Family}] = &beside[n]
 		}
 	}
 	var errs []error
 	for n := range cfg.Instances {
 		c := &cfg.Instances[n]
 		for _, f := range c.Families() {
-			if by := taken[place{c.Interface, c.VRID, f}]; by != nil {
+			if by := taken[place{c.Interface, c.VRID, f}]; by != nil && exists(c.Interface) {
 				errs = append(errs, fmt.Errorf("instance %s is vrid %d (%v) on %s, which another holdfast on this host (%v) has already: take it out of one of the two configurations, or stop the other daemon",
 					c.Name, c.VRID, f, c.Interface, by))
 				break
@@ -85,19 +99,26 @@ func disjoint(cfg *config.Config, beside []neighbour) error {
 }
 
 // notOurs tells which leftovers stay because they may be a neighbour's: all that the
-// earlier run of this daemon did not list, and what a neighbour lists. Where nobody
+// earlier run of this daemon did not list, and what a neighbour has. Where nobody
 // else runs that is none.
 func (d *Daemon) notOurs(earlier []journalRouter) func(vip.Present) bool {
 	if len(d.opts.Neighbours) == 0 {
 		return func(vip.Present) bool { return false }
 	}
-	lists := func(routers []journalRouter, iface string, p netip.Prefix) bool {
-		return slices.ContainsFunc(routers, func(r journalRouter) bool { return r.Interface == iface && slices.Contains(r.Addresses, p) })
-	}
 	return func(p vip.Present) bool {
-		return !lists(earlier, p.Interface, p.Prefix) ||
-			slices.ContainsFunc(d.opts.Neighbours, func(n neighbour) bool { return lists(n.routers, p.Interface, p.Prefix) })
+		listed := slices.ContainsFunc(earlier, func(r journalRouter) bool {
+			return r.Interface == p.Interface && slices.Contains(r.Addresses, p.Prefix)
+		})
+		return !listed || slices.ContainsFunc(d.opts.Neighbours, func(n neighbour) bool {
+			return slices.ContainsFunc(n.routers, func(r heldRouter) bool { return r.Interface == p.Interface && slices.Contains(r.Addresses, p.Prefix) })
+		})
 	}
+}
+
+// existing reports whether there is an interface: who has none is nobody's rival yet.
+func existing(iface string) bool {
+	_, err := net.InterfaceByName(iface)
+	return err == nil
 }
 
 // tellNeighbours says who else is there, and what that is for.

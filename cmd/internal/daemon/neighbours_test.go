@@ -1,10 +1,8 @@
 package daemon
 
 import (
-	"encoding/json"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,7 +17,7 @@ import (
 func beside(vrid uint8, addr netip.Prefix) neighbour {
 	return neighbour{
 		Holder:  claim.Holder{PID: 4711, RunDir: "/run/other"},
-		routers: []journalRouter{{Interface: "eth0", Index: 1, VRID: vrid, Family: vrrp.IPv4, Addresses: []netip.Prefix{addr}}},
+		routers: []heldRouter{{Interface: "eth0", VRID: vrid, Family: vrrp.IPv4, Addresses: []netip.Prefix{addr}}},
 	}
 }
 
@@ -27,7 +25,7 @@ func beside(vrid uint8, addr netip.Prefix) neighbour {
 // only what its own journal lists.
 func TestLeftoversBesideANeighbour(t *testing.T) {
 	theirs, unknown := netip.MustParsePrefix("192.0.2.200/32"), netip.MustParsePrefix("192.0.2.201/32")
-	for _, reads := range []bool{true, false} { // the neighbour's journal
+	for _, tells := range []bool{true, false} { // the neighbour
 		inBubble(t, func(t *testing.T, lan *network) {
 			a := newNode(t, lan, "a", 1, conf(150, "1s")).journaling(t.TempDir())
 			a.start()
@@ -39,7 +37,7 @@ func TestLeftoversBesideANeighbour(t *testing.T) {
 				b.kernel.Install("eth0", p, vip.Proto)
 			}
 			n := beside(52, theirs)
-			if !reads {
+			if !tells {
 				n.routers = nil
 			}
 			b.d.opts.Neighbours = []neighbour{n}
@@ -62,7 +60,7 @@ func TestLeftoversBesideANeighbour(t *testing.T) {
 // What both list stays, too: it may be the neighbour's by now.
 func TestLeftoverThatANeighbourLists(t *testing.T) {
 	d := &Daemon{opts: Options{Neighbours: []neighbour{beside(52, testVIP)}}}
-	earlier := beside(51, testVIP).routers
+	earlier := []journalRouter{{Interface: "eth0", Addresses: []netip.Prefix{testVIP}}}
 	p := vip.Present{Interface: "eth0", Prefix: testVIP}
 	if !d.notOurs(earlier)(p) {
 		t.Error("it is removed")
@@ -75,36 +73,31 @@ func TestLeftoverThatANeighbourLists(t *testing.T) {
 func TestDisjoint(t *testing.T) {
 	cfg := mustParse(t, conf(150, "1s"))
 	other := netip.MustParsePrefix("192.0.2.200/32")
-	err := disjoint(cfg, []neighbour{beside(52, other), beside(51, other)})
+	exists := func(iface string) bool { return iface == "eth0" }
+	err := disjoint(cfg, []neighbour{beside(52, other), beside(51, other)}, exists)
 	want := "is vrid 51 (ipv4) on eth0, which another holdfast on this host (pid 4711, run directory /run/other) has already: "
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the same VRID: %v", err)
 	}
-	gone := beside(51, other)
-	gone.routers[0].Index = 0
 	six := beside(51, other)
 	six.routers[0].Family = vrrp.IPv6
-	if err := disjoint(cfg, []neighbour{beside(52, other), gone, six, {}}); err != nil {
+	if err := disjoint(cfg, []neighbour{beside(52, other), six, {}}, exists); err != nil {
 		t.Errorf("other ones: %v", err)
+	}
+	if err := disjoint(cfg, []neighbour{beside(51, other)}, func(string) bool { return false }); err != nil {
+		t.Errorf("without the interface: %v", err)
 	}
 }
 
-// A neighbour is known by its claim, and its routers by the journal in its run
-// directory.
+// A neighbour is known by its claim, and tells its routers to whoever asks that.
 func TestNeighbours(t *testing.T) {
 	dir := t.TempDir()
-	c, err := claimRunDir(dir)
+	cfg := mustParse(t, conf(150, "1s"))
+	c, err := claimRunDir(dir, func() []byte { return tellRouters(cfg) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Release()
-	text, err := json.Marshal(journalFile{Version: journalVersion, Routers: beside(51, testVIP).routers})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, journalName), text, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	find := func(own *claim.Claim) (found []neighbour) {
 		for _, n := range neighbours(own) {
 			if n.Has(dir) {
@@ -113,7 +106,7 @@ func TestNeighbours(t *testing.T) {
 		}
 		return found
 	}
-	if l := find(nil); len(l) != 1 || l[0].PID != os.Getpid() || len(l[0].routers) != 1 || l[0].routers[0].VRID != 51 {
+	if l := find(nil); len(l) != 1 || l[0].PID != os.Getpid() || len(l[0].routers) != 1 || l[0].routers[0].VRID != 51 || l[0].routers[0].Addresses[0] != testVIP {
 		t.Errorf("found %+v", l)
 	}
 	if l := find(c); len(l) != 0 {

@@ -100,6 +100,9 @@ func (d *Daemon) changeable(next *config.Config) error {
 func (d *Daemon) apply(cfg *config.Config) {
 	changed := changes(d.cfg, cfg)
 	d.cfg = cfg
+	if d.opts.InForce != nil {
+		d.opts.InForce(cfg)
+	}
 	d.telemetry.inForce(cfg, d.now)
 	d.setSite(cfg)
 	d.log.SetLevel(cfg.Node.LogLevel)

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/user"
+	"sync/atomic"
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/claim"
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
@@ -33,13 +34,15 @@ func Serve(ctx context.Context, s Setup) error {
 	if err := privileges(); err != nil {
 		return err
 	}
-	claimed, err := claimRunDir(s.Config.Node.RunDir)
+	var inForce atomic.Pointer[config.Config]
+	inForce.Store(s.Config)
+	claimed, err := claimRunDir(s.Config.Node.RunDir, func() []byte { return tellRouters(inForce.Load()) })
 	if err != nil {
 		return err
 	}
 	defer claimed.Release()
 	beside := neighbours(claimed)
-	if err := disjoint(s.Config, beside); err != nil {
+	if err := disjoint(s.Config, beside, existing); err != nil {
 		return err
 	}
 	dir, err := openRunDir(s.Config)
@@ -67,7 +70,7 @@ func Serve(ctx context.Context, s Setup) error {
 	reserveThreads(threadsFor(s.Config))
 	urgency := makeUrgent()
 	d := New(Options{
-		Config: s.Config, Load: s.loadBeside(claimed), Neighbours: beside, Version: s.Version, Log: log, ToJournal: journal, Control: dir.listener,
+		Config: s.Config, Load: s.loadBeside(claimed), Neighbours: beside, InForce: inForce.Store, Version: s.Version, Log: log, ToJournal: journal, Control: dir.listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: kernel.Watch,
 		Journal: s.Config.Node.RunDir, State: StateDir(s.Config.Node.RunDir), Leave: s.Leave,
 	})
@@ -97,7 +100,7 @@ func (s *Setup) loadBeside(c *claim.Claim) func() (*config.Config, []string, err
 	return func() (*config.Config, []string, error) {
 		cfg, warnings, err := s.Load()
 		if err == nil {
-			err = disjoint(cfg, neighbours(c))
+			err = disjoint(cfg, neighbours(c), existing)
 		}
 		return cfg, warnings, err
 	}
