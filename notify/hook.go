@@ -16,6 +16,9 @@ const (
 	// killTime is how long a killed hook is waited for. One that is stuck in
 	// the kernel, on a dead disk or file server, dies later or never.
 	killTime = 1 * time.Second
+	// againFirst and againMost are the pauses before a start that the host had no
+	// room for is tried again: they grow.
+	againFirst, againMost = 50 * time.Millisecond, time.Second
 )
 
 // runHook runs one hook for one event, within its timeout and until ctx ends.
@@ -45,6 +48,19 @@ func execute(ctx context.Context, timeout time.Duration, argv, env []string, inp
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	p, err := launch(ctx, argv[0], end, func(l *launching) (*process, error) { return start(l, argv, env, input) })
+	for pause := againFirst; lacks(err); pause = min(2*pause, againMost) {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			if ctx.Err() == context.DeadlineExceeded && !left(ctx) {
+				return "", fmt.Errorf("never ran, tried for %v: %w", timeout, err)
+			}
+			return "", cutShort(ctx, timeout)
+		}
+		if end, err = turn(ctx, argv[0]); err == nil {
+			p, err = launch(ctx, argv[0], end, func(l *launching) (*process, error) { return start(l, argv, env, input) })
+		}
+	}
 	if late, ok := errors.AsType[*lateError](err); ok {
 		return late.why, cutShort(ctx, timeout)
 	}
@@ -61,6 +77,17 @@ func execute(ctx context.Context, timeout time.Duration, argv, env []string, inp
 		}
 		return abort(p, grace), cutShort(ctx, timeout)
 	}
+}
+
+// lacks reports whether a start failed for a want of the host, or of the daemon, that
+// may be over soon: of processes, memory or file descriptors.
+func lacks(err error) bool {
+	for _, e := range []error{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // cutShort is why the end of ctx ended a hook.
