@@ -71,7 +71,11 @@ func (p *httpProber) Probe(ctx context.Context) (string, error) {
 	if err := req.Write(conn); err != nil {
 		return "", networkReason(ctx, err)
 	}
-	resp, err := readResponse(conn, req)
+	limited := &io.LimitedReader{R: conn, N: maxHeader + maxBody}
+	resp, err := readResponse(limited, req)
+	if err != nil && limited.N == 0 {
+		return "", fmt.Errorf("the header of the response is larger than %d KiB, and not read on", (maxHeader+maxBody)>>10)
+	}
 	if err != nil {
 		return "", networkReason(ctx, err)
 	}
@@ -140,8 +144,8 @@ func (p *httpProber) tlsConfig(u *url.URL) (*tls.Config, error) {
 }
 
 // readResponse reads the header of the final response.
-func readResponse(conn net.Conn, req *http.Request) (*http.Response, error) {
-	r := bufio.NewReader(io.LimitReader(conn, maxHeader+maxBody))
+func readResponse(from io.Reader, req *http.Request) (*http.Response, error) {
+	r := bufio.NewReader(from)
 	for {
 		resp, err := http.ReadResponse(r, req)
 		if err != nil {

@@ -60,6 +60,18 @@ func site(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, strings.Repeat("x", maxBody)+"needle")
 	case r.URL.Path == "/redirect":
 		http.Redirect(w, r, "/503", http.StatusFound)
+	case r.URL.Path == "/headers":
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\n")
+		for {
+			if _, err := io.WriteString(conn, "X-Filler: "+strings.Repeat("x", 1000)+"\r\n"); err != nil {
+				return
+			}
+		}
 	case r.URL.Path == "/hangup":
 		panic(http.ErrAbortHandler)
 	case r.URL.Path == "/short":
@@ -96,6 +108,7 @@ func TestHTTP(t *testing.T) {
 		{"body without end, not wanted", "/endless", HTTP{}, "status 200", ""},
 		{"match beyond the limit", "/late", HTTP{Body: `needle`}, "", `status 200, but the body does not match "needle"`},
 		{"HEAD", "/hello", HTTP{Method: "HEAD"}, "status 200", ""},
+		{"header without end", "/headers", HTTP{}, "", "the header of the response is larger than 1088 KiB, and not read on"},
 		{"no answer", "/hangup", HTTP{}, "", "closed by the peer before it had answered"},
 		{"body cut off", "/short", HTTP{Body: "x"}, "status 200", "read the body: closed by the peer before it had answered"},
 	}
