@@ -13,8 +13,9 @@ import (
 // after the other: to copy all at once would keep adverts waiting.
 func (b backend) Explain(ctx context.Context, instance string) (*control.Explained, error) {
 	done := &control.Explained{Version: control.Version, Instances: []control.Explanation{}}
+	stopping := false
 	names, err := ask(ctx, b.d, func(answer func([]string, error)) {
-		done.Node = b.d.cfg.Node.Name
+		done.Node, stopping = b.d.cfg.Node.Name, b.d.stopping
 		answer(b.d.toExplain(instance))
 	})
 	if err != nil {
@@ -28,7 +29,7 @@ func (b backend) Explain(ctx context.Context, instance string) (*control.Explain
 				return nil, err
 			}
 			for n := range list {
-				explained[list[n].Status.Config.Name] = renderExplanation(&list[n])
+				explained[list[n].Status.Config.Name] = renderExplanation(&list[n], stopping)
 			}
 		}
 		if x, ok := explained[name]; ok { // else a reload has just removed it
@@ -67,7 +68,7 @@ func (d *Daemon) toExplain(instance string) ([]string, error) {
 	return []string{instance}, nil
 }
 
-func renderExplanation(x *vrrp.Explanation) control.Explanation {
+func renderExplanation(x *vrrp.Explanation, stopping bool) control.Explanation {
 	i := &x.Status
 	c := control.Explanation{
 		At: x.At, Name: i.Config.Name, Group: i.Config.Group, State: i.State.String(), Since: i.Since,
@@ -79,7 +80,7 @@ func renderExplanation(x *vrrp.Explanation) control.Explanation {
 	for n := range x.Routers {
 		c.Families = append(c.Families, renderVerdict(explained{x: x, status: &i.Routers[n], why: &x.Routers[n]}))
 	}
-	c.Sentences = sentences(x)
+	c.Sentences = sentences(x, stopping)
 	return c
 }
 

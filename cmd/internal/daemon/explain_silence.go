@@ -10,6 +10,9 @@ import (
 
 // silence tells what would happen if the master fell silent now.
 func (r explained) silence() string {
+	if r.stopping {
+		return "This node is stopping: it takes over no more, whoever falls silent."
+	}
 	switch r.status.State {
 	case vrrp.StateMaster:
 		return r.ownSilence()

@@ -79,7 +79,7 @@ func (a *asked) hear(from netip.Addr, priority uint8) {
 func (a *asked) text() string {
 	var b strings.Builder
 	for _, x := range a.e.Explain(a.now) {
-		c := renderExplanation(&x)
+		c := renderExplanation(&x, false)
 		sum := 0
 		for _, term := range c.Priority.Terms {
 			fmt.Fprintf(&b, "%+5d %s\n", term.Change, term.Text)
@@ -328,5 +328,26 @@ func TestExplainAll(t *testing.T) {
 		if _, err := (backend{a.d}).Explain(t.Context(), ""); !errors.Is(err, errStopping) {
 			t.Errorf("after the stop: %v, want %v", err, errStopping)
 		}
+	})
+}
+
+// A node that stops does not promise to take part again.
+func TestExplainWhileStopping(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "1s"))
+		a.kernel.SetCarrier("eth0", false)
+		a.start()
+		synctest.Wait()
+		list, err := backend{a.d}.explainUnit(t.Context(), "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stopping := range []bool{false, true} {
+			text := fmt.Sprint(renderExplanation(&list[0], stopping).Sentences)
+			if strings.Contains(text, "Once it takes part") == stopping || strings.Contains(text, "This node is stopping") != stopping {
+				t.Errorf("stopping %t: %s", stopping, text)
+			}
+		}
+		a.stop()
 	})
 }

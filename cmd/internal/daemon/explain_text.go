@@ -15,6 +15,8 @@ type explained struct {
 	status *vrrp.RouterStatus
 	why    *vrrp.RouterExplanation
 	also   netip.Addr // the other router in the other family, where one is said for both
+	// stopping is set when the daemon is.
+	stopping bool
 }
 
 func (r explained) ago(t time.Time) string { return people(r.x.At.Sub(t)) + " ago" }
@@ -22,10 +24,10 @@ func (r explained) in(t time.Time) string  { return people(max(0, t.Sub(r.x.At))
 
 // sentences tell people all of it. What is the same for both families of an
 // instance is said once.
-func sentences(x *vrrp.Explanation) []control.Sentence {
+func sentences(x *vrrp.Explanation, stopping bool) []control.Sentence {
 	routers := make([]explained, len(x.Routers))
 	for n := range routers {
-		routers[n] = explained{x: x, status: &x.Status.Routers[n], why: &x.Routers[n]}
+		routers[n] = explained{x: x, status: &x.Status.Routers[n], why: &x.Routers[n], stopping: stopping}
 	}
 	family := func(r explained) string { return r.status.Family.String() }
 	if len(routers) == 2 && alike(routers[0], routers[1]) {
