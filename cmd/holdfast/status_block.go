@@ -16,11 +16,17 @@ type statusPrinter struct {
 	now   time.Time
 	width int // of the terminal; 0 for lines of any length
 	ink   screen.Ink
+	below []string // the checks whose output is told at the end
 }
 
 // blocks writes a block for each instance, then what fails.
 func (p *statusPrinter) blocks(st *control.Status) {
 	p.summary(st)
+	for _, c := range st.Checks {
+		if c.State != "healthy" && c.LastOutput != "" {
+			p.below = append(p.below, c.Name)
+		}
+	}
 	width := 0
 	for _, i := range st.Instances {
 		width = max(width, screen.Width(screen.Clean(i.Name)))
@@ -76,7 +82,7 @@ func (p *statusPrinter) block(i *control.Instance, names int) {
 	state := strings.ToUpper(i.State)
 	name := screen.Clean(i.Name)
 	name = screen.Pad(name, max(names, screen.Width(name)))
-	head := fmt.Sprintf("%s  %s for %s: %s", name, state, age(p.now.Sub(i.Since)), i.Reason)
+	head := fmt.Sprintf("%s  %s for %s: %s", name, state, age(p.now.Sub(i.Since)), p.brief(i.Reason))
 	margin := strings.Repeat(" ", names+2)
 	for n, line := range p.wrapped(screen.Clean(head), margin) {
 		if n == 0 {
@@ -89,12 +95,35 @@ func (p *statusPrinter) block(i *control.Instance, names int) {
 		p.lines(margin, fmt.Sprintf("master is %s, priority %d%s", m.Address, m.Priority, heardAgo(m, p.now)))
 	}
 	for _, r := range familyRemarks(i) {
-		p.lines(margin, r)
+		p.lines(margin, p.brief(r))
 	}
 	p.lines(margin, "addresses "+addresses(i)+lease(i))
 	for _, r := range remarks(i, p.now) {
-		p.lines(margin, r)
+		p.lines(margin, p.brief(r))
 	}
+}
+
+// longOutput is how long the output of a check is at least that is told but once.
+const longOutput = 120
+
+// brief leaves out of a reason what failing checks said at length, which comes at
+// the end.
+func (p *statusPrinter) brief(reason string) string {
+	for _, name := range p.below {
+		before, output, ok := strings.Cut(reason, "check "+name+" fails: ")
+		if !ok {
+			continue
+		}
+		output, more, another := strings.Cut(output, "; check ")
+		if len(output) < longOutput {
+			continue
+		}
+		reason = before + "check " + name + " fails (what it says is below)"
+		if another {
+			reason += "; check " + more
+		}
+	}
+	return reason
 }
 
 // lines writes a text behind a margin: its further lines are indented.

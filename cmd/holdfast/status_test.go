@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -219,6 +220,30 @@ web  MASTER for 5s: no master heard for 3.4s
 web  INIT for 5s: waiting for the state of interface eth0
      eth0, vrid 51, priority 100
      addresses 10.0.0.0/32 (not here)
+`, exitRefused,
+		}, {
+			"a check that says much, and no journal",
+			control.Status{
+				Node: "lb1", Daemon: control.Daemon{JournalError: "cannot make room for the journal in /run/holdfast: no space left on device"},
+				Instances: []control.Instance{{
+					Name: "web", State: "fault", Since: ago(5 * time.Second), Reason: "check app fails: at 10:00 " + strings.Repeat("bad ", 100), Interface: "eth0", VRID: 51,
+					Priority: control.Priority{Base: 100, Effective: 1}, Addresses: manyAddresses(1),
+					Demoted: true, DemotedWhy: "check app fails: at 10:00 " + strings.Repeat("bad ", 100) + "; check db fails: timed out",
+				}},
+				Checks: []control.Check{
+					{Name: "app", State: "failing", LastOutput: "at 10:01 " + strings.Repeat("bad ", 35)},
+					{Name: "db", State: "failing", LastOutput: "timed out"},
+				},
+			},
+			`lb1: 1 fault
+  a restart will not be silent: cannot make room for the journal in /run/holdfast: no space left on device
+
+web  FAULT for 5s: check app fails (what it says is below)
+     eth0, vrid 51, priority 1 (base 100)
+     addresses 10.0.0.0/32 (not here)
+     demoted: check app fails (what it says is below); check db fails: timed out
+check app is failing: at 10:01 ` + strings.TrimSpace(strings.Repeat("bad ", 35)) + `
+check db is failing: timed out
 `, exitRefused,
 		}, {
 			"many addresses",
