@@ -99,6 +99,13 @@ func TestDoctorLinks(t *testing.T) {
 	p.sh(strings.ReplaceAll(f.Fix, "ADDRESS", "192.0.2.2"))
 	eventually(t, patience, "an address helps", family(0, "backup"))
 	p.lacks(p.examine("--wait", "0s"), "no-ipv4-address")
+
+	p.sh("ip link add br0 up type bridge; ip link set eth0 master br0")
+	eventually(t, patience, "a port: it hears nobody", family(0, "master"))
+	p.finds(p.examine("--wait", "0s"), "error", "interface-is-port", "eth0")
+	p.sh("ip link set eth0 nomaster")
+	eventually(t, patience, "no port: it hears its peer", family(0, "backup"))
+	p.lacks(p.examine("--wait", "0s"), "interface-is-port")
 }
 
 // TestDoctorARP asks for the VIP of a host that answers on two interfaces of one

@@ -97,8 +97,8 @@ web  BACKUP for 1m15s: 192.0.2.1 is master with priority 150
 			`lb2: 1 master
 
 web  MASTER for 1m15s: r
-     eth0, vrid 51, priority 100, no lease
-     addresses 192.0.2.100/24 (here)
+     eth0, vrid 51, priority 100
+     addresses 192.0.2.100/24 (here), no lease
      conflict for 12s: 192.0.2.66 and fe80::66 are master, too; 'holdfast doctor' looks why
 `, exitRefused,
 		}, {
@@ -124,8 +124,8 @@ web  BACKUP for 1m15s: r
 			`lb2: 1 master
 
 web  MASTER for 1m15s: r
-     eth0, vrid 51, priority 100, no lease
-     addresses 192.0.2.100/24 (here)
+     eth0, vrid 51, priority 100
+     addresses 192.0.2.100/24 (here), no lease
      eth0 is a port of bridge br0, which takes all that arrives: this node hears no peer; 'holdfast doctor' tells what to do
 `, exitRefused,
 		}, {
