@@ -202,6 +202,7 @@ const journalRetry = 5 * time.Second
 // when the disk is full. People hear of that once.
 func (d *Daemon) journalWritten(f *journalFile, err error) {
 	d.journalBusy = false
+	d.becomeReady()
 	d.journalError = ""
 	if err != nil {
 		d.telemetry.journalErrors++

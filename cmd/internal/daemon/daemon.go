@@ -97,6 +97,7 @@ type Daemon struct {
 	linkStates  map[string]string // as people were told
 	ports       map[string]string // of what used interfaces are ports, as people were told
 	synced      bool              // the first full state of the links was seen
+	ready       bool              // the supervisor was told that the start is over
 	listError   string            // why links cannot be listed
 	sockets     map[transport.Place]*socket
 	socketNames map[transport.Place]string

@@ -11,7 +11,8 @@ import (
 )
 
 // watched takes in what became of links and addresses. The first delivery has
-// all of them: what it lacks does not exist, and the daemon is ready.
+// all of them: what it lacks does not exist, and the daemon is ready once its journal
+// has been written. Who is killed before that does not go on silently.
 func (d *Daemon) watched(states []vip.LinkState) {
 	for _, s := range states {
 		d.links[s.Name] = s
@@ -25,10 +26,10 @@ func (d *Daemon) watched(states []vip.LinkState) {
 		for _, name := range interfaces(d.cfg) {
 			d.linkChanged(name)
 		}
-		d.journalChanged()
+		d.journalNow()
 		d.auditAt = d.now.Add(auditEvery)
 		d.flush()
-		d.supervisor.tell("READY=1\nSTATUS=" + d.summary())
+		d.becomeReady()
 		return
 	}
 	used := map[string]bool{}

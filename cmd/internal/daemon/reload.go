@@ -31,7 +31,7 @@ func (d *Daemon) startReload(who string, done func(*control.Reloaded, error)) {
 	}
 	d.reloading = true
 	d.garbage.later(d.now) // apply has it look soon
-	if d.synced {
+	if d.ready {
 		d.supervisor.reloading()
 	}
 	go func() { // nobody waits for it in the end: a disk may be very slow
@@ -56,7 +56,7 @@ func (d *Daemon) finishReload(who string, next *config.Config, warnings []string
 	if err == nil {
 		err = d.changeable(next)
 	}
-	if d.synced { // else the daemon still starts
+	if d.ready { // else the daemon still starts
 		d.supervisor.tell("READY=1")
 	}
 	if err != nil {

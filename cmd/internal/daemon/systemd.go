@@ -56,6 +56,15 @@ func (s *supervisor) tell(state string) {
 	})
 }
 
+// becomeReady tells that the start is over, if it is.
+func (d *Daemon) becomeReady() {
+	if d.ready || !d.synced || d.journalBusy {
+		return
+	}
+	d.ready = true
+	d.supervisor.tell("READY=1\nSTATUS=" + d.summary())
+}
+
 // reloading tells that a reload begins; "READY=1" ends it.
 func (s *supervisor) reloading() {
 	var ts unix.Timespec

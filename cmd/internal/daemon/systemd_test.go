@@ -61,6 +61,31 @@ func count(list []string, part string) (n int) {
 	return n
 }
 
+// A daemon is ready once it could be killed without a loss. A reload meanwhile says
+// nothing else.
+func TestReadyOnceTheJournalIsWritten(t *testing.T) {
+	systemd := listenNotify(t)
+	inBubble(t, func(t *testing.T, lan *network) {
+		a := newNode(t, lan, "a", 1, conf(150, "1s"))
+		a.d.opts.Journal = t.TempDir()
+		a.d.journalBusy = true // on a slow disk
+		a.start()
+		await(t, 5*time.Second, "a", a)
+		if _, err := (backend{a.d}).Reload(t.Context(), "tester"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if told := systemd.read(); count(told, "READY=1") != 0 {
+			t.Errorf("before the journal is written systemd heard %q", told)
+		}
+		a.d.post(func() { a.d.journalWritten(nil, nil) })
+		synctest.Wait()
+		if told := systemd.read(); count(told, "READY=1\nSTATUS=1 master") != 1 {
+			t.Errorf("once the journal is written systemd heard %q", told)
+		}
+	})
+}
+
 func TestSystemd(t *testing.T) {
 	systemd := listenNotify(t)
 	t.Setenv("WATCHDOG_USEC", "3000000")
