@@ -48,7 +48,7 @@ var mutations = []mutation{
 	{"run hooks out of order", "instance.go", "\t\ti.flush() // hooks see every state in order\n", "", Everything, 5000},
 	{"compare addresses the wrong way", "rival.go", "return priority > own || priority == own && to.Compare(r.source) > 0", "return priority > own || priority == own && to.Compare(r.source) < 0", Everything, 300},
 	{"accept what a router passed on", "receive.go", "if ev.TTL != TTL && !r.anyTTL(ev.Source) {", "if false {", Everything, 300},
-	{"wait on though the master speaks", "hear.go", "\tr.timer = r.after(r.downInterval())\n\tif changed {", "\tif changed {", Calm, 100},
+	{"wait on though the master speaks", "hear.go", "\tr.timer = r.after(r.downInterval())\n\tif changed || r.trying {", "\tif changed || r.trying {", Calm, 100},
 	{"learn no interval", "hear.go", "\tif r.inst.cfg.Version == Version3 {\n\t\tr.interval = p.Interval\n\t}\n\tr.timer = r.after(r.downInterval())\n", "\tr.timer = r.after(r.downInterval())\n", Operator, 300},
 }
 
