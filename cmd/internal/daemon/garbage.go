@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"math"
-	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -21,7 +20,7 @@ const (
 	garbageRest = 4 * time.Second
 	// garbageCalm is how far apart looks are once all is quiet again.
 	garbageCalm = time.Second
-	// returnGap is how often it is given back at most, which takes a while.
+	// returnGap is how often memory is given back at most, which takes a while.
 	returnGap = 5 * time.Second
 	// heapMost is where the runtime collects by itself, whatever is going on.
 	heapMost = 512 << 20
@@ -123,15 +122,16 @@ func (c *collector) run(ctx context.Context) {
 			pause = min(pause, garbageLook)
 		}
 		last = size
-		seen := heapLook{size, live, unused(), time.Since(returned) >= returnGap, again && pause >= garbageCalm, tidy}
+		calm := pause >= garbageCalm
+		seen := heapLook{size, live, unused(), calm && time.Since(returned) >= returnGap, calm && again, tidy}
 		var work func()
 		switch tidy = tidy && !seen.mayReturn; { // it was looked at now
 		case seen.returns():
 			work, returned = returnMemory, time.Now()
 		case seen.grown():
-			work, again, tidy = runtime.GC, true, false
+			work, again, tidy = collect, true, false
 		case seen.calm:
-			work, again, tidy = runtime.GC, false, true
+			work, again, tidy = collect, false, true
 		default:
 			continue
 		}
@@ -140,7 +140,7 @@ func (c *collector) run(ctx context.Context) {
 		work()
 		syscall.ForkLock.Unlock()
 		c.stops.Unlock()
-		live = heap()
+		live = marked()
 		if last = live; again {
 			pause = garbageSoon
 		}

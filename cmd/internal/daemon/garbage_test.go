@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
-	"runtime/metrics"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,13 +16,6 @@ import (
 
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/config"
 )
-
-// cycles counts the collections so far.
-func cycles() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/cycles/total:gc-cycles"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
-}
 
 // Garbage is collected, but not while a program is being started, which is when
 // ForkLock is held, nor while anything else is under way that must not be stopped;

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 
@@ -42,8 +43,14 @@ func (l *heapLook) returns() bool {
 	return l.mayReturn && l.unused > l.room()+spare
 }
 
+// cycles counts the collections so far.
+func cycles() uint64 { return measure("/gc/cycles/total:gc-cycles") }
+
 // heap is how much memory objects take, dead ones included, in bytes.
 func heap() uint64 { return measure("/memory/classes/heap/objects:bytes") }
+
+// marked is how much the last collection left, in bytes.
+func marked() uint64 { return measure("/gc/heap/live:bytes") }
 
 // unused is how much memory the heap has that holds nothing, in bytes.
 func unused() uint64 { return measure("/memory/classes/heap/free:bytes") }
@@ -53,6 +60,27 @@ func measure(name string) uint64 {
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
 }
+
+// collect collects once, and returns when it is known what is garbage. runtime.GC
+// would sweep it up as well, and then ask without a pause whether other threads are
+// done with their share: those wait in turn for a processor, and in real time that
+// one gives none up for a tenth of a second. So here the runtime is left to begin
+// by itself and to sweep when it likes.
+func collect() {
+	before := cycles()
+	for _, size := range sparks {
+		debug.SetGCPercent(0) // any garbage is too much
+		runtime.KeepAlive(make([]byte, size))
+		debug.SetGCPercent(-1) // waits until all that is in use is marked
+		if cycles() != before {
+			return
+		}
+	}
+}
+
+// sparks are sizes of objects so large that the runtime looks whether to begin.
+// While it sweeps it begins anew no sooner than after a MiB.
+var sparks = [...]int{64 << 10, 1<<20 + 64<<10}
 
 // returnMemory gives what the heap does not use back to the system. Locked memory
 // the kernel does not take, so that it is unlocked meanwhile.

@@ -1,6 +1,9 @@
 package daemon
 
-import "testing"
+import (
+	"runtime/debug"
+	"testing"
+)
 
 // Memory goes back when the heap has much more than it needs, and once all is quiet
 // again also when it has somewhat more: else what an event took is kept for ever, and
@@ -25,5 +28,24 @@ func TestHeapLook(t *testing.T) {
 		if grown, returns := tt.look.grown(), tt.look.returns(); grown != tt.grown || returns != tt.returns {
 			t.Errorf("%s: grown %v, returns %v; want %v, %v", tt.name, grown, returns, tt.grown, tt.returns)
 		}
+	}
+}
+
+// A collection is a whole one, the only one, and leaves the runtime to begin none.
+func TestCollect(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	for _, kB := range []int{0, 0, 1 << 10, 32 << 10} {
+		fill(kB)
+		before, size := cycles(), heap()
+		collect()
+		if n := cycles() - before; n != 1 {
+			t.Errorf("with %d kB of garbage: %d collections, want 1", kB, n)
+		}
+		if live := marked(); kB > 16<<10 && live > size/2 {
+			t.Errorf("of %d kB, %d kB of it garbage, %d kB are in use", size>>10, kB, live>>10)
+		}
+	}
+	if percent := debug.SetGCPercent(-1); percent != -1 {
+		t.Errorf("the runtime collects at %d %%", percent)
 	}
 }
