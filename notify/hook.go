@@ -47,7 +47,8 @@ func execute(ctx context.Context, timeout time.Duration, argv, env []string, inp
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	p, err := launch(ctx, argv[0], end, func(l *launching) (*process, error) { return start(l, argv, env, input) })
+	begin := func(l *launching) (*process, error) { return start(l, argv, env, input) }
+	p, err := launch(ctx, argv[0], end, begin)
 	for pause := againFirst; lacks(err); pause = min(2*pause, againMost) {
 		select {
 		case <-time.After(pause):
@@ -58,7 +59,7 @@ func execute(ctx context.Context, timeout time.Duration, argv, env []string, inp
 			return "", cutShort(ctx, timeout)
 		}
 		if end, err = turn(ctx, argv[0]); err == nil {
-			p, err = launch(ctx, argv[0], end, func(l *launching) (*process, error) { return start(l, argv, env, input) })
+			p, err = launch(ctx, argv[0], end, begin)
 		}
 	}
 	if late, ok := errors.AsType[*lateError](err); ok {

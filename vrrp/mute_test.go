@@ -7,19 +7,26 @@ import (
 	"time"
 )
 
-// A node that was mute takes nothing from anybody before an advert of its has
-// left, and tries again more and more seldom.
-func TestMuteNodeProvesItselfFirst(t *testing.T) {
-	te := newMaster(t, web(leased(2*second)))
-	mute := true
+// silence has adverts not leave for as long as mute is set, and the master in fault
+// for that.
+func silence(te *engineTest) (mute *bool) {
+	mute = new(true)
 	te.sent = func(s *SendAdvert) {
-		if mute {
+		if *mute {
 			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
 		}
 	}
 	for te.status("web").State != StateFault {
 		te.advance(100 * time.Millisecond)
 	}
+	return mute
+}
+
+// A node that was mute takes nothing from anybody before an advert of its has
+// left, and tries again more and more seldom.
+func TestMuteNodeProvesItselfFirst(t *testing.T) {
+	te := newMaster(t, web(leased(2*second)))
+	mute := silence(te)
 	te.lines = nil
 	for _, wait := range []time.Duration{sendRetry, 2 * sendRetry, 4 * sendRetry, 8 * sendRetry, sendRetryMax, sendRetryMax} {
 		te.advance(wait + down150 - 200*time.Millisecond) // it hears others, but here is nobody
@@ -37,7 +44,7 @@ func TestMuteNodeProvesItselfFirst(t *testing.T) {
 		}
 		te.lines = nil
 	}
-	mute = false
+	*mute = false
 	te.advance(sendRetryMax)
 	te.lines = nil
 	te.advance(down150)
@@ -51,7 +58,7 @@ func TestMuteNodeProvesItselfFirst(t *testing.T) {
 	}
 
 	// Proven is proven: the next time begins with the short wait.
-	mute = true
+	*mute = true
 	for te.status("web").State != StateFault {
 		te.advance(100 * time.Millisecond)
 	}
@@ -65,17 +72,9 @@ func TestMuteNodeProvesItselfFirst(t *testing.T) {
 // itself first, and then keeps its lease.
 func TestMuteNodeThatSleepsProvesItselfFirst(t *testing.T) {
 	te := newMaster(t, web(leased(2*second)))
-	mute := true
-	te.sent = func(s *SendAdvert) {
-		if mute {
-			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
-		}
-	}
-	for te.status("web").State != StateFault {
-		te.advance(100 * time.Millisecond)
-	}
+	mute := silence(te)
 	te.advance(sendRetry)
-	mute = false
+	*mute = false
 	te.advance(down150)
 	te.wantState("web", StateFault) // for people
 	te.do(&Late{By: 5 * second})
@@ -93,17 +92,9 @@ func TestMuteNodeThatSleepsProvesItselfFirst(t *testing.T) {
 // Nor does a reload in that moment give it the addresses.
 func TestMuteNodeThatIsReloadedProvesItselfFirst(t *testing.T) {
 	te := newMaster(t, web())
-	mute := true
-	te.sent = func(s *SendAdvert) {
-		if mute {
-			te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
-		}
-	}
-	for te.status("web").State != StateFault {
-		te.advance(100 * time.Millisecond)
-	}
+	mute := silence(te)
 	te.advance(sendRetry)
-	mute = false
+	*mute = false
 	te.advance(down150)
 	te.wantState("web", StateFault) // for people
 	te.lines = nil
@@ -198,15 +189,7 @@ func TestMuteNodeTriesUnseen(t *testing.T) {
 	for name, heard := range map[string]uint8{"nobody else": 0, "a weaker master": 100} {
 		t.Run(name, func(t *testing.T) {
 			te := newMaster(t, web())
-			mute := true
-			te.sent = func(s *SendAdvert) {
-				if mute {
-					te.next = append(te.next, &SendFailed{Router: s.Router, Reason: "operation not permitted"})
-				}
-			}
-			for te.status("web").State != StateFault {
-				te.advance(100 * time.Millisecond)
-			}
+			mute := silence(te)
 			te.lines = nil
 			since, counted := te.status("web").Since, te.router().Counters
 			tries := 0
@@ -234,7 +217,7 @@ func TestMuteNodeTriesUnseen(t *testing.T) {
 			if tries < 50 || tries > 65 {
 				t.Errorf("%d tries in an hour", tries)
 			}
-			mute = false
+			*mute = false
 			te.advance(sendRetryMax + down150 + second)
 			te.wantState("web", StateMaster)
 			te.wantOnly("->", "web: fault -> master ("+te.status("web").Reason+")")

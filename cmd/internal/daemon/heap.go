@@ -65,7 +65,8 @@ func measure(name string) uint64 {
 // would sweep it up as well, and then ask without a pause whether other threads are
 // done with their share: those wait in turn for a processor, and in real time that
 // one gives none up for a tenth of a second. So here the runtime is left to begin
-// by itself and to sweep when it likes.
+// by itself and to sweep when it likes. Its own sweeper asks in that way, too, while
+// others have a share left, and so does [debug.FreeOSMemory].
 func collect() {
 	before := cycles()
 	for _, size := range sparks {
