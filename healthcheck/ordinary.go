@@ -32,3 +32,13 @@ func ordinary(start func() error) error {
 	} // else the thread ends with its goroutine, rather than stay as it is
 	return err
 }
+
+// calm makes a child ordinary whose thread became urgent in the moment that it was
+// made.
+func calm(child int) {
+	attr, err := unix.SchedGetAttr(child, 0)
+	if err == nil && (attr.Policy == unix.SCHED_RR || attr.Policy == unix.SCHED_FIFO) {
+		// Where it fails, the child has ended, or is as the user has it.
+		_ = unix.SchedSetAttr(child, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL}, 0)
+	}
+}

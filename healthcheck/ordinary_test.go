@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"testing"
 
@@ -94,6 +95,26 @@ func TestExecIsOrdinary(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A check that was started by a thread that became urgent meanwhile does not stay so.
+func TestCalm(t *testing.T) {
+	requireRoot(t)
+	scheduled(t, unix.SchedAttr{Policy: unix.SCHED_RR, Priority: 1}, func() {
+		child := exec.Command("/bin/sleep", "60")
+		if err := child.Start(); err != nil {
+			t.Error(err)
+			return
+		}
+		defer child.Wait()
+		defer child.Process.Kill()
+		for _, want := range []uint32{unix.SCHED_RR, unix.SCHED_NORMAL} {
+			if attr, err := unix.SchedGetAttr(child.Process.Pid, 0); err != nil || attr.Policy != want {
+				t.Errorf("the child has %+v, error %v, want policy %d", attr, err, want)
+			}
+			calm(child.Process.Pid)
+		}
+	})
 }
 
 // What goes wrong at the start leaves the thread as it was, and comes back.

@@ -40,10 +40,15 @@ func (a *alarm) arm(now, until time.Time) unix.Errno {
 // set has it ring at a time, and not before. What it had to tell is void.
 func (a *alarm) set(now, until time.Time) unix.Errno {
 	a.at = until
+	return setTimer(a.fd, now, until)
+}
+
+// setTimer sets a timerfd; zero is never.
+func setTimer(fd int, now, until time.Time) unix.Errno {
 	t := unix.ItimerSpec{}
 	if !until.IsZero() {
 		t.Value = unix.NsecToTimespec(max(1, int64(until.Sub(now))))
 	}
-	_, _, errno := unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(a.fd), 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
+	_, _, errno := unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, uintptr(fd), 0, uintptr(unsafe.Pointer(&t)), 0, 0, 0)
 	return errno
 }

@@ -24,6 +24,7 @@ type Kernel struct {
 	raw   syscall.RawConn
 	epoll int
 	alarm alarm
+	late  overdue
 	rung  atomic.Bool // the bell
 	look  func(uintptr) bool
 
@@ -51,6 +52,7 @@ const (
 // New returns the network of the kernel.
 func New() (*Kernel, error) {
 	k := &Kernel{epoll: -1, alarm: alarm{fd: -1}, bell: -1}
+	k.late.alarm.fd, k.late.began = -1, time.Now()
 	if err := k.open(); err != nil {
 		return nil, errors.Join(err, k.Close())
 	}
@@ -62,6 +64,9 @@ func (k *Kernel) open() (err error) {
 		return os.NewSyscallError("epoll_create1", err)
 	}
 	if k.alarm.fd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return os.NewSyscallError("timerfd_create", err)
+	}
+	if k.late.alarm.fd, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC); err != nil { // to be waited for
 		return os.NewSyscallError("timerfd_create", err)
 	}
 	if k.bell, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
@@ -106,6 +111,9 @@ func (k *Kernel) unwatch(fd int) error {
 func (k *Kernel) Wait(until time.Time) ([]Place, error) {
 	now, read := time.Now(), k.read.Swap(0)
 	k.until, k.looks = until, 0
+	if errno := k.late.expect(now, until); errno != 0 {
+		return nil, os.NewSyscallError("timerfd_settime", errno)
+	}
 	if !until.IsZero() && !until.After(now) {
 		k.n, k.errno = k.ready()
 	} else if k.errno = k.alarm.arm(now, until); k.errno != 0 {
@@ -210,12 +218,16 @@ func (k *Kernel) Close() error {
 		return net.ErrClosed
 	}
 	k.closed = true
+	now := time.Now()
 	var errs []error
 	if k.file != nil {
 		errs = append(errs, k.file.Close())
 		k.epoll = -1
 	}
-	for _, fd := range []int{k.epoll, k.alarm.fd, k.bell} {
+	if k.late.alarm.fd >= 0 {
+		setTimer(k.late.alarm.fd, now, now) // for whoever listens
+	}
+	for _, fd := range []int{k.epoll, k.alarm.fd, k.late.alarm.fd, k.bell} {
 		if fd >= 0 {
 			errs = append(errs, unix.Close(fd))
 		}

@@ -68,7 +68,7 @@ func Serve(ctx context.Context, s Setup) error {
 	log, patience := newAsyncWriter(s.Log, before), logPatience
 	defer func() { log.Close(patience) }()
 	reserveThreads(threadsFor(s.Config))
-	urgency := makeUrgent()
+	scheduled, urgency := makeUrgent()
 	d := New(Options{
 		Config: s.Config, Load: s.loadBeside(claimed), Neighbours: beside, InForce: inForce.Store, Version: s.Version, Log: log, ToJournal: journal, Control: dir.listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: kernel.Watch,
@@ -85,6 +85,9 @@ func Serve(ctx context.Context, s Setup) error {
 	collecting, stop := context.WithCancel(context.Background())
 	defer stop()
 	go d.garbage.run(collecting)
+	if scheduled != nil && !scheduled.chosen() {
+		go newSentinel(scheduled, network.Overdue).run(collecting)
+	}
 	if urgency != nil {
 		d.trouble("a busy host can delay adverts: it does not permit what would help ('holdfast doctor' tells how)", urgency)
 	}

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 	child := map[string]func() error{
 		"urgent": urgentChild, "limited": limitedChild, "scheduling": schedulingChild, "serve": serveChild, "leave": leaveChild,
-		"threads": threadsChild,
+		"threads": threadsChild, "sentinel": sentinelChild,
 	}[mode]
 	err := limitMemory()
 	if err == nil {
@@ -116,7 +116,7 @@ type urgency struct {
 	Hook     string
 }
 
-func scheduling(tid int) string {
+func scheduled(tid int) string {
 	attr, err := unix.SchedGetAttr(tid, 0)
 	if err != nil {
 		return err.Error()
@@ -125,7 +125,7 @@ func scheduling(tid int) string {
 }
 
 func schedulingChild() error {
-	_, err := fmt.Print(scheduling(0))
+	_, err := fmt.Print(scheduled(0))
 	return err
 }
 
@@ -151,7 +151,7 @@ func urgentChild() error {
 	var meanwhile sync.WaitGroup
 	meanwhile.Go(func() { holdThreads(8, release) })
 	var u urgency
-	if err := makeUrgent(); err != nil {
+	if _, err := makeUrgent(); err != nil {
 		u.Error = err.Error()
 	}
 	meanwhile.Wait()
@@ -162,7 +162,7 @@ func urgentChild() error {
 	}
 	for _, task := range tasks {
 		tid, _ := strconv.Atoi(task.Name())
-		u.Threads = append(u.Threads, scheduling(tid))
+		u.Threads = append(u.Threads, scheduled(tid))
 	}
 	if u.LockedKB, err = lockedKB(); err != nil {
 		return err
@@ -250,7 +250,7 @@ func TestUrgentIsNotPermitted(t *testing.T) {
 			t.Errorf("error %q, want %q", u.Error, want)
 		}
 	}
-	want := scheduling(0) // as these tests
+	want := scheduled(0) // as these tests
 	for n, got := range u.Threads {
 		if got != want {
 			t.Errorf("thread %d has %s, want %s", n, got, want)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -93,9 +94,9 @@ func (x *Examination) answersNot() (found []Finding) {
 // urgency looks at what protects the daemon from waking late.
 func (x *Examination) urgency(pid string) (found []Finding) {
 	realtime := "mkdir -p /etc/systemd/system/holdfast.service.d\nprintf '[Service]\\nLimitRTPRIO=1\\nLimitMEMLOCK=infinity\\n' > /etc/systemd/system/holdfast.service.d/urgent.conf\nsystemctl daemon-reload\nsystemctl restart holdfast"
-	if a, err := unix.SchedGetAttr(x.Status.Daemon.PID, 0); err == nil && a.Policy != unix.SCHED_RR && a.Policy != unix.SCHED_FIFO {
+	if urgent, err := x.inRealtime(pid); err == nil && !urgent {
 		found = append(found, Finding{
-			Warning, "not-realtime", "pid " + pid, "the daemon does not run in real time: it was not permitted to",
+			Warning, "not-realtime", "pid " + pid, "the daemon cannot run in real time: it was not permitted to",
 			"A busy host delays its adverts, and a peer takes over from a master that is alive.", realtime,
 		})
 	}
@@ -107,6 +108,26 @@ func (x *Examination) urgency(pid string) (found []Finding) {
 		})
 	}
 	return found
+}
+
+// inRealtime tells whether a thread runs in real time: all do while the host is busy,
+// and one, which sees to that, always does.
+func (x *Examination) inRealtime(pid string) (bool, error) {
+	threads, err := fs.ReadDir(x.Files, "proc/"+pid+"/task")
+	if err != nil {
+		return false, err
+	}
+	for _, entry := range threads {
+		number, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			return false, err
+		}
+		a, err := unix.SchedGetAttr(number, 0)
+		if err == nil && (a.Policy == unix.SCHED_RR || a.Policy == unix.SCHED_FIFO) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // remembered is how long a pause is a warning: so that one of the night is told in

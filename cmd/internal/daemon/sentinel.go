@@ -1,0 +1,101 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// overdueBy is how late the loop is when it is kept waiting.
+const overdueBy = 2 * time.Millisecond
+
+// A sentinel has the process run in real time from the moment that the loop is kept
+// waiting until the host is calm. To run so all the time has its price: the kernel
+// wakes such a thread on another processor than who wakes it, which on an idle host
+// costs both of them more than all else that they do for an advert, and a thread of
+// ours that works for long is in the way of the loop for as much as 100 ms.
+type sentinel struct {
+	scheduling *scheduling
+	overdue    func(by time.Duration) error // as of transport.Kernel
+	processors func() (processorTime, error)
+	vigil      vigil
+}
+
+func newSentinel(s *scheduling, overdue func(time.Duration) error) *sentinel {
+	return &sentinel{scheduling: s, overdue: overdue, processors: readProcessors, vigil: vigil{length: vigilLeast}}
+}
+
+// run begins in real time, and ends with the network or ctx. Its own thread is always
+// in real time.
+func (s *sentinel) run(ctx context.Context) {
+	runtime.LockOSThread() // for good
+	for s.untilCalm(ctx) {
+		if s.scheduling.ordinary(unix.Gettid()) == nil {
+			if err := s.overdue(overdueBy); errors.Is(err, net.ErrClosed) {
+				return
+			}
+		}
+		s.vigil.begin(time.Now())
+		s.scheduling.realtime()
+	}
+}
+
+// untilCalm waits until the host is calm, and tells that ctx has not ended.
+func (s *sentinel) untilCalm(ctx context.Context) bool {
+	before, _ := s.processors()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(s.vigil.length):
+		}
+		now, err := s.processors()
+		if err == nil && s.vigil.look(time.Now(), now.since(before).busy()) {
+			return true
+		}
+		before = now
+		// Who started a program meanwhile may have put its thread back.
+		s.scheduling.realtime()
+	}
+}
+
+const (
+	// vigilLeast and vigilMost are for how long the host must be calm.
+	vigilLeast = 200 * time.Millisecond
+	vigilMost  = time.Minute
+	// vigilPart of the time in between may be vigils, before these get longer.
+	vigilPart = 10
+)
+
+// A vigil decides for how long the host must be calm: the longer, the more often it
+// was busy.
+type vigil struct {
+	length time.Duration
+	ended  time.Time // the last one
+}
+
+// begin is told that the loop was kept waiting.
+func (v *vigil) begin(now time.Time) {
+	if now.Sub(v.ended) < vigilPart*v.length {
+		v.longer()
+	} else {
+		v.length = vigilLeast
+	}
+}
+
+// look is told how the host was for the length of the vigil, and tells whether that is
+// enough.
+func (v *vigil) look(now time.Time, busy bool) bool {
+	if busy {
+		v.longer()
+		return false
+	}
+	v.ended = now
+	return true
+}
+
+func (v *vigil) longer() { v.length = min(2*v.length, vigilMost) }

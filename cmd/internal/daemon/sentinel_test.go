@@ -1,0 +1,135 @@
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// The sooner the loop is kept waiting again, the longer the process stays in real
+// time.
+func TestVigil(t *testing.T) {
+	v := vigil{length: vigilLeast}
+	now := time.Unix(1_000_000, 0)
+	for _, step := range []struct {
+		what  string
+		after time.Duration
+		busy  bool // of a look
+		begin bool // else a look
+		want  time.Duration
+	}{
+		{"calm at the start", vigilLeast, false, false, vigilLeast},
+		{"kept waiting soon", time.Second, false, true, 2 * vigilLeast},
+		{"the host is busy", 2 * vigilLeast, true, false, 4 * vigilLeast},
+		{"still busy", 4 * vigilLeast, true, false, 8 * vigilLeast},
+		{"calm", 8 * vigilLeast, false, false, 8 * vigilLeast},
+		{"kept waiting soon, for such a long time", vigilPart*8*vigilLeast - 1, false, true, 16 * vigilLeast},
+		{"calm", 16 * vigilLeast, false, false, 16 * vigilLeast},
+		{"kept waiting after a while", vigilPart * 16 * vigilLeast, false, true, vigilLeast},
+	} {
+		now = now.Add(step.after)
+		if step.begin {
+			v.begin(now)
+		} else if over := v.look(now, step.busy); over == step.busy {
+			t.Errorf("%s: over %v", step.what, over)
+		}
+		if v.length != step.want {
+			t.Fatalf("%s: %v long, want %v", step.what, v.length, step.want)
+		}
+	}
+	for range 20 {
+		v.look(now, true)
+	}
+	if v.length != vigilMost {
+		t.Errorf("at most %v, want %v", v.length, vigilMost)
+	}
+}
+
+// sentinelChild has a sentinel watch a loop that is kept waiting twice, on a host that
+// is calm and busy as it is told, and tells how its threads are scheduled meanwhile.
+func sentinelChild() error {
+	scheduling, err := makeUrgent()
+	if scheduling == nil {
+		return json.NewEncoder(os.Stdout).Encode(watch{Error: err.Error()})
+	}
+	release := make(chan struct{})
+	defer close(release)
+	holdThreads(8, release)
+	var w watch
+	calls := 0
+	s := newSentinel(scheduling, func(by time.Duration) error {
+		calls++
+		w.Ordinary = append(w.Ordinary, threadsBut(unix.Gettid()))
+		w.Own = append(w.Own, scheduled(0))
+		if calls == 3 {
+			return net.ErrClosed
+		}
+		return nil
+	})
+	looks := 0
+	s.processors = func() (processorTime, error) {
+		if looks++; looks > 1 {
+			w.Urgent = append(w.Urgent, threadsBut(0))
+		}
+		// The first is to compare with, and at the second it has been busy.
+		return processorTime{idle: int64(max(0, looks-2)) * 100, all: int64(looks) * 100}, nil
+	}
+	s.run(context.Background())
+	return json.NewEncoder(os.Stdout).Encode(w)
+}
+
+// watch is what a child tells of its sentinel.
+type watch struct {
+	Error            string
+	Ordinary, Urgent [][]string // how the threads are scheduled, when it is calm and at each look
+	Own              []string   // how the sentinel's is, when it is calm
+}
+
+// threadsBut tells how all threads but one are scheduled, each way once.
+func threadsBut(but int) (ways []string) {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return []string{err.Error()}
+	}
+	for _, task := range tasks {
+		if tid, _ := strconv.Atoi(task.Name()); tid != but {
+			ways = append(ways, scheduled(tid))
+		}
+	}
+	slices.Sort(ways)
+	return slices.Compact(ways)
+}
+
+// The process is in real time from the moment that its loop is kept waiting until the
+// host is calm; its sentinel always is.
+func TestSentinel(t *testing.T) {
+	var w watch
+	if out := runChild(t, "sentinel", nil); json.Unmarshal([]byte(out), &w) != nil {
+		t.Fatalf("the child said %q", out)
+	}
+	if w.Error != "" {
+		if os.Getenv("HOLDFAST_REQUIRE") == "1" {
+			t.Fatal(w.Error)
+		}
+		t.Skipf("this host does not permit it: %s", w.Error)
+	}
+	const urgent = "policy 2, priority 1, nice 0" // SCHED_RR
+	want := watch{Own: []string{urgent, urgent, urgent}}
+	for range 3 {
+		want.Ordinary = append(want.Ordinary, []string{scheduled(0)}) // as these tests
+	}
+	for range 3 + 1 + 2 { // when it is calm, when it is busy, and two to compare with
+		want.Urgent = append(want.Urgent, []string{urgent})
+	}
+	if got, want := fmt.Sprintf("%+v", w), fmt.Sprintf("%+v", want); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
