@@ -10,14 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// overdueBy is how late the loop is when it is kept waiting.
-const overdueBy = 2 * time.Millisecond
-
 // A sentinel has the process run in real time from the moment that the loop is kept
 // waiting until the host is calm. To run so all the time has its price: the kernel
-// wakes such a thread on another processor than who wakes it, which on an idle host
-// costs both of them more than all else that they do for an advert, and a thread of
-// ours that works for long is in the way of the loop for as much as 100 ms.
+// wakes such a thread on another processor than who wakes it, which on an idle host is
+// much of what an advert costs, and a thread of ours that works for long is in the way
+// of the loop for as much as 100 ms.
 type sentinel struct {
 	scheduling *scheduling
 	overdue    func(by time.Duration) error // as of transport.Kernel
@@ -35,7 +32,7 @@ func (s *sentinel) run(ctx context.Context) {
 	runtime.LockOSThread() // for good
 	for s.untilCalm(ctx) {
 		if s.scheduling.ordinary(unix.Gettid()) == nil {
-			if err := s.overdue(overdueBy); errors.Is(err, net.ErrClosed) {
+			if err := s.overdue(lateEnough); errors.Is(err, net.ErrClosed) {
 				return
 			}
 		}

@@ -74,6 +74,7 @@ func sentinelChild() error {
 		}
 		return nil
 	})
+	s.vigil.length /= 50
 	looks := 0
 	s.processors = func() (processorTime, error) {
 		if looks++; looks > 1 {
