@@ -49,7 +49,7 @@ func start(l *launching, argv, env []string, as *syscall.Credential) (*process, 
 		r.Close()
 		return nil, startError(argv[0], err)
 	}
-	calm(cmd.Process.Pid)
+	demote(cmd.Process.Pid)
 	p := &process{cmd: cmd, exited: make(chan struct{}), pipe: r, drained: make(chan struct{})}
 	go func() {
 		defer close(p.drained)

@@ -99,7 +99,7 @@ func TestHookIsOrdinary(t *testing.T) {
 }
 
 // A hook that was started by a thread that became urgent meanwhile does not stay so.
-func TestCalm(t *testing.T) {
+func TestDemote(t *testing.T) {
 	requireRoot(t)
 	scheduled(t, unix.SchedAttr{Policy: unix.SCHED_RR, Priority: 1}, func() {
 		child := exec.Command("/bin/sleep", "60")
@@ -113,7 +113,7 @@ func TestCalm(t *testing.T) {
 			if attr, err := unix.SchedGetAttr(child.Process.Pid, 0); err != nil || attr.Policy != want {
 				t.Errorf("the child has %+v, error %v, want policy %d", attr, err, want)
 			}
-			calm(child.Process.Pid)
+			demote(child.Process.Pid)
 		}
 	})
 }

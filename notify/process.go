@@ -55,7 +55,7 @@ func start(l *launching, argv, env []string, input []byte) (*process, error) {
 		files.outRead.Close()
 		return nil, startError(argv[0], err)
 	}
-	calm(cmd.Process.Pid)
+	demote(cmd.Process.Pid)
 	p := &process{
 		cmd:     cmd,
 		exited:  make(chan struct{}),

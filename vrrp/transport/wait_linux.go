@@ -218,15 +218,12 @@ func (k *Kernel) Close() error {
 		return net.ErrClosed
 	}
 	k.closed = true
-	now := time.Now()
 	var errs []error
 	if k.file != nil {
 		errs = append(errs, k.file.Close())
 		k.epoll = -1
 	}
-	if k.late.alarm.fd >= 0 {
-		setTimer(k.late.alarm.fd, now, now) // for whoever listens
-	}
+	k.late.close()
 	for _, fd := range []int{k.epoll, k.alarm.fd, k.late.alarm.fd, k.bell} {
 		if fd >= 0 {
 			errs = append(errs, unix.Close(fd))

@@ -72,7 +72,7 @@ func (d *Daemon) fail(err error) {
 }
 
 // lateEnough is how late a wake-up must be to be told to the Engine, which judges
-// it by the intervals in force.
+// it by the intervals in force, and for the process to run in real time.
 const lateEnough = 5 * time.Millisecond
 
 // awake reads the clock, once a turn. A process that was stopped, starved or

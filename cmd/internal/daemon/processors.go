@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// processorTime is how long all processors of the host have been idle, and how long
-// they have been there, in ticks of the kernel.
+// processorTime is how long all processors of the host have been idle, and all their
+// time, in ticks of the kernel.
 type processorTime struct{ idle, all int64 }
 
 // readProcessors reads the beginning of /proc/stat.

@@ -52,7 +52,7 @@ func TestProcessorsAreBusy(t *testing.T) {
 		{"a quarter idle", processorTime{1010, 2040}, false},
 		{"less", processorTime{1009, 2040}, true},
 		{"none idle", processorTime{1000, 2040}, true},
-		{"even less than none, as the time of disks may be", processorTime{999, 2040}, true},
+		{"even less than none, for what waits for disks may count back", processorTime{999, 2040}, true},
 	} {
 		if got := tt.after.since(processorTime{1000, 2000}).busy(); got != tt.want {
 			t.Errorf("%s: busy %v", tt.what, got)

@@ -16,82 +16,83 @@ import (
 const realtimePriority = 1
 
 // scheduling changes how all threads of this process get their turn.
-type scheduling struct {
-	before  unix.SchedAttr // as the process was started
-	threads map[string]int // the number of each, by its name in /proc/self/task
-}
+type scheduling struct{ before unix.SchedAttr } // as the process was started
 
 func newScheduling() (*scheduling, error) {
 	before, err := unix.SchedGetAttr(0, 0)
 	if err != nil {
 		return nil, err
 	}
-	return &scheduling{before: *before, threads: map[string]int{}}, nil
+	before.Runtime = 0 // to set what the kernel has chosen would fix it
+	return &scheduling{*before}, nil
 }
 
-// chosen tells whether whoever started the process has it in real time anyway.
+// chosen tells whether whoever started the process wants it in real time always.
 func (s *scheduling) chosen() bool {
 	return s.before.Policy == unix.SCHED_RR || s.before.Policy == unix.SCHED_FIFO
 }
 
 // realtime puts all threads ahead of every ordinary process.
 func (s *scheduling) realtime() error {
-	return s.all(unix.SchedAttr{Policy: unix.SCHED_RR, Priority: realtimePriority}, 0)
+	return scheduleThreads(unix.SchedAttr{Policy: unix.SCHED_RR, Priority: realtimePriority}, 0)
 }
 
 // ordinary gives all threads but one back what the process was started with.
-func (s *scheduling) ordinary(but int) error { return s.all(s.before, but) }
+func (s *scheduling) ordinary(but int) error { return scheduleThreads(s.before, but) }
 
 // cloneTime is longer than the kernel takes to make a thread.
 const cloneTime = 2 * time.Millisecond
 
-// all changes all threads, until none is left that was made meanwhile by one not
-// changed yet. The kernel copies how that one is scheduled some time before the new
-// thread can be seen: so it looks once more after a while.
-func (s *scheduling) all(attr unix.SchedAttr, but int) error {
-	attr.Size = unix.SizeofSchedAttr
-	done := map[string]int{}
-	for calm := false; ; {
+// scheduleThreads changes all threads but one, until none is left that was made
+// meanwhile by one not changed yet. The kernel copies how that one is scheduled some
+// time before the new thread can be seen: so it looks once more after a while. Those
+// that can be changed are, also when others cannot.
+func scheduleThreads(attr unix.SchedAttr, but int) error {
+	done := map[string]bool{}
+	var failed error
+	for settled := false; ; {
 		entries, err := os.ReadDir("/proc/self/task")
 		if err != nil {
 			return err
 		}
 		fresh := false
 		for _, e := range entries {
-			if _, ok := done[e.Name()]; ok {
+			if done[e.Name()] {
 				continue
 			}
-			fresh = true
-			tid, err := s.thread(e.Name())
-			if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) {
-				continue // the thread has ended
-			}
-			if err != nil {
-				return err
-			}
-			if done[e.Name()] = tid; tid == but {
-				continue
-			}
-			if err := unix.SchedSetAttr(tid, &attr, 0); err != nil && !errors.Is(err, unix.ESRCH) {
-				return err
+			fresh, done[e.Name()] = true, true
+			if err := scheduleThread(e.Name(), attr, but); err != nil {
+				failed = err
 			}
 		}
-		if !fresh && calm {
-			s.threads = done
-			return nil
+		if !fresh && settled {
+			return failed
 		}
-		if calm = !fresh; calm {
+		if settled = !fresh; settled {
 			time.Sleep(cloneTime)
 		}
 	}
 }
 
-// thread returns the number of a thread, from the time before if it was there.
-func (s *scheduling) thread(name string) (int, error) {
-	if tid, ok := s.threads[name]; ok {
-		return tid, nil
+// scheduleThread changes one thread, unless it has ended.
+func scheduleThread(name string, attr unix.SchedAttr, but int) error {
+	tid, err := threadID("/proc/self/task/" + name + "/status")
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ESRCH) || err == nil && tid == but {
+		return nil
 	}
-	return threadID("/proc/self/task/" + name + "/status")
+	if err != nil {
+		return err
+	}
+	// A thread that starts a program has its child ordinary, and only the
+	// privileged may undo that.
+	if now, err := unix.SchedGetAttr(tid, 0); err == nil {
+		attr.Flags |= now.Flags & unix.SCHED_FLAG_RESET_ON_FORK
+	}
+	attr.Size = unix.SizeofSchedAttr
+	if err := unix.SchedSetAttr(tid, &attr, 0); !errors.Is(err, unix.ESRCH) {
+		return err
+	}
+	return nil
 }
 
 // threadID reads the number that system calls of this process know a thread by.

@@ -19,11 +19,13 @@ type sentinel struct {
 	scheduling *scheduling
 	overdue    func(by time.Duration) error // as of transport.Kernel
 	processors func() (processorTime, error)
+	trouble    func(error) // is told when it cannot do its work, each reason once
+	told       string      // the last one
 	vigil      vigil
 }
 
-func newSentinel(s *scheduling, overdue func(time.Duration) error) *sentinel {
-	return &sentinel{scheduling: s, overdue: overdue, processors: readProcessors, vigil: vigil{length: vigilLeast}}
+func newSentinel(s *scheduling, overdue func(time.Duration) error, trouble func(error)) *sentinel {
+	return &sentinel{scheduling: s, overdue: overdue, processors: readProcessors, trouble: trouble, vigil: vigil{length: vigilLeast}}
 }
 
 // run begins in real time, and ends with the network or ctx. Its own thread is always
@@ -31,19 +33,30 @@ func newSentinel(s *scheduling, overdue func(time.Duration) error) *sentinel {
 func (s *sentinel) run(ctx context.Context) {
 	runtime.LockOSThread() // for good
 	for s.untilCalm(ctx) {
-		if s.scheduling.ordinary(unix.Gettid()) == nil {
-			if err := s.overdue(lateEnough); errors.Is(err, net.ErrClosed) {
-				return
-			}
+		err := s.scheduling.ordinary(unix.Gettid())
+		if err == nil {
+			err = s.overdue(lateEnough)
 		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		s.tell(err)
 		s.vigil.begin(time.Now())
-		s.scheduling.realtime()
+		s.tell(s.scheduling.realtime())
+	}
+}
+
+// tell passes trouble on.
+func (s *sentinel) tell(err error) {
+	if err != nil && err.Error() != s.told {
+		s.told = err.Error()
+		s.trouble(err)
 	}
 }
 
 // untilCalm waits until the host is calm, and tells that ctx has not ended.
 func (s *sentinel) untilCalm(ctx context.Context) bool {
-	before, _ := s.processors()
+	before, unknown := s.processors()
 	for {
 		select {
 		case <-ctx.Done():
@@ -51,19 +64,20 @@ func (s *sentinel) untilCalm(ctx context.Context) bool {
 		case <-time.After(s.vigil.length):
 		}
 		now, err := s.processors()
-		if err == nil && s.vigil.look(time.Now(), now.since(before).busy()) {
+		busy := unknown != nil || err != nil || now.since(before).busy()
+		if s.vigil.look(time.Now(), busy) {
 			return true
 		}
-		before = now
+		before, unknown = now, err
 		// Who started a program meanwhile may have put its thread back.
-		s.scheduling.realtime()
+		s.tell(s.scheduling.realtime())
 	}
 }
 
 const (
 	// vigilLeast and vigilMost are for how long the host must be calm.
 	vigilLeast = 200 * time.Millisecond
-	vigilMost  = time.Minute
+	vigilMost  = 10 * time.Second
 	// vigilPart of the time in between may be vigils, before these get longer.
 	vigilPart = 10
 )

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"runtime"
 	"slices"
-	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -73,7 +74,7 @@ func sentinelChild() error {
 			return net.ErrClosed
 		}
 		return nil
-	})
+	}, func(err error) { w.Error = err.Error() })
 	s.vigil.length /= 50
 	looks := 0
 	s.processors = func() (processorTime, error) {
@@ -101,8 +102,12 @@ func threadsBut(but int) (ways []string) {
 		return []string{err.Error()}
 	}
 	for _, task := range tasks {
-		if tid, _ := strconv.Atoi(task.Name()); tid != but {
-			ways = append(ways, scheduled(tid))
+		tid, err := threadID("/proc/self/task/" + task.Name() + "/status")
+		if err != nil || tid == but {
+			continue
+		}
+		if way := scheduled(tid); way != unix.ESRCH.Error() {
+			ways = append(ways, way)
 		}
 	}
 	slices.Sort(ways)
@@ -130,6 +135,56 @@ func TestSentinel(t *testing.T) {
 	for range 3 + 1 + 2 { // when it is calm, when it is busy, and two to compare with
 		want.Urgent = append(want.Urgent, []string{urgent})
 	}
+	if got, want := fmt.Sprintf("%+v", w), fmt.Sprintf("%+v", want); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+// flaggedChild has threads in real time, one of which starts programs, and then is
+// without the privilege that it had for that. It tells how they are scheduled when
+// they are to be ordinary, and what comes of being urgent again.
+func flaggedChild() error {
+	var w watch
+	scheduling, err := newScheduling()
+	if err == nil {
+		err = scheduling.realtime()
+	}
+	if err != nil {
+		return json.NewEncoder(os.Stdout).Encode(watch{Error: err.Error()})
+	}
+	release := make(chan struct{})
+	defer close(release)
+	holdThreads(4, release)
+	runtime.LockOSThread()
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: realtimePriority, Flags: unix.SCHED_FLAG_RESET_ON_FORK}
+	if err := unix.SchedSetAttr(0, &attr, 0); err != nil {
+		return err
+	}
+	if err := syscall.Setresuid(nobody, nobody, nobody); err != nil { // of all threads
+		return err
+	}
+	if err := scheduling.ordinary(0); err != nil {
+		return err
+	}
+	w.Ordinary = [][]string{threadsBut(0)}
+	if after, err := unix.SchedGetAttr(0, 0); err != nil || after.Flags&unix.SCHED_FLAG_RESET_ON_FORK == 0 {
+		return fmt.Errorf("the thread that starts programs has become %+v, %v", after, err)
+	}
+	newSentinel(scheduling, nil, func(err error) { w.Error = err.Error() }).tell(scheduling.realtime())
+	return json.NewEncoder(os.Stdout).Encode(w)
+}
+
+// A thread whose children are to be ordinary, which only the privileged may undo, does
+// not keep the others from changing; and that threads cannot be changed is told.
+func TestScheduleWithoutPrivilege(t *testing.T) {
+	var w watch
+	if out := runChild(t, "flagged", nil); json.Unmarshal([]byte(out), &w) != nil {
+		t.Fatalf("the child said %q", out)
+	}
+	if len(w.Ordinary) == 0 && os.Getenv("HOLDFAST_REQUIRE") != "1" {
+		t.Skipf("this host does not permit it: %s", w.Error)
+	}
+	want := watch{Error: "operation not permitted", Ordinary: [][]string{{scheduled(0)}}}
 	if got, want := fmt.Sprintf("%+v", w), fmt.Sprintf("%+v", want); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -86,7 +86,9 @@ func Serve(ctx context.Context, s Setup) error {
 	defer stop()
 	go d.garbage.run(collecting)
 	if scheduled != nil && !scheduled.chosen() {
-		go newSentinel(scheduled, network.Overdue).run(collecting)
+		go newSentinel(scheduled, network.Overdue, func(err error) {
+			d.post(func() { d.trouble("a busy host can delay adverts: threads cannot be scheduled as it asks for", err) })
+		}).run(collecting)
 	}
 	if urgency != nil {
 		d.trouble("a busy host can delay adverts: it does not permit what would help ('holdfast doctor' tells how)", urgency)

@@ -13,8 +13,9 @@ import (
 // however, so those that the daemon may need are made at the start.
 const (
 	// ownThreads is how many the daemon needs: leastParallel that run, the
-	// runtime's own two, and those that wait for the kernel, disks and the log.
-	ownThreads = 16
+	// runtime's own two, the sentinel's, and those that wait for the kernel, disks and
+	// the log.
+	ownThreads = 17
 	// childThreads is how many more there are at most for programs, each of which
 	// keeps one while it runs.
 	childThreads = 32

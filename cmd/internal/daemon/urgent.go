@@ -17,8 +17,9 @@ import (
 const leastParallel = 6
 
 // makeUrgent keeps a busy host from delaying adverts: the process runs in real
-// time and its memory stays in RAM. Threads made later inherit both; hooks and
-// checks take neither along. The error tells what the host does not permit.
+// time, for now, and its memory stays in RAM. Threads made later inherit both; hooks
+// and checks take neither along. The error tells what the host does not permit; the
+// scheduling is nil if that is to run in real time.
 func makeUrgent() (*scheduling, error) {
 	// A number that was set the runtime does not adjust later, for which it would
 	// stop all threads.

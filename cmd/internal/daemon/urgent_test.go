@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 	child := map[string]func() error{
 		"urgent": urgentChild, "limited": limitedChild, "scheduling": schedulingChild, "serve": serveChild, "leave": leaveChild,
-		"threads": threadsChild, "sentinel": sentinelChild,
+		"threads": threadsChild, "sentinel": sentinelChild, "flagged": flaggedChild,
 	}[mode]
 	err := limitMemory()
 	if err == nil {

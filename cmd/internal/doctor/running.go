@@ -117,17 +117,21 @@ func (x *Examination) inRealtime(pid string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	err = unix.ESRCH // of another process namespace
 	for _, entry := range threads {
 		number, err := strconv.Atoi(entry.Name())
 		if err != nil {
 			return false, err
 		}
-		a, err := unix.SchedGetAttr(number, 0)
-		if err == nil && (a.Policy == unix.SCHED_RR || a.Policy == unix.SCHED_FIFO) {
-			return true, nil
+		a, lookErr := unix.SchedGetAttr(number, 0)
+		if errors.Is(lookErr, unix.ESRCH) {
+			continue // it has ended
+		}
+		if err = lookErr; err != nil || a.Policy == unix.SCHED_RR || a.Policy == unix.SCHED_FIFO {
+			return err == nil, err
 		}
 	}
-	return false, nil
+	return false, err
 }
 
 // remembered is how long a pause is a warning: so that one of the night is told in
