@@ -27,7 +27,7 @@ func newScheduling() (*scheduling, error) {
 	return &scheduling{*before}, nil
 }
 
-// chosen tells whether whoever started the process wants it in real time always.
+// chosen tells whether whoever started the process has it in real time, and so always.
 func (s *scheduling) chosen() bool {
 	return s.before.Policy == unix.SCHED_RR || s.before.Policy == unix.SCHED_FIFO
 }

@@ -11,10 +11,12 @@ import (
 )
 
 const (
-	// batchLen is how many packets are read at once, turnBatches how often in one
-	// turn, so that a flood cannot hold an advert up.
+	// batchLen is how many packets are read at once at most, batchLeast at least: room
+	// for each is made ready before. turnPackets is how many in one turn, so that a
+	// flood cannot hold an advert up.
+	batchLeast  = 2
 	batchLen    = 64
-	turnBatches = 16
+	turnPackets = 1024
 	// socketRetry is how long after a failure a socket is opened again.
 	socketRetry = time.Second
 )
@@ -24,6 +26,7 @@ type socket struct {
 	conn   transport.Conn
 	opened time.Time
 	heard  bool // somebody
+	read   int  // packets, by the last reading that found any
 	crowd  crowd
 	out    []*vrrp.SendAdvert
 }
@@ -116,13 +119,16 @@ func (d *Daemon) receive(key transport.Place) {
 	if s == nil {
 		return // closed meanwhile
 	}
-	for range turnBatches {
-		n, err := s.conn.ReadBatch(d.packets)
+	for read := 0; read < turnPackets; {
+		ask := d.packets[:min(max(batchLeast, 2*s.read), batchLen)]
+		n, err := s.conn.ReadBatch(ask)
 		if err != nil {
 			d.reopen(key, s, err)
 			return
 		}
-		s.heard = s.heard || n > 0
+		if n > 0 {
+			s.heard, s.read = true, n
+		}
 		for n := range n {
 			p := &d.packets[n]
 			d.advert = vrrp.AdvertReceived{
@@ -135,7 +141,7 @@ func (d *Daemon) receive(key transport.Place) {
 			d.traceAdvert("advert received", p.Interface, p.Source, p.Destination, p.Payload)
 			d.step(&d.advert)
 		}
-		if n < len(d.packets) {
+		if read += n; n < len(ask) {
 			return
 		}
 	}

@@ -26,7 +26,7 @@ func makeUrgent() (*scheduling, error) {
 	runtime.GOMAXPROCS(max(leastParallel, runtime.GOMAXPROCS(0)))
 	var errs []error
 	s, err := newScheduling()
-	if err == nil {
+	if err == nil && !s.chosen() {
 		err = s.realtime()
 	}
 	if err != nil {

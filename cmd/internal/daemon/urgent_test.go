@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	}
 	child := map[string]func() error{
 		"urgent": urgentChild, "limited": limitedChild, "scheduling": schedulingChild, "serve": serveChild, "leave": leaveChild,
-		"threads": threadsChild, "sentinel": sentinelChild, "flagged": flaggedChild,
+		"threads": threadsChild, "chosen": chosenChild, "sentinel": sentinelChild, "flagged": flaggedChild,
 	}[mode]
 	err := limitMemory()
 	if err == nil {
@@ -176,6 +176,23 @@ func urgentChild() error {
 	return json.NewEncoder(os.Stdout).Encode(u)
 }
 
+// chosenChild was started in real time, as far as it can tell, and tells how its
+// threads are scheduled once it is urgent.
+func chosenChild() error {
+	if err := scheduleThreads(unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 7}, 0); err != nil {
+		return json.NewEncoder(os.Stdout).Encode(urgency{Error: err.Error()})
+	}
+	s, err := makeUrgent()
+	if err != nil {
+		return err
+	}
+	u := urgency{Threads: threadsBut(0)}
+	if !s.chosen() {
+		u.Threads = append(u.Threads, "and a sentinel")
+	}
+	return json.NewEncoder(os.Stdout).Encode(u)
+}
+
 func lockedKB() (int, error) {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -236,6 +253,20 @@ func TestUrgent(t *testing.T) {
 	want := "policy 0, priority 0, nice 0"
 	if u.Check != want || u.Hook != want {
 		t.Errorf("a check has %s, a hook %s, want %s", u.Check, u.Hook, want)
+	}
+}
+
+// Whoever starts the process in real time has it as he wants.
+func TestUrgentAsChosen(t *testing.T) {
+	var u urgency
+	if out := runChild(t, "chosen", nil); json.Unmarshal([]byte(out), &u) != nil {
+		t.Fatalf("the child said %q", out)
+	}
+	if u.Error != "" && os.Getenv("HOLDFAST_REQUIRE") != "1" {
+		t.Skipf("this host does not permit it: %s", u.Error)
+	}
+	if got, want := fmt.Sprint(u.Error, u.Threads), "[policy 1, priority 7, nice 0]"; got != want { // SCHED_FIFO
+		t.Errorf("threads have %s, want %s", got, want)
 	}
 }
 
