@@ -29,7 +29,7 @@ var otherPrograms = map[string]func(args []string){
 }
 
 // bareLoop sends the adverts of a scene from the first node and receives them
-// on the second. bareRealTime is scheduled as Holdfast is.
+// on the second. bareRealTime is scheduled as Holdfast is while the host is busy.
 var (
 	bareLoop     = &program{name: "bare loop", start: startBare, render: bareScene}
 	bareRealTime = &program{name: "bare loop in real time", start: startBare, render: func(s *scene, priority int) string {

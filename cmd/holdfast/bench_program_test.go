@@ -34,7 +34,7 @@ var programs = []*program{
 	{"keepalived", keepalivedScene, startKeepalived, reloadKeepalived, keepalivedFailed, "Entering MASTER STATE"},
 }
 
-// realTimeKeepalived is scheduled as Holdfast is, which it is only when configured.
+// realTimeKeepalived is scheduled, when calm too, as Holdfast is while the host is busy.
 var realTimeKeepalived = &program{
 	name: "keepalived in real time",
 	render: func(s *scene, priority int) string {
