@@ -117,21 +117,24 @@ func (x *Examination) inRealtime(pid string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = unix.ESRCH // of another process namespace
+	var unknown error = unix.ESRCH // all of another process namespace
 	for _, entry := range threads {
 		number, err := strconv.Atoi(entry.Name())
 		if err != nil {
 			return false, err
 		}
-		a, lookErr := unix.SchedGetAttr(number, 0)
-		if errors.Is(lookErr, unix.ESRCH) {
-			continue // it has ended
-		}
-		if err = lookErr; err != nil || a.Policy == unix.SCHED_RR || a.Policy == unix.SCHED_FIFO {
-			return err == nil, err
+		a, err := unix.SchedGetAttr(number, 0)
+		switch {
+		case errors.Is(err, unix.ESRCH): // it has ended
+		case err != nil:
+			return false, err
+		case a.Policy == unix.SCHED_RR || a.Policy == unix.SCHED_FIFO:
+			return true, nil
+		default:
+			unknown = nil
 		}
 	}
-	return false, err
+	return false, unknown
 }
 
 // remembered is how long a pause is a warning: so that one of the night is told in
