@@ -38,7 +38,7 @@ type Kernel struct {
 
 	batches batches
 
-	mu     sync.Mutex // guards bell and closed
+	mu     sync.Mutex // guards closed, and descriptors that are used from being closed
 	bell   int
 	closed bool
 }
@@ -95,16 +95,22 @@ func (k *Kernel) open() (err error) {
 
 // watch has Wait return when fd is readable.
 func (k *Kernel) watch(fd int, p Place) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return net.ErrClosed
+	}
 	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(p.Interface), Pad: int32(p.Family)}
 	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(k.epoll, unix.EPOLL_CTL_ADD, fd, &e))
 }
 
 func (k *Kernel) unwatch(fd int) error {
-	err := unix.EpollCtl(k.epoll, unix.EPOLL_CTL_DEL, fd, nil)
-	if err == unix.EBADF { // closed before its sockets
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed { // before its sockets
 		return nil
 	}
-	return os.NewSyscallError("epoll_ctl", err)
+	return os.NewSyscallError("epoll_ctl", unix.EpollCtl(k.epoll, unix.EPOLL_CTL_DEL, fd, nil))
 }
 
 // Wait implements [Network].
@@ -219,12 +225,13 @@ func (k *Kernel) Close() error {
 	}
 	k.closed = true
 	var errs []error
+	epoll := k.epoll
 	if k.file != nil {
 		errs = append(errs, k.file.Close())
-		k.epoll = -1
+		epoll = -1
 	}
 	k.late.close()
-	for _, fd := range []int{k.epoll, k.alarm.fd, k.late.alarm.fd, k.bell} {
+	for _, fd := range []int{epoll, k.alarm.fd, k.late.alarm.fd, k.bell} {
 		if fd >= 0 {
 			errs = append(errs, unix.Close(fd))
 		}
