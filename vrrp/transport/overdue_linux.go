@@ -10,8 +10,8 @@ import (
 )
 
 // overdue rings when whoever waits has not come back for a while after its
-// deadline. Another thread listens to that, so it may be one of another priority: it
-// takes no lock that whoever waits may hold.
+// deadline. Another thread listens to that, so it may be one of another priority: once
+// it listens it takes no lock that an ordinary thread may hold.
 type overdue struct {
 	alarm    alarm        // is of whoever waits, but for its descriptor
 	by       atomic.Int64 // nanoseconds; 0 while nobody listens

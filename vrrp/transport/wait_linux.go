@@ -115,6 +115,9 @@ func (k *Kernel) unwatch(fd int) error {
 
 // Wait implements [Network].
 func (k *Kernel) Wait(until time.Time) ([]Place, error) {
+	if k.late.closed.Load() {
+		return nil, net.ErrClosed // the numbers of its descriptors may be others'
+	}
 	now, read := time.Now(), k.read.Swap(0)
 	k.until, k.looks = until, 0
 	if errno := k.late.expect(now, until); errno != 0 {
@@ -224,13 +227,13 @@ func (k *Kernel) Close() error {
 		return net.ErrClosed
 	}
 	k.closed = true
+	k.late.close() // first: who waits is told so from here on
 	var errs []error
 	epoll := k.epoll
 	if k.file != nil {
 		errs = append(errs, k.file.Close())
 		epoll = -1
 	}
-	k.late.close()
 	for _, fd := range []int{epoll, k.alarm.fd, k.late.alarm.fd, k.bell} {
 		if fd >= 0 {
 			errs = append(errs, unix.Close(fd))

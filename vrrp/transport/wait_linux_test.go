@@ -132,6 +132,9 @@ func TestKernelClose(t *testing.T) {
 	if _, err := k.Wait(time.Time{}); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Wait: %v, want %v", err, net.ErrClosed)
 	}
+	if _, err := k.Wait(time.Now()); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("a later Wait: %v, want %v", err, net.ErrClosed)
+	}
 	k.Wake()
 	must(t, c.Close())
 	if err := k.Close(); !errors.Is(err, net.ErrClosed) {
