@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"runtime"
 	"time"
@@ -19,13 +20,13 @@ type sentinel struct {
 	scheduling *scheduling
 	overdue    func(by time.Duration) error // as of transport.Kernel
 	processors func() (processorTime, error)
-	trouble    func(error) // is told when it cannot do its work, each reason once
-	told       string      // the last one
+	trouble    func(error)     // is told why it cannot do its work, each reason once
+	told       map[string]bool // these
 	vigil      vigil
 }
 
 func newSentinel(s *scheduling, overdue func(time.Duration) error, trouble func(error)) *sentinel {
-	return &sentinel{scheduling: s, overdue: overdue, processors: readProcessors, trouble: trouble, vigil: vigil{length: vigilLeast}}
+	return &sentinel{scheduling: s, overdue: overdue, processors: readProcessors, trouble: trouble, told: map[string]bool{}, vigil: vigil{length: vigilLeast}}
 }
 
 // run begins in real time, and ends with the network or ctx. Its own thread is always
@@ -33,23 +34,27 @@ func newSentinel(s *scheduling, overdue func(time.Duration) error, trouble func(
 func (s *sentinel) run(ctx context.Context) {
 	runtime.LockOSThread() // for good
 	for s.untilCalm(ctx) {
-		err := s.scheduling.ordinary(unix.Gettid())
-		if err == nil {
-			err = s.overdue(lateEnough)
-		}
-		if errors.Is(err, net.ErrClosed) {
+		if err := s.scheduling.ordinary(unix.Gettid()); err != nil {
+			s.tell("take threads out of real time", err)
+		} else if err := s.overdue(lateEnough); errors.Is(err, net.ErrClosed) {
 			return
+		} else {
+			s.tell("hear whether the loop is late", err)
 		}
-		s.tell(err)
 		s.vigil.begin(time.Now())
-		s.tell(s.scheduling.realtime())
+		s.urge()
 	}
 }
 
-// tell passes trouble on.
-func (s *sentinel) tell(err error) {
-	if err != nil && err.Error() != s.told {
-		s.told = err.Error()
+func (s *sentinel) urge() { s.tell("put threads in real time", s.scheduling.realtime()) }
+
+// tell passes on what it cannot do, and why; nil is nothing.
+func (s *sentinel) tell(what string, err error) {
+	if err == nil {
+		return
+	}
+	if err = fmt.Errorf("cannot %s: %w", what, err); !s.told[err.Error()] {
+		s.told[err.Error()] = true
 		s.trouble(err)
 	}
 }
@@ -70,7 +75,7 @@ func (s *sentinel) untilCalm(ctx context.Context) bool {
 		}
 		before, unknown = now, err
 		// Who started a program meanwhile may have put its thread back.
-		s.tell(s.scheduling.realtime())
+		s.urge()
 	}
 }
 
@@ -89,7 +94,7 @@ type vigil struct {
 	ended  time.Time // the last one
 }
 
-// begin is told that the loop was kept waiting.
+// begin is told that the process is urgent again.
 func (v *vigil) begin(now time.Time) {
 	if now.Sub(v.ended) < vigilPart*v.length {
 		v.longer()

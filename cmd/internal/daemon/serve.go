@@ -87,7 +87,7 @@ func Serve(ctx context.Context, s Setup) error {
 	go d.garbage.run(collecting)
 	if scheduled != nil && !scheduled.chosen() {
 		go newSentinel(scheduled, network.Overdue, func(err error) {
-			d.post(func() { d.trouble("a busy host can delay adverts: threads cannot be scheduled as it asks for", err) })
+			d.post(func() { d.trouble("a busy host can delay adverts", err) })
 		}).run(collecting)
 	}
 	if urgency != nil {
