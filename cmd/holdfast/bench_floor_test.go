@@ -26,6 +26,7 @@ import (
 var otherPrograms = map[string]func(args []string){
 	"bare-sender":   func(args []string) { endBare(bareSender(args)) },
 	"bare-receiver": func(args []string) { endBare(bareReceiver(args)) },
+	"tell-stalls":   tellStalls,
 }
 
 // bareLoop sends the adverts of a scene from the first node and receives them

@@ -6,12 +6,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -74,37 +72,15 @@ func TestBusyMachine(t *testing.T) {
 	lb1.start()
 	only(t, settled, lifeVIP, lb1, lb2)
 	lb2.start()
-	eventually(t, settled, "lb2 hears lb1", func() bool { i := lb2.instance("web"); return i.State == "backup" && i.Master != nil })
-	before := []time.Time{lb1.instance("web").Since, lb2.instance("web").Since}
 
-	sent, heard := captureAdverts(t, lb1.Host, "eth0", 51), captureAdverts(t, lb2.Host, "eth0", 51)
+	w := watchSteady(t, l, lb1, lb2)
 	load := startLoad(t, l, lb1, lb2)
-	began, stolenBefore := time.Now(), stolen(t)
 	during(t, long, "the daemons run", func() bool {
 		return !isDone(lb1.daemon) && !isDone(lb2.daemon)
 	})
-	took := time.Since(began)
 	load.stop()
-	for what, c := range map[string]advertCapture{"sent": sent, "heard": heard} {
-		longest, sources := c.result(t)
-		steps := gaps(c.Frames())
-		t.Logf("measured: in %v %d adverts %s, median gap %s, 99 %% %s, longest %s (takeover at %s)", took.Round(time.Second),
-			c.count(), what, ms(percentile(steps, 50)), ms(percentile(steps, 99)), ms(longest), ms(detection(busyInterval, 100)))
-		if want := []netip.Addr{netip.MustParseAddr("192.0.2.1")}; !slices.Equal(sources, want) {
-			t.Errorf("adverts %s are from %v, want %v alone", what, sources, want)
-		}
-	}
-	t.Logf("measured: meanwhile %d busy loops, %d syncs, %d hooks; the hypervisor took %v of processor time",
-		busyLoops, load.syncs, hooksRun(t, lb1)+hooksRun(t, lb2), stolen(t)-stolenBefore)
-	for k, n := range []*node{lb1, lb2} {
-		i := n.instance("web")
-		if want := []string{"master", "backup"}[k]; i.State != want || !i.Since.Equal(before[k]) {
-			t.Errorf("%s changed: %s since %v (%s), want %s since %v", n.Name(), i.State, i.Since, i.Reason, want, before[k])
-		}
-		if i.Counters.Rivals > 0 {
-			t.Errorf("%s heard %d rivals", n.Name(), i.Counters.Rivals)
-		}
-	}
+	t.Logf("measured: meanwhile %d busy loops, %d syncs, %d hooks", busyLoops, load.syncs, hooksRun(t, lb1)+hooksRun(t, lb2))
+	w.end()
 	if load.syncs == 0 || hooksRun(t, lb1) < 5 {
 		t.Error("there was no load to speak of")
 	}
@@ -215,16 +191,4 @@ func percentile(sorted []time.Duration, percent int) time.Duration {
 		return 0
 	}
 	return sorted[(len(sorted)-1)*percent/100]
-}
-
-// stolen is how long processors were ready to run but those of the machine
-// below were not, since boot. No priority helps against that.
-func stolen(t *testing.T) time.Duration {
-	t.Helper()
-	text, err := os.ReadFile("/proc/stat")
-	must(t, err)
-	const steal, tick = 8, 10 * time.Millisecond // proc_stat(5); USER_HZ is 100
-	count, err := strconv.Atoi(strings.Fields(string(text))[steal])
-	must(t, err)
-	return time.Duration(count) * tick
 }

@@ -228,6 +228,9 @@ func isAdvert(f lab.Frame, vrid byte) bool {
 	return len(d) >= 42 && d[12] == 8 && d[13] == 0 && d[14] == 0x45 && d[23] == 112 && d[35] == vrid
 }
 
+// source is who sent an advert.
+func source(f lab.Frame) netip.Addr { return netip.AddrFrom4([4]byte(f.Data[26:30])) }
+
 func (c advertCapture) count() int { return len(c.Frames()) }
 
 // result ends the capture and returns the longest time between two adverts, and
@@ -239,7 +242,7 @@ func (c advertCapture) result(t *testing.T) (longest time.Duration, sources []ne
 	}
 	frames := c.Frames()
 	for k, f := range frames {
-		if from := netip.AddrFrom4([4]byte(f.Data[26:30])); k == 0 || from != sources[len(sources)-1] {
+		if from := source(f); k == 0 || from != sources[len(sources)-1] {
 			sources = append(sources, from)
 		}
 		if k > 0 {

@@ -28,6 +28,9 @@ type Lab struct {
 // New makes a lab with one switch and no host. Close it at the end; if the
 // process dies first, the kernel clears everything away.
 func New() (*Lab, error) {
+	if err := startStamps(); err != nil {
+		return nil, fmt.Errorf("set up lab: %w", err)
+	}
 	room, err := newKeeper(false, func() error {
 		// A switch does not speak: no router solicitations, no MLD.
 		return setSysctls(map[string]string{
