@@ -69,6 +69,7 @@ func Serve(ctx context.Context, s Setup) error {
 	defer func() { log.Close(patience) }()
 	reserveThreads(threadsFor(s.Config))
 	scheduled, urgency := makeUrgent()
+	rehearse() // what it touches is locked in memory from now on
 	d := New(Options{
 		Config: s.Config, Load: s.loadBeside(claimed), Neighbours: beside, InForce: inForce.Store, Version: s.Version, Log: log, ToJournal: journal, Control: dir.listener,
 		Kernel: remembering, RestoreSettings: remembering.restore, Network: network, Watch: kernel.Watch,
