@@ -52,16 +52,16 @@ func (s *stalls) failed() bool {
 // programs for their turn.
 const stallLeast = 15 * time.Millisecond
 
-// during returns a stall that may have had a backup take over at a time: a timer on a
-// processor that stands still does not ring, whatever the program.
-func (s *stalls) during(takeover time.Time) (lab.Stall, bool) {
+// between returns the standstills of processors that were under way in a time: a timer
+// on such a one does not ring, whatever the program.
+func (s *stalls) between(from, to time.Time) (list []lab.Stall) {
 	s.t.Helper()
 	s.failed()
 	all, _ := lab.ParseStalls(s.process.Output())
 	for _, o := range all {
-		if o.Length >= stallLeast && o.Began.Before(takeover) && o.Began.Add(o.Length).After(takeover.Add(-detection(busyInterval, 100))) {
-			return o, true
+		if o.Began.Before(to) && o.Began.Add(o.Length).After(from) {
+			list = append(list, o)
 		}
 	}
-	return lab.Stall{}, false
+	return list
 }
