@@ -52,16 +52,16 @@ func (s *stalls) failed() bool {
 // programs for their turn.
 const stallLeast = 15 * time.Millisecond
 
-// between returns the standstills of processors that were under way in a time: a timer
-// on such a one does not ring, whatever the program.
-func (s *stalls) between(from, to time.Time) (list []lab.Stall) {
+// longest is for how long a processor stood still at most of those that did in a time:
+// a timer on such a one does not ring, whatever the program.
+func (s *stalls) longest(from, to time.Time) (longest time.Duration) {
 	s.t.Helper()
 	s.failed()
 	all, _ := lab.ParseStalls(s.process.Output())
 	for _, o := range all {
 		if o.Began.Before(to) && o.Began.Add(o.Length).After(from) {
-			list = append(list, o)
+			longest = max(longest, o.Length)
 		}
 	}
-	return list
+	return longest
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func runtimeGoexit() { runtime.Goexit() }
@@ -77,5 +79,31 @@ func TestCapture(t *testing.T) {
 	}
 	if err := a.Inject("eth7", testFrame("x")); err == nil {
 		t.Error("injected on an interface that is not there")
+	}
+}
+
+// A frame that nobody has read yet has the time at which it passed.
+func TestFrameTime(t *testing.T) {
+	a := addHost(t, newLab(t), "a")
+	for range 5 {
+		socket, err := a.packetSocket("eth0", unix.ETH_P_ALL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Inject("eth0", testFrame("unread")); err != nil {
+			t.Fatal(err)
+		}
+		sent := time.Now()
+		time.Sleep(50 * time.Millisecond) // unread
+		f, err := receiveFrame(socket, make([]byte, 1<<16), make([]byte, 256))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if late := f.Time.Sub(sent); late > 25*time.Millisecond {
+			t.Errorf("the time of a frame is %v after it was sent", late)
+		}
+		if err := socket.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

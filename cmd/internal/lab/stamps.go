@@ -54,8 +54,11 @@ func askForStamps() (*net.UDPConn, error) {
 // awaitStamps sends packets to itself until one has the time at which it was sent.
 func awaitStamps(c *net.UDPConn) error {
 	const unread = 4 * time.Millisecond
-	oob := make([]byte, 256)
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+	oob, deadline := make([]byte, 256), time.Now().Add(10*time.Second)
+	if err := c.SetReadDeadline(deadline); err != nil {
+		return err
+	}
+	for time.Now().Before(deadline) {
 		if _, err := c.WriteToUDP(nil, c.LocalAddr().(*net.UDPAddr)); err != nil {
 			return err
 		}
