@@ -143,6 +143,13 @@ func (e *Engine) Deadline() (time.Time, bool) {
 	return r.deadline, true
 }
 
+// EndsSilence reports whether the Deadline is that of a backup which takes over then,
+// unless it hears a master before: its Active_Down_Timer (RFC 9568 section 6.2).
+func (e *Engine) EndsSilence() bool {
+	r := e.timers.first()
+	return r != nil && r.state == StateBackup && r.deadline.Equal(r.timer)
+}
+
 // Departing reports whether a router that a reload removed still hands over on
 // an interface: its packets and those of its successor must pass.
 func (e *Engine) Departing(iface string, f Family) bool {

@@ -112,6 +112,32 @@ func TestRFC9568_B7_DownTimerFires(t *testing.T) {
 	te.wantDue(second)
 }
 
+// Section 6.2: which timer is the next, so that only Active_Down_Timer is waited for
+// to the microsecond.
+func TestEndsSilence(t *testing.T) {
+	te := newBare(t)
+	ends := func(want bool, when string) {
+		t.Helper()
+		if got := te.e.EndsSilence(); got != want {
+			t.Errorf("%s: EndsSilence = %v", when, got)
+		}
+	}
+	ends(false, "without instances")
+	te.do(eth0())
+	te.configure(web())
+	ends(true, "listening for a master")
+	te.advert(peer, 200)
+	ends(true, "as a backup")
+	te.advance(down150)
+	te.wantState("web", StateMaster)
+	ends(false, "as a master")
+	te.do(eth0(func(l *Link) { l.Up = false }))
+	ends(false, "in fault")
+	te.do(eth0())
+	te.do(&Drain{Instance: "web", Until: te.now.Add(time.Second)})
+	ends(false, "as a backup whose drain ends before")
+}
+
 // Section 6.4.2: priority 0 sets Active_Down_Timer to Skew_Time; no interval
 // is learned from it.
 func TestRFC9568_B8_PriorityZeroSetsSkew(t *testing.T) {

@@ -85,7 +85,10 @@ type Network interface {
 	// packets are, also those that were there before and were not read. What it
 	// returns is valid until the next Wait. It may return early, and may be
 	// called by one goroutine at a time.
-	Wait(until time.Time) ([]Place, error)
+	//
+	// An idle processor wakes some 100 µs late. A sharp Wait does not, for which it
+	// polls at the end: that is for a time that is seldom reached.
+	Wait(until time.Time, sharp bool) ([]Place, error)
 
 	// Wake ends Wait, or the next one. It may be called by any goroutine.
 	Wake()

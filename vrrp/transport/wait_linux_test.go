@@ -16,7 +16,7 @@ import (
 func waitAgain(t *testing.T, k *Kernel, until time.Time, enough func([]Place) bool) []Place {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		ready, err := k.Wait(until)
+		ready, err := k.Wait(until, false)
 		must(t, err)
 		if enough(ready) {
 			return ready
@@ -46,7 +46,7 @@ func TestWaitForPackets(t *testing.T) {
 		if n, err := to[f].ReadBatch(make([]Packet, 2)); n != 1 || err != nil {
 			t.Fatalf("ReadBatch = %d, %v", n, err)
 		}
-		ready, err := k.Wait(time.Now().Add(5 * time.Millisecond))
+		ready, err := k.Wait(time.Now().Add(5*time.Millisecond), false)
 		if len(ready) != 0 || err != nil {
 			t.Errorf("without a packet: %v, %v", ready, err)
 		}
@@ -57,7 +57,7 @@ func TestWaitForPackets(t *testing.T) {
 	mustWrite(t, from, Packet{Source: a4, Destination: vrrp.GroupIPv4, Payload: []byte("x")})
 	read(t, witness, 1)
 	must(t, to[vrrp.IPv4].Close())
-	if ready, err := k.Wait(time.Now()); len(ready) != 0 || err != nil {
+	if ready, err := k.Wait(time.Now(), false); len(ready) != 0 || err != nil {
 		t.Errorf("after Close: %v, %v", ready, err)
 	}
 }
@@ -69,14 +69,53 @@ func TestWaitForTheTime(t *testing.T) {
 		waitAgain(t, k, until, func([]Place) bool { return !time.Now().Before(until) })
 	}
 	// A time that is taken back does not come.
-	_, err := k.Wait(time.Now().Add(time.Millisecond))
+	_, err := k.Wait(time.Now().Add(time.Millisecond), false)
 	must(t, err)
 	woken := time.Now().Add(20 * time.Millisecond)
 	time.AfterFunc(time.Until(woken), k.Wake)
-	_, err = k.Wait(time.Time{})
+	_, err = k.Wait(time.Time{}, false)
 	must(t, err)
 	if time.Now().Before(woken) {
 		t.Error("Wait without a time ended before it was woken")
+	}
+}
+
+// TestWaitSharp compares, on this machine now, how late the two kinds of Wait are.
+func TestWaitSharp(t *testing.T) {
+	k := newKernel(t)
+	const count = 101
+	late := map[bool][]time.Duration{}
+	for range count {
+		for _, sharp := range []bool{false, true} {
+			until := time.Now().Add(2 * time.Millisecond)
+			ready, err := k.Wait(until, sharp)
+			must(t, err)
+			by := time.Since(until)
+			if by < 0 || len(ready) != 0 {
+				t.Fatalf("sharp %v: returned %v %v early, although nothing happened", sharp, ready, -by)
+			}
+			late[sharp] = append(late[sharp], by)
+		}
+	}
+	for _, list := range late {
+		slices.Sort(list)
+	}
+	ordinary, sharp := late[false][count/2], late[true][count/2]
+	t.Logf("late by %v, and %v when sharp (medians)", ordinary, sharp)
+	if sharp >= ordinary {
+		t.Errorf("a sharp Wait is late by %v, another by %v", sharp, ordinary)
+	}
+
+	// What happens meanwhile is told at once, also while it polls.
+	k.Wake()
+	if _, err := k.Wait(time.Now().Add(time.Hour), true); err != nil {
+		t.Error(err)
+	}
+	k.Wake()
+	k.n = 0
+	k.poll(time.Now().Add(time.Hour))
+	if k.n != 1 || k.events[0].Fd != eventBell {
+		t.Errorf("polling ended with %v", k.events[:k.n])
 	}
 }
 
@@ -88,12 +127,12 @@ func TestWake(t *testing.T) {
 		if when == "meanwhile" {
 			time.AfterFunc(5*time.Millisecond, k.Wake)
 		}
-		if ready, err := k.Wait(time.Time{}); len(ready) != 0 || err != nil { // or hangs
+		if ready, err := k.Wait(time.Time{}, false); len(ready) != 0 || err != nil { // or hangs
 			t.Errorf("woken %s: %v, %v", when, ready, err)
 		}
 	}
 	began := time.Now()
-	_, err := k.Wait(began.Add(10 * time.Millisecond))
+	_, err := k.Wait(began.Add(10*time.Millisecond), false)
 	must(t, err)
 	if time.Since(began) < 10*time.Millisecond {
 		t.Error("one Wake ended two Waits")
@@ -116,7 +155,7 @@ func TestWakeWhileOneIsHeard(t *testing.T) {
 	}
 	for n := range 2_000 {
 		until := time.Now().Add(5 * time.Second)
-		_, err := k.Wait(until)
+		_, err := k.Wait(until, false)
 		must(t, err)
 		if !time.Now().Before(until) {
 			t.Fatalf("nothing was heard for 5 s of those who wake all the time, after %d times", n)
@@ -129,10 +168,10 @@ func TestKernelClose(t *testing.T) {
 	k := newKernel(t)
 	c := b.listenOn(t, k, vrrp.IPv4)
 	time.AfterFunc(5*time.Millisecond, func() { k.Close() })
-	if _, err := k.Wait(time.Time{}); !errors.Is(err, net.ErrClosed) {
+	if _, err := k.Wait(time.Time{}, false); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Wait: %v, want %v", err, net.ErrClosed)
 	}
-	if _, err := k.Wait(time.Now()); !errors.Is(err, net.ErrClosed) {
+	if _, err := k.Wait(time.Now(), false); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a later Wait: %v, want %v", err, net.ErrClosed)
 	}
 	k.Wake()
@@ -147,9 +186,9 @@ func TestWaitMakesNoGarbage(t *testing.T) {
 	k := newKernel(t)
 	n := testing.AllocsPerRun(20, func() {
 		k.Wake()
-		_, err := k.Wait(time.Time{})
+		_, err := k.Wait(time.Time{}, false)
 		must(t, err)
-		_, err = k.Wait(time.Now().Add(time.Microsecond))
+		_, err = k.Wait(time.Now().Add(time.Microsecond), false)
 		must(t, err)
 	})
 	if n >= 1 {
@@ -194,11 +233,11 @@ func TestAlarmTooEarly(t *testing.T) {
 	for range 50 { // where this thread had to wait for its turn, the alarm is set anew
 		for range 3 {
 			k.Wake()
-			_, err := k.Wait(time.Now().Add(30 * time.Millisecond))
+			_, err := k.Wait(time.Now().Add(30*time.Millisecond), false)
 			must(t, err)
 		}
 		until := k.alarm.at.Add(30 * time.Millisecond)
-		if _, err := k.Wait(until); err != nil || time.Now().Before(until) {
+		if _, err := k.Wait(until, false); err != nil || time.Now().Before(until) {
 			t.Fatalf("Wait ended %v too early: %v", time.Until(until), err)
 		}
 		if k.looks >= 3 { // at once, when it rang too early, and in time
@@ -237,7 +276,7 @@ func TestGather(t *testing.T) {
 		mustWrite(t, from, advert)
 		read(t, witness, 1) // it is there
 		began := time.Now()
-		ready, err := k.Wait(time.Time{})
+		ready, err := k.Wait(time.Time{}, false)
 		longest = max(longest, time.Since(began))
 		if err != nil || !slices.Contains(ready, Place{b.index, vrrp.IPv4}) {
 			t.Fatalf("Wait = %v, %v", ready, err)

@@ -17,7 +17,7 @@ func (d *Daemon) loop() error {
 	d.apply(d.cfg)
 	d.restoreDrains()
 	for until := d.now; ; until = d.due() {
-		ready, err := d.opts.Network.Wait(until)
+		ready, err := d.opts.Network.Wait(until, d.sharp)
 		d.awake()
 		if err != nil && d.failed == nil { // deaf, so better somebody else serves
 			d.fail(fmt.Errorf("cannot wait for packets: %w", err))
@@ -122,13 +122,14 @@ func (d *Daemon) due() time.Time {
 		return d.now
 	}
 	next, ok := d.engine.Deadline()
+	d.sharp = ok && d.engine.EndsSilence()
 	if w := d.supervisor.watchdog; w > 0 {
 		if t := d.fed.Add(w); !ok || t.Before(next) {
-			next, ok = t, true
+			next, ok, d.sharp = t, true, false
 		}
 	}
 	if t := d.auditAt; !t.IsZero() && !d.stopping && (!ok || t.Before(next)) {
-		next, ok = t, true
+		next, ok, d.sharp = t, true, false
 	}
 	if d.wake = 0; !ok {
 		return time.Time{}

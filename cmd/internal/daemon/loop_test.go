@@ -3,9 +3,11 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holdfast-vrrp/holdfast/vip"
+	"github.com/holdfast-vrrp/holdfast/vrrp/transport"
 )
 
 // down is Active_Down_Interval of RFC 9568 section 6.1.
@@ -294,4 +297,43 @@ func TestTimeIsMonotonic(t *testing.T) {
 	if text := d.now.String(); !strings.Contains(text, " m=") {
 		t.Errorf("the loop's time is %s", text)
 	}
+}
+
+// waitingNetwork keeps how the loop waited last.
+type waitingNetwork struct {
+	transport.Network
+	sharp atomic.Bool
+}
+
+func (w *waitingNetwork) Wait(until time.Time, sharp bool) ([]transport.Place, error) {
+	w.sharp.Store(sharp)
+	return w.Network.Wait(until, sharp)
+}
+
+// TestSharp has a backup alone wait to the microsecond: a master would poll before
+// each advert.
+func TestSharp(t *testing.T) {
+	inBubble(t, func(t *testing.T, lan *network) {
+		waits := map[string]*waitingNetwork{}
+		sharp := func() string {
+			synctest.Wait()
+			return fmt.Sprintf("a %v, b %v", waits["a"].sharp.Load(), waits["b"].sharp.Load())
+		}
+		a, b := newNode(t, lan, "a", 1, conf(150, "1s")), newNode(t, lan, "b", 2, conf(100, "1s"))
+		for _, n := range []*node{a, b} {
+			waits[n.name] = &waitingNetwork{Network: n.d.opts.Network}
+			n.d.opts.Network = waits[n.name]
+			n.start()
+		}
+		await(t, 5*time.Second, "a", a, b)
+		time.Sleep(10 * time.Second)
+		if got, want := sharp(), "a false, b true"; got != want {
+			t.Errorf("with a as master they wait sharply: %s, want %s", got, want)
+		}
+		a.stop()
+		time.Sleep(10 * time.Second)
+		if got := waits["b"].sharp.Load(); got {
+			t.Error("b is master and waits sharply")
+		}
+	})
 }
