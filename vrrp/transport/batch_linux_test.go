@@ -145,7 +145,7 @@ func exchange(t testing.TB, from, to Conn, ps, dst []Packet) {
 		t.Fatalf("WriteBatch = %d, %v", n, err)
 	}
 	for got := 0; got < len(ps); {
-		ready, err := to.(*socket).kernel.Wait(time.Time{}, false)
+		ready, err := to.(*socket).kernel.Wait(time.Time{}, nil)
 		if err != nil || len(ready) != 1 {
 			t.Fatal(ready, err)
 		}

@@ -122,7 +122,7 @@ func (h *MemoryHost) Listen(ifindex int, ifname string, f vrrp.Family) (Conn, er
 }
 
 // Wait implements [Network].
-func (h *MemoryHost) Wait(until time.Time, _ bool) ([]Place, error) {
+func (h *MemoryHost) Wait(until time.Time, _ func()) ([]Place, error) {
 	if places := h.waiting(); len(places) > 0 {
 		return places, nil
 	}

@@ -242,7 +242,7 @@ func TestMemoryWait(t *testing.T) {
 		results := make(chan []Place, 10)
 		wait := func(until time.Time) {
 			go func() {
-				ready, err := b.Wait(until, false)
+				ready, err := b.Wait(until, nil)
 				if err != nil {
 					t.Error(err)
 				}

@@ -56,7 +56,7 @@ func TestOverdue(t *testing.T) {
 		result := listenOverdue(t, k, by)
 		first := time.Now().Add(5 * time.Millisecond)
 		for n := range 4 { // on a busy machine one of them may be overdue already
-			_, err := k.Wait(first.Add(time.Duration(n)*5*time.Millisecond), false)
+			_, err := k.Wait(first.Add(time.Duration(n)*5*time.Millisecond), nil)
 			must(t, err)
 		}
 		must(t, <-result)
@@ -81,7 +81,7 @@ func TestOverdueHasTime(t *testing.T) {
 	result := listenOverdue(t, k, time.Minute)
 	for n, until := range []time.Time{time.Now().Add(time.Hour), {}, time.Now().Add(2 * time.Hour)} {
 		k.Wake()
-		_, err := k.Wait(until, false)
+		_, err := k.Wait(until, nil)
 		must(t, err)
 		select {
 		case err := <-result:
@@ -103,7 +103,7 @@ func TestOverdueTooEarly(t *testing.T) {
 	k := newKernel(t)
 	result := listenOverdue(t, k, time.Minute)
 	k.Wake()
-	_, err := k.Wait(time.Now().Add(time.Hour), false)
+	_, err := k.Wait(time.Now().Add(time.Hour), nil)
 	must(t, err)
 	now := time.Now()
 	if errno := setTimer(k.late.alarm.fd, now, now); errno != 0 {

@@ -36,7 +36,7 @@ func read(t testing.TB, c Conn, n int) []Packet {
 func readable(t testing.TB, c Conn, most time.Duration) bool {
 	t.Helper()
 	for end := time.Now().Add(most); ; {
-		ready, err := c.(*socket).kernel.Wait(end, false)
+		ready, err := c.(*socket).kernel.Wait(end, nil)
 		must(t, err)
 		if len(ready) > 0 {
 			return true

@@ -86,9 +86,10 @@ type Network interface {
 	// returns is valid until the next Wait. It may return early, and may be
 	// called by one goroutine at a time.
 	//
-	// An idle processor wakes some 100 µs late. A sharp Wait does not, for which it
-	// polls at the end: that is for a time that is seldom reached.
-	Wait(until time.Time, sharp bool) ([]Place, error)
+	// An idle processor wakes some 100 µs late, and slowly. Unless prepare is nil, Wait
+	// is woken a little before the time, calls prepare, which is to do what will be
+	// done then, and polls until then: that is for a time that is seldom reached.
+	Wait(until time.Time, prepare func()) ([]Place, error)
 
 	// Wake ends Wait, or the next one. It may be called by any goroutine.
 	Wake()

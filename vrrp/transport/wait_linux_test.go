@@ -16,7 +16,7 @@ import (
 func waitAgain(t *testing.T, k *Kernel, until time.Time, enough func([]Place) bool) []Place {
 	t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		ready, err := k.Wait(until, false)
+		ready, err := k.Wait(until, nil)
 		must(t, err)
 		if enough(ready) {
 			return ready
@@ -46,7 +46,7 @@ func TestWaitForPackets(t *testing.T) {
 		if n, err := to[f].ReadBatch(make([]Packet, 2)); n != 1 || err != nil {
 			t.Fatalf("ReadBatch = %d, %v", n, err)
 		}
-		ready, err := k.Wait(time.Now().Add(5*time.Millisecond), false)
+		ready, err := k.Wait(time.Now().Add(5*time.Millisecond), nil)
 		if len(ready) != 0 || err != nil {
 			t.Errorf("without a packet: %v, %v", ready, err)
 		}
@@ -57,7 +57,7 @@ func TestWaitForPackets(t *testing.T) {
 	mustWrite(t, from, Packet{Source: a4, Destination: vrrp.GroupIPv4, Payload: []byte("x")})
 	read(t, witness, 1)
 	must(t, to[vrrp.IPv4].Close())
-	if ready, err := k.Wait(time.Now(), false); len(ready) != 0 || err != nil {
+	if ready, err := k.Wait(time.Now(), nil); len(ready) != 0 || err != nil {
 		t.Errorf("after Close: %v, %v", ready, err)
 	}
 }
@@ -69,11 +69,11 @@ func TestWaitForTheTime(t *testing.T) {
 		waitAgain(t, k, until, func([]Place) bool { return !time.Now().Before(until) })
 	}
 	// A time that is taken back does not come.
-	_, err := k.Wait(time.Now().Add(time.Millisecond), false)
+	_, err := k.Wait(time.Now().Add(time.Millisecond), nil)
 	must(t, err)
 	woken := time.Now().Add(20 * time.Millisecond)
 	time.AfterFunc(time.Until(woken), k.Wake)
-	_, err = k.Wait(time.Time{}, false)
+	_, err = k.Wait(time.Time{}, nil)
 	must(t, err)
 	if time.Now().Before(woken) {
 		t.Error("Wait without a time ended before it was woken")
@@ -87,10 +87,18 @@ func TestWaitSharp(t *testing.T) {
 	late := map[bool][]time.Duration{}
 	for range count {
 		for _, sharp := range []bool{false, true} {
+			var prepare func()
+			prepared := 0
+			if sharp {
+				prepare = func() { prepared++ }
+			}
 			until := time.Now().Add(2 * time.Millisecond)
-			ready, err := k.Wait(until, sharp)
+			ready, err := k.Wait(until, prepare)
 			must(t, err)
 			by := time.Since(until)
+			if sharp && prepared != 1 {
+				t.Fatalf("prepared %d times", prepared)
+			}
 			if by < 0 || len(ready) != 0 {
 				t.Fatalf("sharp %v: returned %v %v early, although nothing happened", sharp, ready, -by)
 			}
@@ -108,7 +116,7 @@ func TestWaitSharp(t *testing.T) {
 
 	// What happens meanwhile is told at once, also while it polls.
 	k.Wake()
-	if _, err := k.Wait(time.Now().Add(time.Hour), true); err != nil {
+	if _, err := k.Wait(time.Now().Add(time.Hour), func() { t.Error("prepared an hour before") }); err != nil {
 		t.Error(err)
 	}
 	k.Wake()
@@ -127,12 +135,12 @@ func TestWake(t *testing.T) {
 		if when == "meanwhile" {
 			time.AfterFunc(5*time.Millisecond, k.Wake)
 		}
-		if ready, err := k.Wait(time.Time{}, false); len(ready) != 0 || err != nil { // or hangs
+		if ready, err := k.Wait(time.Time{}, nil); len(ready) != 0 || err != nil { // or hangs
 			t.Errorf("woken %s: %v, %v", when, ready, err)
 		}
 	}
 	began := time.Now()
-	_, err := k.Wait(began.Add(10*time.Millisecond), false)
+	_, err := k.Wait(began.Add(10*time.Millisecond), nil)
 	must(t, err)
 	if time.Since(began) < 10*time.Millisecond {
 		t.Error("one Wake ended two Waits")
@@ -155,7 +163,7 @@ func TestWakeWhileOneIsHeard(t *testing.T) {
 	}
 	for n := range 2_000 {
 		until := time.Now().Add(5 * time.Second)
-		_, err := k.Wait(until, false)
+		_, err := k.Wait(until, nil)
 		must(t, err)
 		if !time.Now().Before(until) {
 			t.Fatalf("nothing was heard for 5 s of those who wake all the time, after %d times", n)
@@ -168,10 +176,10 @@ func TestKernelClose(t *testing.T) {
 	k := newKernel(t)
 	c := b.listenOn(t, k, vrrp.IPv4)
 	time.AfterFunc(5*time.Millisecond, func() { k.Close() })
-	if _, err := k.Wait(time.Time{}, false); !errors.Is(err, net.ErrClosed) {
+	if _, err := k.Wait(time.Time{}, nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Wait: %v, want %v", err, net.ErrClosed)
 	}
-	if _, err := k.Wait(time.Now(), false); !errors.Is(err, net.ErrClosed) {
+	if _, err := k.Wait(time.Now(), nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("a later Wait: %v, want %v", err, net.ErrClosed)
 	}
 	k.Wake()
@@ -186,9 +194,9 @@ func TestWaitMakesNoGarbage(t *testing.T) {
 	k := newKernel(t)
 	n := testing.AllocsPerRun(20, func() {
 		k.Wake()
-		_, err := k.Wait(time.Time{}, false)
+		_, err := k.Wait(time.Time{}, nil)
 		must(t, err)
-		_, err = k.Wait(time.Now().Add(time.Microsecond), false)
+		_, err = k.Wait(time.Now().Add(time.Microsecond), nil)
 		must(t, err)
 	})
 	if n >= 1 {
@@ -233,11 +241,11 @@ func TestAlarmTooEarly(t *testing.T) {
 	for range 50 { // where this thread had to wait for its turn, the alarm is set anew
 		for range 3 {
 			k.Wake()
-			_, err := k.Wait(time.Now().Add(30*time.Millisecond), false)
+			_, err := k.Wait(time.Now().Add(30*time.Millisecond), nil)
 			must(t, err)
 		}
 		until := k.alarm.at.Add(30 * time.Millisecond)
-		if _, err := k.Wait(until, false); err != nil || time.Now().Before(until) {
+		if _, err := k.Wait(until, nil); err != nil || time.Now().Before(until) {
 			t.Fatalf("Wait ended %v too early: %v", time.Until(until), err)
 		}
 		if k.looks >= 3 { // at once, when it rang too early, and in time
@@ -276,7 +284,7 @@ func TestGather(t *testing.T) {
 		mustWrite(t, from, advert)
 		read(t, witness, 1) // it is there
 		began := time.Now()
-		ready, err := k.Wait(time.Time{}, false)
+		ready, err := k.Wait(time.Time{}, nil)
 		longest = max(longest, time.Since(began))
 		if err != nil || !slices.Contains(ready, Place{b.index, vrrp.IPv4}) {
 			t.Fatalf("Wait = %v, %v", ready, err)

@@ -19,9 +19,9 @@ type countingNetwork struct {
 	wakes atomic.Int64
 }
 
-func (c *countingNetwork) Wait(until time.Time, sharp bool) ([]transport.Place, error) {
+func (c *countingNetwork) Wait(until time.Time, prepare func()) ([]transport.Place, error) {
 	defer c.wakes.Add(1)
-	return c.Network.Wait(until, sharp)
+	return c.Network.Wait(until, prepare)
 }
 
 // TestCrowd puts a backup among strangers. A few are heard and counted; of many

@@ -138,10 +138,11 @@ type Daemon struct {
 	tending   bool   // somebody looks after the files
 	mendError string // what is gone and cannot be put back
 
-	boot  time.Duration // now, by the clock that counts suspension too
-	wake  time.Duration // boot time at which the loop should wake; 0 for never
-	sharp bool          // and not a moment later
-	left  bool          // to the next daemon
+	boot time.Duration // now, by the clock that counts suspension too
+	wake time.Duration // boot time at which the loop should wake; 0 for never
+	left bool          // to the next daemon
+
+	rehearsed time.Time // the last take-over
 
 	operations    []*operation // whose outcome is open
 	drains        *drainStore

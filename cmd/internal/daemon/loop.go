@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-vrrp/holdfast/cmd/internal/history"
 	"github.com/holdfast-vrrp/holdfast/healthcheck"
 	"github.com/holdfast-vrrp/holdfast/vrrp"
+	"github.com/holdfast-vrrp/holdfast/vrrp/transport"
 )
 
 // loop owns the Engine. Each turn reads the clock once, takes in what is ready,
@@ -16,8 +17,9 @@ import (
 func (d *Daemon) loop() error {
 	d.apply(d.cfg)
 	d.restoreDrains()
-	for until := d.now; ; until = d.due() {
-		ready, err := d.opts.Network.Wait(until, d.sharp)
+	prepare := d.nearTakeOver // a value for all turns
+	for until, silence := d.now, false; ; until, silence = d.due() {
+		ready, err := d.wait(until, silence, prepare)
 		d.awake()
 		if err != nil && d.failed == nil { // deaf, so better somebody else serves
 			d.fail(fmt.Errorf("cannot wait for packets: %w", err))
@@ -41,6 +43,14 @@ func (d *Daemon) loop() error {
 		d.auditAll()
 		d.garbage.turn(d.now)
 	}
+}
+
+// wait waits until then for packets and calls; the end of a silence to the microsecond.
+func (d *Daemon) wait(until time.Time, silence bool, prepare func()) ([]transport.Place, error) {
+	if !silence {
+		prepare = nil
+	}
+	return d.opts.Network.Wait(until, prepare)
 }
 
 // heed tells the loop what it is asked for from outside.
@@ -115,28 +125,29 @@ func (d *Daemon) takeCalls() {
 	}
 }
 
-// due returns when the loop is to wake although nothing happens; zero for never.
-func (d *Daemon) due() time.Time {
+// due returns when the loop is to wake although nothing happens; zero for never. It
+// tells whether a backup takes over then.
+func (d *Daemon) due() (until time.Time, silence bool) {
 	if len(d.calls) > 0 || d.survey.due() { // more than one turn takes
 		d.wake = d.boot
-		return d.now
+		return d.now, false
 	}
 	next, ok := d.engine.Deadline()
-	d.sharp = ok && d.engine.EndsSilence()
+	silence = ok && d.engine.EndsSilence()
 	if w := d.supervisor.watchdog; w > 0 {
 		if t := d.fed.Add(w); !ok || t.Before(next) {
-			next, ok, d.sharp = t, true, false
+			next, ok, silence = t, true, false
 		}
 	}
 	if t := d.auditAt; !t.IsZero() && !d.stopping && (!ok || t.Before(next)) {
-		next, ok, d.sharp = t, true, false
+		next, ok, silence = t, true, false
 	}
 	if d.wake = 0; !ok {
-		return time.Time{}
+		return time.Time{}, false
 	}
 	// From the beginning of this turn, so that a pause since then counts.
 	d.wake = d.boot + max(0, next.Sub(d.now))
-	return next
+	return next, silence
 }
 
 // step tells the Engine what happened and queues what it wants done.

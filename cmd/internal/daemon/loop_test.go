@@ -305,9 +305,9 @@ type waitingNetwork struct {
 	sharp atomic.Bool
 }
 
-func (w *waitingNetwork) Wait(until time.Time, sharp bool) ([]transport.Place, error) {
-	w.sharp.Store(sharp)
-	return w.Network.Wait(until, sharp)
+func (w *waitingNetwork) Wait(until time.Time, prepare func()) ([]transport.Place, error) {
+	w.sharp.Store(prepare != nil)
+	return w.Network.Wait(until, prepare)
 }
 
 // TestSharp has a backup alone wait to the microsecond: a master would poll before

@@ -7,6 +7,18 @@ import (
 	"github.com/holdfast-vrrp/holdfast/vrrp"
 )
 
+// rehearseGap is how long caches keep what a rehearsal brought there, for many backups
+// that take over one after the other.
+const rehearseGap = 5 * time.Millisecond
+
+// nearTakeOver is for the moment before a backup takes over.
+func (d *Daemon) nearTakeOver() {
+	if now := time.Now(); now.Sub(d.rehearsed) >= rehearseGap {
+		d.rehearsed = now
+		rehearse()
+	}
+}
+
 // rehearse has an Engine of its own take over from a master that falls silent, and
 // returns what would be to do; nobody does it. What is done for the first time takes long: memory is touched
 // that never was, and the runtime learns how to print a type. The first take-over need
