@@ -114,6 +114,16 @@ func TestWaitSharp(t *testing.T) {
 		t.Errorf("a sharp Wait is late by %v, another by %v", sharp, ordinary)
 	}
 
+	if _, err := k.Wait(time.Now(), func() { t.Error("prepared too late") }); err != nil {
+		t.Error(err)
+	}
+	if _, err := k.Wait(time.Now().Add(time.Millisecond), func() { k.Wake(); time.Sleep(2 * time.Millisecond) }); err != nil || k.rung.Load() {
+		t.Errorf("what happened during a long preparation was left: %v", err)
+	}
+	k.Wake()
+	if _, err := k.Wait(time.Time{}, func() { t.Error("prepared for no time") }); err != nil {
+		t.Error(err)
+	}
 	// What happens meanwhile is told at once, also while it polls.
 	k.Wake()
 	if _, err := k.Wait(time.Now().Add(time.Hour), func() { t.Error("prepared an hour before") }); err != nil {
