@@ -30,6 +30,7 @@ type Kernel struct {
 
 	until  time.Time    // of the Wait under way
 	looks  int          // of it
+	burst  int          // how many in a row returned soon
 	read   atomic.Int64 // packets since the Wait before
 	events [32]unix.EpollEvent
 	n      int
@@ -135,7 +136,9 @@ func (k *Kernel) Wait(until time.Time, prepare func()) ([]Place, error) {
 		return nil, os.NewSyscallError("timerfd_settime", k.errno)
 	} else if err := k.raw.Read(k.look); err != nil {
 		return nil, net.ErrClosed
-	} else if k.looks == 1 && read > 0 && read < gatherEnough {
+	} else if !k.soon(now, read) {
+		k.burst = 0
+	} else if k.burst++; k.burst >= gatherBurst && read < gatherEnough {
 		k.gather(now)
 	}
 	if prepare != nil && k.quiet() && time.Now().Before(until) { // else there is no time to lose
@@ -180,7 +183,10 @@ func (k *Kernel) quiet() bool {
 }
 
 const (
-	// gatherEnough packets in a turn make it worth while.
+	// gatherBurst turns in a row that follow the one before within gatherSoon, and had
+	// less than gatherEnough packets, make it worth while.
+	gatherBurst  = 3
+	gatherSoon   = 100 * time.Microsecond
 	gatherEnough = 32
 	// gatherShare is which part of the time until the deadline packets may gather,
 	// gatherMost how long at most, and gatherLeast for how long it is worth it.
@@ -188,6 +194,11 @@ const (
 	gatherMost  = time.Millisecond
 	gatherLeast = 50 * time.Microsecond
 )
+
+// soon reports whether a Wait that began then, after so many packets, was short or none.
+func (k *Kernel) soon(began time.Time, read int64) bool {
+	return read > 0 && (k.looks == 1 || time.Since(began) < gatherSoon)
+}
 
 // gather lets more packets come before those that are there are told of: when
 // some came while those before were worked on, a master with many virtual routers

@@ -307,3 +307,61 @@ func TestGather(t *testing.T) {
 		t.Errorf("nothing gathered for %v, at most for %v", gatherMost, longest)
 	}
 }
+
+// TestBurst has a master with many virtual routers speak while who hears it runs on
+// another processor and keeps pace.
+func TestBurst(t *testing.T) {
+	a, b := newPair(t)
+	k := newKernel(t)
+	from, to := a.listen(t, vrrp.IPv4), b.listenOn(t, k, vrrp.IPv4)
+	const count, rounds = 255, 10
+	adverts := make([]Packet, count)
+	for n := range adverts {
+		adverts[n] = Packet{Source: a4, Destination: vrrp.GroupIPv4, Payload: []byte("x")}
+	}
+	turns, packets := 0, make([]Packet, 64)
+	hear := func(count int) {
+		for heard := 0; heard < count; turns++ {
+			ready, err := k.Wait(time.Now().Add(10*time.Second), nil)
+			if err != nil || len(ready) == 0 {
+				t.Fatalf("heard %d packets of %d, then %v, %v", heard, count, ready, err)
+			}
+			for {
+				n, err := to.ReadBatch(packets)
+				must(t, err)
+				if heard += n; n < len(packets) {
+					break
+				}
+			}
+		}
+	}
+	// speak sends so many a moment later, each by itself, so that some are heard alone.
+	speak := func(count int) {
+		sent := make(chan error, 1)
+		go func() {
+			time.Sleep(10 * time.Millisecond)
+			for n := range count {
+				if _, err := from.WriteBatch(adverts[n : n+1]); err != nil {
+					sent <- err
+				}
+			}
+			sent <- nil
+		}()
+		hear(count)
+		must(t, <-sent)
+	}
+	for range rounds {
+		speak(count)
+	}
+	t.Logf("%d turns for %d bursts of %d packets", turns, rounds, count)
+	if turns > rounds*count/12 {
+		t.Errorf("%d turns for %d bursts of %d packets", turns, rounds, count)
+	}
+
+	// The two adverts of an instance with both families are no burst.
+	speak(2)
+	speak(2)
+	if k.burst >= gatherBurst {
+		t.Errorf("%d turns in a row count as a burst after two packets", k.burst)
+	}
+}
