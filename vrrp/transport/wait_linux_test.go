@@ -339,14 +339,16 @@ func TestBurst(t *testing.T) {
 			}
 		}
 	}
-	// speak sends so many a moment later, each by itself, so that some are heard alone.
+	// speak sends so many, each by itself so that some are heard alone, and well after
+	// whoever hears them has begun to wait.
 	speak := func(count int) {
 		sent := make(chan error, 1)
 		go func() {
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond)
 			for n := range count {
 				if _, err := from.WriteBatch(adverts[n : n+1]); err != nil {
 					sent <- err
+					return
 				}
 			}
 			sent <- nil
