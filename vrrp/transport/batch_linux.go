@@ -108,20 +108,36 @@ func (b *batch) received(i int, p *Packet, f vrrp.Family, ifindex int) bool {
 // prepareSend makes header i send p.
 func (b *batch) prepareSend(i int, p *Packet, f vrrp.Family, ifindex int) {
 	h, s := &b.headers[i].Hdr, &b.slots[i]
-	s.vectors[0] = vector(p.Payload)
-	h.SetIovlen(1)
 	if f == vrrp.IPv4 {
 		to := (*unix.RawSockaddrInet4)(unsafe.Pointer(&s.name))
 		*to = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: p.Destination.As4()}
 		h.Namelen = unix.SizeofSockaddrInet4
+		putIPv4(&s.header4, p)
+		s.vectors = [2]unix.Iovec{vector(s.header4[:]), vector(p.Payload)}
+		h.SetIovlen(2)
+		if p.Destination.IsMulticast() { // then there is no route to choose
+			h.SetControllen(0)
+			return
+		}
 		h.SetControllen(s.control.putSource4(p.Source, ifindex))
 		return
 	}
+	s.vectors[0] = vector(p.Payload)
+	h.SetIovlen(1)
 	s.name = unix.RawSockaddrInet6{
 		Family: unix.AF_INET6, Addr: p.Destination.As16(), Scope_id: uint32(ifindex),
 	}
 	h.Namelen = unix.SizeofSockaddrInet6
 	h.SetControllen(s.control.putSource6(p.Source, ifindex))
+}
+
+// headerless makes header i, which is of an IPv4 packet, leave its IP header to the
+// kernel.
+func (b *batch) headerless(i int, p *Packet, ifindex int) {
+	h, s := &b.headers[i].Hdr, &b.slots[i]
+	s.vectors[0] = vector(p.Payload)
+	h.SetIovlen(1)
+	h.SetControllen(s.control.putSource4(p.Source, ifindex))
 }
 
 func vector(b []byte) unix.Iovec {

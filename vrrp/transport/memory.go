@@ -301,7 +301,7 @@ func (c *memoryConn) complete(p *Packet) error {
 		}
 		p.Source = nic.addrs[i]
 	}
-	if !slices.Contains(nic.addrs, p.Source) {
+	if c.family == vrrp.IPv6 && !slices.Contains(nic.addrs, p.Source) {
 		return failed(syscall.EADDRNOTAVAIL)
 	}
 	p.TTL = vrrp.TTL

@@ -12,10 +12,6 @@ const (
 	// counts: room for about a thousand adverts.
 	bufferLen = 1 << 20
 
-	// trafficClass is CS6, network control, in the IPv4 TOS and the IPv6
-	// traffic class. RFC 9568 names none; other routers send this one.
-	trafficClass = 0xc0
-
 	// priorityControl is the highest queueing priority (TC_PRIO_CONTROL).
 	priorityControl = 7
 )
@@ -27,6 +23,10 @@ type option struct {
 	mayBeUnknown      bool // to an older kernel, which then does without
 }
 
+// For IPv4 we make the header of IP, which saves the kernel a twelfth of its work: to
+// make it, and to look for the source. The options for a header of the kernel's are for
+// packets that it must fragment.
+//
 // IPV6_CHECKSUM is not among the options: the kernel would drop packets with a
 // wrong checksum, and nobody could count them.
 var options = map[vrrp.Family][]option{
@@ -36,6 +36,7 @@ var options = map[vrrp.Family][]option{
 		{name: "IP_MULTICAST_LOOP", level: unix.IPPROTO_IP, opt: unix.IP_MULTICAST_LOOP, value: 0},
 		{name: "IP_MULTICAST_ALL", level: unix.IPPROTO_IP, opt: unix.IP_MULTICAST_ALL, value: 0},
 		{name: "IP_TOS", level: unix.IPPROTO_IP, opt: unix.IP_TOS, value: trafficClass},
+		{name: "IP_HDRINCL", level: unix.IPPROTO_IP, opt: unix.IP_HDRINCL, value: 1},
 		{name: "IP_PKTINFO", level: unix.IPPROTO_IP, opt: unix.IP_PKTINFO, value: 1},
 	},
 	vrrp.IPv6: {

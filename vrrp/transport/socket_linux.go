@@ -129,7 +129,11 @@ func (s *socket) WriteBatch(src []Packet) (sent int, err error) {
 		done += n
 		if errno != 0 {
 			i := m.places[done]
-			fail(i, s.sendError(&src[i], errno))
+			if errno = s.sendFragments(&m.out, done, &src[i], errno); errno == 0 {
+				sent++
+			} else {
+				fail(i, s.sendError(&src[i], errno))
+			}
 			done++
 		}
 	}
@@ -149,6 +153,24 @@ func (s *socket) prepare(m *batches, src []Packet, fail func(int, error)) int {
 		m.places = append(m.places, i)
 	}
 	return len(m.places)
+}
+
+// sendFragments tries once more with a packet that is refused because it is longer than
+// what the interface takes, as a long list of addresses may be: the kernel fragments
+// what has a header of its own making.
+func (s *socket) sendFragments(out *batch, i int, p *Packet, refused unix.Errno) unix.Errno {
+	if refused != unix.EMSGSIZE || s.family != vrrp.IPv4 {
+		return refused
+	}
+	if unix.SetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_HDRINCL, 0) != nil {
+		return refused
+	}
+	out.headerless(i, p, s.ifindex)
+	_, errno := sendmmsg(s.fd, out.headers[i:i+1])
+	if unix.SetsockoptInt(s.fd, unix.IPPROTO_IP, unix.IP_HDRINCL, 1) != nil {
+		return refused
+	}
+	return errno
 }
 
 // sendError explains why the kernel refused p.

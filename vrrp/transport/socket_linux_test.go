@@ -144,6 +144,9 @@ func TestSocketOnTheWire(t *testing.T) {
 			}
 			ip := frame[14:]
 			class, ttl, header := ip[1], ip[8], 20
+			if tt.family == vrrp.IPv4 && (ip[0] != 0x45 || ip[6] != 0x40 || ip[7] != 0) {
+				t.Errorf("header %x, want no options and no fragments, and routers told to make none", ip[:header])
+			}
 			if tt.family == vrrp.IPv6 {
 				class, ttl, header = ip[0]<<4|ip[1]>>4, ip[7], 40
 			}
@@ -330,6 +333,9 @@ func TestSocketBadPacketInBatch(t *testing.T) {
 			tooLong.Payload = make([]byte, 1<<16)
 			wrongFamily.Destination = tt.foreign
 			elsewhere.Interface = a.index + 1
+			if tt.family == vrrp.IPv4 { // for which nobody looks
+				absent = elsewhere
+			}
 
 			n, err := ca.WriteBatch([]Packet{
 				absent, good("1"), wrongFamily, tooLong, good("2"), good("3"), elsewhere, absent, good("4"), tooLong,
@@ -350,10 +356,50 @@ func TestSocketBadPacketInBatch(t *testing.T) {
 			if !errors.Is(err, unix.EMSGSIZE) || Transient(err) {
 				t.Errorf("%v lacks the reason of the long packet, which is permanent", err)
 			}
-			if _, err := ca.WriteBatch([]Packet{absent}); !Transient(err) {
+			if _, err := ca.WriteBatch([]Packet{absent}); tt.family == vrrp.IPv6 && !Transient(err) {
 				t.Errorf("%v is not transient, but the address may come", err)
 			}
 		})
+	}
+}
+
+// TestSocketFragments sends an advert of 255 addresses over a link that is too narrow
+// for it, and others before and after it.
+func TestSocketFragments(t *testing.T) {
+	for _, to := range []netip.Addr{vrrp.GroupIPv4, b4} {
+		t.Run(to.String(), func(t *testing.T) {
+			a, b := newPair(t)
+			must(t, a.LinkSetMTU(a.link(t), 576))
+			ca, cb := a.listen(t, vrrp.IPv4), b.listen(t, vrrp.IPv4)
+			long := bytes.Repeat([]byte("0123"), 2+255)
+			for round := range 2 { // the second begins with what the first left behind
+				mustWrite(t, ca,
+					Packet{Source: a4, Destination: to, Payload: []byte("before")},
+					Packet{Source: a4, Destination: to, Payload: long},
+					Packet{Source: a4, Destination: to, Payload: []byte("after")})
+				got := read(t, cb, 3)
+				slices.SortFunc(got, func(x, y Packet) int { return len(x.Payload) - len(y.Payload) })
+				for i, want := range []string{"after", "before", string(long)} {
+					if p := got[i]; string(p.Payload) != want || p.Source != a4 || p.TTL != vrrp.TTL {
+						t.Errorf("round %d: %q from %v with TTL %d, want %q from %v with %d", round, p.Payload, p.Source, p.TTL, want, a4, vrrp.TTL)
+					}
+				}
+			}
+		})
+	}
+}
+
+// TestSocketGoneSource sends from an IPv4 address that has just gone: the advert
+// leaves, and that the address is gone is for those who watch them to tell.
+func TestSocketGoneSource(t *testing.T) {
+	a, b := newPair(t)
+	ca, cb := a.listen(t, vrrp.IPv4), b.listen(t, vrrp.IPv4)
+	gone := netip.MustParseAddr("192.0.2.77")
+	for _, to := range []netip.Addr{vrrp.GroupIPv4, b4} {
+		mustWrite(t, ca, Packet{Source: gone, Destination: to, Payload: []byte("x")})
+		if got := read(t, cb, 1)[0]; got.Source != gone || got.Destination != to {
+			t.Errorf("received one from %v to %v, want from %v to %v", got.Source, got.Destination, gone, to)
+		}
 	}
 }
 

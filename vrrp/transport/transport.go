@@ -22,7 +22,8 @@ type Packet struct {
 	Interface int
 	// Source and Destination are addresses without a zone: Interface says
 	// where they belong. In a packet to send, the zero Source lets the kernel
-	// choose; any other must be an address of this host.
+	// choose; any other is to be an address of this host, which for IPv4 nobody
+	// checks.
 	Source, Destination netip.Addr
 	// TTL is the IPv4 TTL or IPv6 hop limit that was received. It is ignored
 	// in a packet to send: that leaves with 255 (RFC 9568 sections 5.1.1.3 and
