@@ -39,6 +39,7 @@ type Manager struct {
 
 	mu      sync.Mutex // held for a turn
 	links   map[string]*link
+	last    turn // the one under way or before
 	renewal renewal
 }
 
@@ -53,7 +54,8 @@ type link struct {
 // entry is an address that somebody wants, or that could not be removed.
 type entry struct {
 	prefix netip.Prefix
-	owners []string // one but for a while, so no map
+	owners []string  // one but for a while, so no map
+	first  [1]string // the place of that one
 	// lease is how long the kernel keeps the address; 0 is for ever. renewal is the
 	// number of the last renewal: orders given before it have passed.
 	lease   time.Duration
@@ -68,6 +70,8 @@ type entry struct {
 	// lost is set when it was installed and then not found on the interface,
 	// marked once our mark was seen on it.
 	lost, marked bool
+	// pending is set while a change of it has not been carried out.
+	pending bool
 	// refused is set while the kernel refuses to add or renew it.
 	refused bool
 	// renewed is set once it was renewed, which may have brought it back unheard
@@ -78,6 +82,14 @@ type entry struct {
 func (e *entry) present() bool { return e.installed || e.foreign }
 
 func (e *entry) owned(by string) bool { return slices.Contains(e.owners, by) }
+
+// own notes one more owner.
+func (e *entry) own(by string) {
+	if len(e.owners) == 0 {
+		e.owners = e.first[:0]
+	}
+	e.owners = append(e.owners, by)
+}
 
 // NewManager returns a Manager that works once Run is called. report, when not
 // nil, gets a Report for each order or slice of one, except renewals and audits

@@ -26,6 +26,7 @@ type order struct {
 	owner string
 	iface string
 	addrs []netip.Prefix
+	whole int           // how many addresses there are in all, for a slice
 	seen  []LinkAddress // by an audit
 	ever  []LinkAddress // by each of several that are one now; nil for one alone
 	arp   ARPForm
@@ -140,7 +141,7 @@ func (o order) slices() []order {
 	var list []order
 	for part := range slices.Chunk(o.addrs, sliceLimit) {
 		s := o
-		s.addrs = part
+		s.addrs, s.whole = part, len(o.addrs)
 		list = append(list, s)
 	}
 	if o.kind == OrderRemove {

@@ -15,8 +15,7 @@ type turn struct {
 	link  *link
 
 	changes []Change
-	of      []*entry        // the entry of each change
-	pending map[*entry]bool // the entries that a change or doubtful has
+	of      []*entry // the entry of each change
 	// doubtful are entries to remove that we do not know to be there: they may
 	// be of an earlier run, or somebody else's.
 	doubtful []*entry
@@ -24,7 +23,7 @@ type turn struct {
 	results []result
 	during  span
 
-	failed   map[*entry]error // what the last change of an entry came to
+	failed   map[*entry]error // what the last change of an entry came to, if to nothing
 	settings []error          // what went wrong beside the addresses
 }
 
@@ -35,13 +34,17 @@ type result struct {
 	to    *Result
 }
 
+// newTurn begins a turn in the place of the one before: while a large set is taken over,
+// each has a handful of others behind it.
 func (m *Manager) newTurn(iface string) *turn {
 	l := m.links[iface]
 	if l == nil {
 		l = &link{entries: map[netip.Prefix]*entry{}}
 		m.links[iface] = l
 	}
-	return &turn{m: m, iface: iface, link: l, pending: map[*entry]bool{}, failed: map[*entry]error{}}
+	t := &m.last
+	*t = turn{m: m, iface: iface, link: l, changes: t.changes, of: t.of, doubtful: t.doubtful, results: t.results}
+	return t
 }
 
 // turn carries out orders, which are for one interface, and reports on them.
@@ -55,6 +58,9 @@ func (m *Manager) turn(orders []order) []Report {
 		return m.renew(orders)
 	}
 	t := m.newTurn(orders[0].iface)
+	if whole := orders[0].whole; len(t.link.entries) == 0 && whole > 0 {
+		t.link.entries = make(map[netip.Prefix]*entry, whole) // or it grows while others wait
+	}
 	reports := make([]Report, len(orders))
 	for i, o := range orders {
 		reports[i] = Report{Order: o.kind, Owner: o.owner, Interface: o.iface}
@@ -102,7 +108,7 @@ func (m *Manager) turn(orders []order) []Report {
 // plan notes what an order means for one address.
 func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 	e := t.link.entries[p]
-	if e != nil && t.pending[e] {
+	if e != nil && e.pending {
 		t.commit() // what to do depends on what comes of the earlier change
 		e = t.link.entries[p]
 	}
@@ -113,7 +119,7 @@ func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 	t.results = append(t.results, result{o.kind, e, to})
 	if o.kind == OrderAdd {
 		if !e.owned(o.owner) {
-			e.owners = append(e.owners, o.owner)
+			e.own(o.owner)
 		}
 		was := e.lease
 		if o.number >= e.renewal { // else a later renewal has passed it
@@ -139,7 +145,7 @@ func (t *turn) plan(o *order, p netip.Prefix, to *Result) {
 
 func (t *turn) doubt(e *entry) {
 	t.doubtful = append(t.doubtful, e)
-	t.pending[e] = true
+	e.pending = true
 }
 
 func (e *entry) address() Address { return Address{Prefix: e.prefix, ValidLifetime: e.lease} }
@@ -147,7 +153,7 @@ func (e *entry) address() Address { return Address{Prefix: e.prefix, ValidLifeti
 func (t *turn) change(e *entry, v Verb) {
 	t.changes = append(t.changes, Change{Verb: v, Address: e.address()})
 	t.of = append(t.of, e)
-	t.pending[e] = true
+	e.pending = true
 }
 
 // commit carries out what was planned, and fills in the results.
@@ -199,7 +205,7 @@ func (t *turn) apply(changes []Change) []error {
 // added notes what came of adding e.
 func (t *turn) added(e *entry, err error) {
 	if err = e.added(t.iface, err); err != nil {
-		t.failed[e] = err
+		t.fail(e, err)
 		return
 	}
 	e.taken, e.back = taken{e.lease, t.during}, nil
@@ -222,10 +228,17 @@ func (e *entry) added(iface string, err error) error {
 // removed notes what came of removing e.
 func (t *turn) removed(e *entry, err error) {
 	if err = removeError(t.iface, e.prefix, err); err != nil {
-		t.failed[e] = err
+		t.fail(e, err)
 		return
 	}
 	e.installed = false
+}
+
+func (t *turn) fail(e *entry, err error) {
+	if t.failed == nil {
+		t.failed = map[*entry]error{}
+	}
+	t.failed[e] = err
 }
 
 // removeError makes an error for people of err, and nil of one that says that
@@ -244,7 +257,7 @@ func (t *turn) resolve(doubtful []*entry) {
 	present, err := t.m.kernel.Addresses(t.iface)
 	if err != nil {
 		for _, e := range doubtful {
-			t.failed[e] = fmt.Errorf("cannot list addresses to find %v on %s: %w", e.prefix, t.iface, err)
+			t.fail(e, fmt.Errorf("cannot list addresses to find %v on %s: %w", e.prefix, t.iface, err))
 		}
 		return
 	}
@@ -314,7 +327,7 @@ func (t *turn) follow(lost []netip.Prefix) {
 // finish fills in the results, and forgets what nobody wants and is not there.
 func (t *turn) finish() {
 	for _, r := range t.results {
-		if t.pending[r.entry] {
+		if r.entry.pending {
 			r.to.Err = t.failed[r.entry]
 		}
 		if r.kind != OrderRemove {
@@ -324,15 +337,26 @@ func (t *turn) finish() {
 		r.to.Present = r.to.Err != nil && r.entry.installed
 		r.to.Kept = r.entry.foreign || len(r.entry.owners) > 0 && r.entry.present()
 	}
-	for e := range t.pending {
-		t.forget(e)
+	for _, list := range [...][]*entry{t.of, t.doubtful} {
+		for _, e := range list {
+			e.pending = false
+			t.forget(e)
+		}
 	}
 	for _, r := range t.results {
 		t.forget(r.entry)
 	}
-	t.changes, t.of, t.doubtful, t.results = nil, nil, nil, nil
-	clear(t.pending)
+	t.changes, t.of, t.doubtful, t.results = again(t.changes), again(t.of), again(t.doubtful), again(t.results)
 	t.restoreSecondaries()
+}
+
+// again empties a list for the next, unless it had more than is needed as a rule.
+func again[E any](list []E) []E {
+	if cap(list) > keepRoom {
+		return nil
+	}
+	clear(list) // of what it would keep alive
+	return list[:0]
 }
 
 func (t *turn) forget(e *entry) {

@@ -31,6 +31,14 @@ func (t *turn) startAnnouncing(orders []order, reports []Report) (wait func()) {
 	return func() { <-done }
 }
 
+// joined is one list behind the other.
+func joined(a, b []netip.Addr) []netip.Addr {
+	if len(a) == 0 {
+		return b
+	}
+	return append(a, b...)
+}
+
 // announce works out what the orders to announce mean; the function sends it, all
 // in one go, and needs nothing of the turn that changes.
 func (t *turn) announce(orders []order, reports []Report) (send func()) {
@@ -58,7 +66,7 @@ func (t *turn) announce(orders []order, reports []Report) (send func()) {
 		}
 		reports[i].Addresses = results
 		if len(list) > 0 {
-			addrs[o.arp] = append(addrs[o.arp], list...)
+			addrs[o.arp] = joined(addrs[o.arp], list)
 		}
 	}
 	still := func(a netip.Addr) bool {
