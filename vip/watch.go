@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sort"
 )
 
 // LinkState is the state of an interface.
@@ -167,18 +168,20 @@ func (t *table) deleteAddr(index int, p netip.Prefix) {
 	t.dirty[l.state.Name] = true
 }
 
+// position looks from the end, for a large set goes as it came: the last one first.
 func (l *linkEntry) position(p netip.Prefix) int {
-	return slices.IndexFunc(l.addrs, func(a addrState) bool { return a.Prefix == p })
+	i := len(l.addrs) - 1
+	for i >= 0 && l.addrs[i].Prefix != p {
+		i--
+	}
+	return i
 }
 
 // place is where the kernel puts a new address: IPv4 before IPv6; IPv4
 // secondaries last, and primaries behind the last one whose scope is not wider;
 // IPv6 before the first one whose scope is not wider.
 func (l *linkEntry) place(a addrState) int {
-	v6 := slices.IndexFunc(l.addrs, func(b addrState) bool { return b.Prefix.Addr().Is6() })
-	if v6 < 0 {
-		v6 = len(l.addrs)
-	}
+	v6 := sort.Search(len(l.addrs), func(i int) bool { return l.addrs[i].Prefix.Addr().Is6() })
 	if a.Prefix.Addr().Is6() {
 		for i := v6; i < len(l.addrs); i++ {
 			if l.addrs[i].scope >= a.scope {
