@@ -202,8 +202,18 @@ func otherFaults() []soakFault {
 			},
 			begin: func(s *soak, m *soakMember) {
 				s.deleted = append(s.deleted, time.Now())
+				began := time.Now()
 				must(s.t, m.RemoveAddress("eth0", s.vips[0].String()+"/32"))
 				must(s.t, m.RemoveAddress("eth0", s.vips[1].String()+"/128"))
+				// Or what follows would be judged by how it was before.
+				for _, v := range s.vips {
+					for !s.held.lost(m.Name(), v, began) {
+						if time.Since(began) > 5*time.Second {
+							s.fail("%s was not heard to lose %v, which was deleted", m.Name(), v)
+						}
+						time.Sleep(100 * time.Microsecond)
+					}
+				}
 			},
 		},
 		{

@@ -109,6 +109,15 @@ func (h *holdings) has(node string, vip netip.Addr) bool {
 	return h.now[vip][node]
 }
 
+// lost tells whether a node has lost an address since a moment.
+func (h *holdings) lost(node string, vip netip.Addr, since time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.changes, func(c holdingChange) bool {
+		return c.node == node && c.vip == vip && !c.has && !c.at.Before(since)
+	})
+}
+
 // err tells why what is known may be wrong.
 func (h *holdings) err() error {
 	h.mu.Lock()
