@@ -23,7 +23,7 @@ type turn struct {
 	results []result
 	during  span
 
-	failed   map[*entry]error // what the last change of an entry came to, if to nothing
+	failed   map[*entry]error // why the last change of an entry failed
 	settings []error          // what went wrong beside the addresses
 }
 
@@ -355,7 +355,7 @@ func again[E any](list []E) []E {
 	if cap(list) > keepRoom {
 		return nil
 	}
-	clear(list) // of what it would keep alive
+	clear(list[:cap(list)]) // of what it would keep alive, also what was appended for a while
 	return list[:0]
 }
 

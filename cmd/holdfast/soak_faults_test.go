@@ -201,8 +201,8 @@ func otherFaults() []soakFault {
 				return m.ours && m == s.best() && len(s.deleted) < 3 // more, and it would rightly give up
 			},
 			begin: func(s *soak, m *soakMember) {
-				s.deleted = append(s.deleted, time.Now())
 				began := time.Now()
+				s.deleted = append(s.deleted, began)
 				must(s.t, m.RemoveAddress("eth0", s.vips[0].String()+"/32"))
 				must(s.t, m.RemoveAddress("eth0", s.vips[1].String()+"/128"))
 				// Or what follows would be judged by how it was before.
