@@ -31,6 +31,8 @@ func (h *Host) startKeepalived(config string, options ...string) (*Process, erro
 	if err := h.WriteFile(dir+"/keepalived.conf", config, 0o644); err != nil {
 		return nil, fmt.Errorf("start keepalived on %s: %w", h.name, err)
 	}
-	return h.startPeer("keepalived", append(options, "--dont-fork", "--log-console", "--vrrp",
+	// Without a system log it would log to the machine's console as well, and
+	// wait for that.
+	return h.startPeer("keepalived", append(options, "--dont-fork", "--log-console", "--no-syslog", "--vrrp",
 		"--use-file", dir+"/keepalived.conf", "--pid", dir+"/keepalived.pid", "--vrrp_pid", dir+"/vrrp.pid")...)
 }

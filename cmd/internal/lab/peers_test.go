@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // needPeers skips a test whose programs are missing, or fails it when the
@@ -28,10 +31,41 @@ func needPeers(t *testing.T, names ...string) {
 	}
 }
 
+// ownConsole gives the host an empty file as the machine's console and as its
+// system log, and tells what was written there. A serial console is slow and
+// may stand still for long, and whoever logs there stands still with it.
+func ownConsole(t *testing.T, h *Host) (written func() string) {
+	t.Helper()
+	const file = "/run/console"
+	if err := h.WriteFile(file, "", 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := h.keep.do(func() error {
+		for _, device := range []string{"/dev/console", "/dev/log"} {
+			if err := unix.Mount(file, device, "", unix.MS_BIND, ""); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return fmt.Errorf("replace %s: %w", device, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		t.Helper()
+		text, err := h.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+}
+
 func TestKeepalivedBecomesMaster(t *testing.T) {
 	needPeers(t, "keepalived")
 	l := newLab(t)
 	h := addHost(t, l, "a", "192.0.2.1/24")
+	console := ownConsole(t, h)
 	const config = `
 global_defs { vrrp_startup_delay 0 }
 vrrp_instance web {
@@ -77,12 +111,16 @@ vrrp_instance web {
 	if h.HasAddress(vip) {
 		t.Error("the VIP is still there after a stop")
 	}
+	if text := console(); text != "" {
+		t.Errorf("keepalived wrote to the console of the machine:\n%s", text)
+	}
 }
 
 func TestFRRBecomesMaster(t *testing.T) {
 	needPeers(t, "zebra", "vrrpd")
 	l := newLab(t)
 	h := addHost(t, l, "a", "192.0.2.1/24")
+	console := ownConsole(t, h)
 	if err := h.AddVirtualMAC("vrrp4", "eth0", 4, 5, netip.MustParsePrefix("192.0.2.100/24")); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +145,9 @@ interface eth0
 	}
 	if _, err := f.Show(t.Context(), "show nonsense"); err == nil {
 		t.Error("FRR knows nonsense")
+	}
+	if text := console(); text != "" {
+		t.Errorf("FRR wrote to the console of the machine:\n%s", text)
 	}
 	// Only the host has the groups that FRR wants.
 	if groups, err := os.ReadFile("/etc/group"); err != nil || strings.Contains(string(groups), "64999") {
