@@ -2,6 +2,7 @@ package vip
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,85 @@ func TestSlicesAreAnnouncedBesideAdditions(t *testing.T) {
 			t.Errorf("reports (-want +got):\n%s", diff)
 		}
 		fake.Refuse(nil)
+		b.close()
+	})
+}
+
+// Additions do not wait for announcements, however long these take; what may take
+// the addresses off again does, and is reported behind them.
+func TestAnnouncementsHoldUpRemovalsAlone(t *testing.T) {
+	fake := NewFake("eth0")
+	inBench(t, fake, func(b *bench) {
+		list, _ := many(3*sliceLimit, 0)
+		ordered, added := make(chan struct{}), make(chan struct{})
+		fake.RefuseAnnounce(func(string) error {
+			select {
+			case <-added:
+			case <-time.After(time.Minute):
+				t.Error("the last slice was not added meanwhile")
+			}
+			return nil
+		})
+		fake.Refuse(func(_ string, c Change) error {
+			switch {
+			case c.Verb == Create && c.Address.Prefix == list[0]:
+				<-ordered
+			case c.Verb == Create && c.Address.Prefix == list[2*sliceLimit]:
+				time.AfterFunc(time.Second, func() { close(added) })
+			case c.Verb == Remove:
+				select {
+				case <-added:
+				default:
+					t.Errorf("%v was removed before it was announced", c.Address.Prefix)
+				}
+			}
+			return nil
+		})
+		b.Add("web", "eth0", list, 0)
+		b.Announce("web", "eth0", list, ARPRequest)
+		b.Remove("web", "eth0", list[:1])
+		close(ordered)
+		time.Sleep(2 * time.Minute)
+		var orders []string
+		for _, line := range b.said() {
+			orders = append(orders, strings.Fields(line)[0])
+		}
+		if diff := cmp.Diff([]string{"add", "add", "announce", "announce", "add", "announce", "remove"}, orders); diff != "" {
+			t.Errorf("reports (-want +got):\n%s", diff)
+		}
+		fake.Refuse(nil)
+		b.close()
+	})
+}
+
+// What waits to be announced is announced on its own interface, whichever has its
+// turn by then.
+func TestAnnouncementsKeepTheirInterface(t *testing.T) {
+	fake := NewFake("eth0", "eth1")
+	inBench(t, fake, func(b *bench) {
+		list, _ := many(4*sliceLimit, 0)
+		ordered := make(chan struct{})
+		fake.RefuseAnnounce(func(iface string) error {
+			time.Sleep(time.Second)
+			if iface != "eth0" {
+				t.Errorf("announced on %s", iface)
+			}
+			return nil
+		})
+		fake.Refuse(func(_ string, c Change) error {
+			<-ordered
+			if c.Address.Prefix == list[2*sliceLimit] {
+				b.Add("api", "eth1", prefixes("192.0.2.1/24"), 0)
+			}
+			return nil
+		})
+		b.Add("web", "eth0", list, 0)
+		b.Announce("web", "eth0", list, ARPRequest)
+		close(ordered)
+		time.Sleep(time.Minute)
+		if n := len(slices.DeleteFunc(fake.Log(), func(s string) bool { return !strings.HasPrefix(s, "announce ") })); n != len(list) {
+			t.Errorf("%d addresses were announced, want %d", n, len(list))
+		}
 		b.close()
 	})
 }

@@ -142,7 +142,8 @@ func (f *Fake) Refuse(fn func(iface string, c Change) error) {
 	f.refuse = fn
 }
 
-// RefuseAnnounce makes Announce fail with what fn returns, unless nil.
+// RefuseAnnounce makes Announce fail with what fn returns, unless nil. It is
+// called without any lock held, and may block.
 func (f *Fake) RefuseAnnounce(fn func(iface string) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -274,12 +275,15 @@ func (f *Fake) Addresses(iface string) ([]Present, error) {
 // Announce implements [Kernel].
 func (f *Fake) Announce(iface string, form ARPForm, addrs []netip.Addr, still func(netip.Addr) bool) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.unheard != nil {
-		if err := f.unheard(iface); err != nil {
+	unheard := f.unheard
+	f.mu.Unlock()
+	if unheard != nil {
+		if err := unheard(iface); err != nil {
 			return err
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	i := f.find(iface)
 	if i == nil {
 		return ErrNoInterface

@@ -33,6 +33,7 @@ type Manager struct {
 	kernel Kernel
 	report func(Report)
 	queue  *queue
+	sender *sender
 	began  time.Time     // what is noted of times is since then
 	done   chan struct{} // closed when Run returns
 	result error         // what Run returned
@@ -99,7 +100,7 @@ func NewManager(k Kernel, report func(Report)) *Manager {
 	if report == nil {
 		report = func(Report) {}
 	}
-	return &Manager{kernel: k, report: report, queue: newQueue(), began: time.Now(), done: make(chan struct{}), links: map[string]*link{}}
+	return &Manager{kernel: k, report: report, queue: newQueue(), sender: newSender(), began: time.Now(), done: make(chan struct{}), links: map[string]*link{}}
 }
 
 // Add puts addresses on an interface, in the name of owner. Those that are
@@ -141,22 +142,34 @@ func (m *Manager) StopAnnouncing(owner string) { m.queue.hush(owner) }
 // installed and returns what could not be restored. It may be called once.
 func (m *Manager) Run(ctx context.Context) error {
 	defer close(m.done)
+	defer m.sender.wait()
 	for {
 		select {
 		case <-ctx.Done():
+		case <-m.sender.ready:
 		case <-m.queue.ready:
 		}
-		if m.result = ctx.Err(); m.result != nil { // both may have been ready
+		if m.result = ctx.Err(); m.result != nil { // others may have been ready
 			return m.result
 		}
 		orders, closed := m.queue.take()
 		if closed {
+			m.sender.wait()
+			m.tell(nil)
 			m.result = m.restore()
 			return m.result
 		}
-		for _, r := range m.turn(orders) {
-			m.report(r)
-		}
+		m.tell(m.turn(orders))
+	}
+}
+
+// tell reports what the sender did, and then what a turn did.
+func (m *Manager) tell(turn []Report) {
+	for _, r := range m.sender.reports() {
+		m.report(r)
+	}
+	for _, r := range turn {
+		m.report(r)
 	}
 }
 

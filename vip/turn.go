@@ -47,7 +47,17 @@ func (m *Manager) newTurn(iface string) *turn {
 	return t
 }
 
-// turn carries out orders, which are for one interface, and reports on them.
+// newReports returns those of orders, to be filled in.
+func newReports(orders []order) []Report {
+	reports := make([]Report, len(orders))
+	for i, o := range orders {
+		reports[i] = Report{Order: o.kind, Owner: o.owner, Interface: o.iface}
+	}
+	return reports
+}
+
+// turn carries out orders, which are for one interface, and reports on them. What
+// the sender is left with it reports.
 func (m *Manager) turn(orders []order) []Report {
 	if len(orders) == 0 {
 		return nil
@@ -61,12 +71,10 @@ func (m *Manager) turn(orders []order) []Report {
 	if whole := orders[0].whole; len(t.link.entries) == 0 && whole > 0 {
 		t.link.entries = make(map[netip.Prefix]*entry, whole) // or it grows while others wait
 	}
-	reports := make([]Report, len(orders))
-	for i, o := range orders {
-		reports[i] = Report{Order: o.kind, Owner: o.owner, Interface: o.iface}
-	}
 	beside := announcedBeside(orders)
-	announced := t.startAnnouncing(orders[:beside], reports[:beside])
+	t.startAnnouncing(orders[:beside])
+	orders = orders[beside:]
+	reports := newReports(orders)
 	for i, o := range orders {
 		if o.kind == OrderAnnounce || o.kind == OrderAudit {
 			continue
@@ -88,8 +96,7 @@ func (m *Manager) turn(orders []order) []Report {
 			reports[i].Err = errors.Join(t.settings...)
 		}
 	}
-	announced()
-	t.announce(orders[beside:], reports[beside:])()
+	t.announceNow(orders, reports)
 	for _, o := range orders {
 		if o.kind == OrderRemove {
 			m.queue.forget(o.owner)

@@ -18,17 +18,27 @@ func announcedBeside(orders []order) int {
 	return n
 }
 
-// startAnnouncing announces on a goroutine of its own; the function waits for it.
-func (t *turn) startAnnouncing(orders []order, reports []Report) (wait func()) {
+// startAnnouncing has the sender announce while the turn goes on.
+func (t *turn) startAnnouncing(orders []order) {
 	if len(orders) == 0 {
-		return func() {}
+		t.m.sender.wait() // nothing else may overtake it
+		return
 	}
-	send, done := t.announce(orders, reports), make(chan struct{})
-	go func() {
-		defer close(done)
+	reports := newReports(orders)
+	send := t.announce(orders, reports)
+	t.m.sender.start(func() []Report {
 		send()
-	}()
-	return func() { <-done }
+		return slices.DeleteFunc(reports, Report.idle)
+	})
+}
+
+// announceNow announces behind what the sender has.
+func (t *turn) announceNow(orders []order, reports []Report) {
+	if !slices.ContainsFunc(orders, func(o order) bool { return o.kind == OrderAnnounce }) {
+		return
+	}
+	t.m.sender.wait()
+	t.announce(orders, reports)()
 }
 
 // joined is one list behind the other.
@@ -40,7 +50,7 @@ func joined(a, b []netip.Addr) []netip.Addr {
 }
 
 // announce works out what the orders to announce mean; the function sends it, all
-// in one go, and needs nothing of the turn that changes.
+// in one go, and needs nothing of the turn.
 func (t *turn) announce(orders []order, reports []Report) (send func()) {
 	addrs := map[ARPForm][]netip.Addr{}
 	by := map[netip.Addr][]*order{}
@@ -69,21 +79,23 @@ func (t *turn) announce(orders []order, reports []Report) (send func()) {
 			addrs[o.arp] = joined(addrs[o.arp], list)
 		}
 	}
+	queue := t.m.queue
 	still := func(a netip.Addr) bool {
-		return slices.ContainsFunc(by[a], func(o *order) bool { return !t.m.queue.hushed(o) })
+		return slices.ContainsFunc(by[a], func(o *order) bool { return !queue.hushed(o) })
 	}
 	if alone {
-		still = func(netip.Addr) bool { return !t.m.queue.hushed(&orders[0]) }
+		still = func(netip.Addr) bool { return !queue.hushed(&orders[0]) }
 	}
+	kernel, iface := t.m.kernel, t.iface
 	return func() {
 		for _, form := range slices.Sorted(maps.Keys(addrs)) {
-			err := t.m.kernel.Announce(t.iface, form, addrs[form], still)
+			err := kernel.Announce(iface, form, addrs[form], still)
 			if err == nil {
 				continue
 			}
 			for i, o := range orders {
 				if o.kind == OrderAnnounce && o.arp == form {
-					reports[i].Err = fmt.Errorf("cannot announce addresses on %s: %w", t.iface, err)
+					reports[i].Err = fmt.Errorf("cannot announce addresses on %s: %w", iface, err)
 				}
 			}
 		}
