@@ -322,6 +322,37 @@ func TestRefusal(t *testing.T) {
 	})
 }
 
+// TestRefusedRenewal has the kernel refuse to renew what an earlier run left: it is
+// there all the same, and the next attempt need not look for it.
+func TestRefusedRenewal(t *testing.T) {
+	fake := NewFake("eth0")
+	p := prefixes("192.0.2.1/32")
+	fake.Install("eth0", p[0], Proto)
+	inBench(t, fake, func(b *bench) {
+		b.fake.Refuse(func(_ string, c Change) error {
+			if c.Verb == Replace {
+				return errors.New("no memory")
+			}
+			return nil
+		})
+		b.Add("a", "eth0", p, 0)
+		b.expectReports("add a eth0: 192.0.2.1/32 present (cannot add 192.0.2.1/32 to eth0: no memory)")
+		b.fake.Refuse(nil)
+		b.fake.Log()
+		before := b.fake.Exchanges()
+		b.Add("a", "eth0", p, 0)
+		b.expectReports("add a eth0: 192.0.2.1/32 present")
+		b.expect("ip addr replace 192.0.2.1/32 dev eth0 proto 72")
+		if n := b.fake.Exchanges() - before; n != 1 {
+			t.Errorf("%d exchanges with the kernel for the second attempt, want 1", n)
+		}
+		b.close()
+		if on := b.fake.On("eth0"); len(on) != 0 {
+			t.Errorf("after the end %v is there", on)
+		}
+	})
+}
+
 func errorHas(err error, part string) bool { return err != nil && strings.Contains(err.Error(), part) }
 
 func TestRemovalIsTriedAgainAtTheEnd(t *testing.T) {
