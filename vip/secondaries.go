@@ -4,16 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 )
 
 // promoteSecondaries makes the kernel keep the other addresses of a network
-// when the first one of it is removed, before we add one to a network: else
-// removing ours could take those of others with it.
+// when the first one of it is removed, if we add to a network: else removing ours
+// could take those of others with it. So it comes before removals; additions, and
+// what announces them, are not held up for it.
 func (t *turn) promoteSecondaries() {
-	if t.link.promote != "" || !slices.ContainsFunc(t.changes, joinsNetwork) {
+	if !t.joins || t.link.promote != "" {
 		return
 	}
+	t.joins = false
 	path := promotePath(t.iface)
 	value, err := t.m.kernel.Sysctl(path)
 	if err == nil && value == "0" {
@@ -26,19 +27,24 @@ func (t *turn) promoteSecondaries() {
 
 // restoreSecondaries puts the setting back once no address of ours is left.
 func (t *turn) restoreSecondaries() {
-	if t.link.promote == "" {
+	if t.link.promote == "" || t.link.serves() {
 		return
-	}
-	for _, e := range t.link.entries {
-		if e.installed {
-			return
-		}
 	}
 	err := t.m.kernel.SetSysctl(promotePath(t.iface), t.link.promote)
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		t.link.promote = ""
 	}
 	t.setting(err)
+}
+
+// serves reports whether an address of ours is on the interface.
+func (l *link) serves() bool {
+	for _, e := range l.entries {
+		if e.installed {
+			return true
+		}
+	}
+	return false
 }
 
 // setting notes what came of a setting; an interface that is gone has none.
@@ -53,6 +59,8 @@ func (t *turn) setting(err error) {
 func joinsNetwork(c Change) bool {
 	return c.Verb == Create && c.Address.Prefix.Addr().Is4() && !c.Address.Prefix.IsSingleIP()
 }
+
+func removes(c Change) bool { return c.Verb == Remove }
 
 func promotePath(iface string) string {
 	return "net/ipv4/conf/" + iface + "/promote_secondaries"

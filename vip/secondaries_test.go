@@ -1,11 +1,14 @@
 package vip
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestPromoteSecondaries(t *testing.T) {
@@ -13,7 +16,7 @@ func TestPromoteSecondaries(t *testing.T) {
 	t.Run("set and restored", func(t *testing.T) {
 		inBench(t, NewFake("eth0"), func(b *bench) {
 			b.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
-			b.expect(set, "ip addr add 192.0.2.1/24 dev eth0 proto 72")
+			b.expect("ip addr add 192.0.2.1/24 dev eth0 proto 72", set)
 			b.Add("b", "eth0", prefixes("192.0.2.2/24"), 0)
 			b.expect("ip addr add 192.0.2.2/24 dev eth0 proto 72")
 			b.Remove("a", "eth0", prefixes("192.0.2.1/24"))
@@ -29,14 +32,14 @@ func TestPromoteSecondaries(t *testing.T) {
 		inBench(t, NewFake("eth0"), func(b *bench) {
 			b.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
 			b.close()
-			b.expect(set, "ip addr add 192.0.2.1/24 dev eth0 proto 72", "ip addr del 192.0.2.1/24 dev eth0", reset)
+			b.expect("ip addr add 192.0.2.1/24 dev eth0 proto 72", set, "ip addr del 192.0.2.1/24 dev eth0", reset)
 		})
 	})
-	t.Run("restored when nothing could be added", func(t *testing.T) {
+	t.Run("left when nothing could be added", func(t *testing.T) {
 		inBench(t, NewFake("eth0"), func(b *bench) {
 			b.fake.Refuse(func(string, Change) error { return errors.New("no") })
 			b.Add("a", "eth0", prefixes("192.0.2.1/24"), 0)
-			b.expect(set, reset)
+			b.expect()
 		})
 	})
 	t.Run("left when set already", func(t *testing.T) {
@@ -62,6 +65,49 @@ func TestPromoteSecondaries(t *testing.T) {
 			}
 		})
 	})
+}
+
+// TestPromoteSecondariesInOneTurn has the orders wait for the manager, so that they
+// make one turn.
+func TestPromoteSecondariesInOneTurn(t *testing.T) {
+	const set = "sysctl net/ipv4/conf/eth0/promote_secondaries=1"
+	ours := prefixes("192.0.2.1/24")
+	t.Run("after the announcement", func(t *testing.T) {
+		log := inOneTurn(t, NewFake("eth0"), func(m *Manager) {
+			m.Add("a", "eth0", ours, 0)
+			m.Announce("a", "eth0", ours, ARPRequest)
+		})
+		want := []string{"ip addr add 192.0.2.1/24 dev eth0 proto 72", "announce 192.0.2.1 dev eth0 request", set}
+		if diff := cmp.Diff(want, log); diff != "" {
+			t.Errorf("log (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("before the removal of a first one", func(t *testing.T) {
+		fake := NewFake("eth0")
+		left := prefixes("192.0.2.9/24") // by an earlier run
+		fake.Install("eth0", left[0], Proto)
+		log := inOneTurn(t, fake, func(m *Manager) {
+			m.Add("a", "eth0", ours, 0)
+			m.Remove("b", "eth0", left)
+		})
+		if on := fake.On("eth0"); !slices.Equal(on, ours) {
+			t.Errorf("on eth0: %v, want %v, which the removal took along:\n%s", on, ours, strings.Join(log, "\n"))
+		}
+	})
+}
+
+// inOneTurn has a manager carry out orders in one turn, and returns the fake's log.
+func inOneTurn(t *testing.T, fake *Fake, orders func(*Manager)) []string {
+	fake.Log()
+	synctest.Test(t, func(t *testing.T) {
+		m := NewManager(fake, nil)
+		orders(m)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _ = m.Run(ctx) }()
+		synctest.Wait()
+	})
+	return fake.Log()
 }
 
 // noSysctl is a Fake on a host whose settings cannot be changed.

@@ -23,6 +23,7 @@ type turn struct {
 	results []result
 	during  span
 
+	joins    bool             // an address joins a network, and its setting was not looked at
 	failed   map[*entry]error // why the last change of an entry failed
 	settings []error          // what went wrong beside the addresses
 }
@@ -91,12 +92,15 @@ func (m *Manager) turn(orders []order) []Report {
 		}
 	}
 	t.commit()
+	t.announceNow(orders, reports)
+	if t.link.serves() {
+		t.promoteSecondaries()
+	}
 	for i := range reports {
 		if reports[i].Order == OrderAdd || reports[i].Order == OrderRemove {
 			reports[i].Err = errors.Join(t.settings...)
 		}
 	}
-	t.announceNow(orders, reports)
 	for _, o := range orders {
 		if o.kind == OrderRemove {
 			m.queue.forget(o.owner)
@@ -165,7 +169,10 @@ func (t *turn) change(e *entry, v Verb) {
 
 // commit carries out what was planned, and fills in the results.
 func (t *turn) commit() {
-	t.promoteSecondaries()
+	t.joins = t.joins || slices.ContainsFunc(t.changes, joinsNetwork)
+	if len(t.doubtful) > 0 || slices.ContainsFunc(t.changes, removes) {
+		t.promoteSecondaries()
+	}
 	doubtful := t.doubtful
 	var lost []netip.Prefix // not where we put them
 	for _, e := range doubtful {

@@ -111,9 +111,9 @@ func TestOrderOnTakingOver(t *testing.T) {
 			t.Errorf("%d adverts had left before the address was added, want 1", before)
 		}
 		want := []string{
-			"sysctl net/ipv4/conf/eth0/promote_secondaries=1",
 			"ip addr add 192.0.2.100/24 dev eth0 proto 72",
 			"announce 192.0.2.100 dev eth0 request",
+			"sysctl net/ipv4/conf/eth0/promote_secondaries=1",
 			"announce 192.0.2.100 dev eth0 request",
 			"announce 192.0.2.100 dev eth0 request",
 		}
