@@ -180,8 +180,8 @@ func (s *soak) phase(what string, faults []*soakFault, began time.Time, before *
 	s.t.Helper()
 	bound := s.bound(faults)
 	took := s.await(began, bound, what)
-	if unsettled {
-		// Who was about to take over when it ended does, until it hears the best.
+	if ended {
+		// Who was about to take over does, until it hears the best.
 		time.Sleep(s.interval + room)
 		if s.wrong() != "" {
 			took = s.await(began, bound, what)
