@@ -314,7 +314,7 @@ func (e *entry) settle(present []Present) []Change {
 		e.foreign = true
 		return nil
 	case present[i].Prefix == e.prefix && wanted:
-		e.installed, e.lost = true, false // also when it cannot be renewed now
+		e.installed, e.foreign, e.lost = true, false, false // also when it cannot be renewed now
 		return []Change{add(Replace)}
 	case present[i].Prefix == e.prefix:
 		return []Change{add(Remove)}
